@@ -1,0 +1,42 @@
+//! Supervision trees: workers and nested supervisors that are started in order, restarted when
+//! they fail, and stopped gracefully, as Erlang/OTP does it.
+//!
+//! This crate is the heart of `ash-flare`, which most users want instead. It has two halves:
+//!
+//! - The [`machine`] decides. It is a state machine without clock, tasks or I/O (`no_std` and
+//!   `alloc`): facts and commands go in, orders and notices come out.
+//! - The runtime (feature `tokio`, on by default) does what the machine says: a task for each
+//!   supervisor and each worker, timers, handles, events, logging.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`spec`] | what a supervisor is told: policies, strategies, a child's attributes |
+//! | [`machine`] | the state machine, its events and its outputs |
+//! | the crate's root | what users of the runtime need: specs, workers, handles, errors |
+
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(feature = "tokio")]
+extern crate std;
+
+mod error;
+mod exit;
+mod id;
+pub mod machine;
+mod restart;
+#[cfg(feature = "tokio")]
+mod runtime;
+pub mod spec;
+mod time;
+mod worker;
+
+pub use async_trait::async_trait;
+pub use error::{StartCause, StartError, SupervisorError};
+pub use exit::{BoxError, ExitReason, WorkerError, panic_message};
+pub use id::ChildId;
+pub use machine::{ChildCounts, ChildInfo, ChildState, EventKind};
+pub use restart::{Backoff, RestartIntensity};
+pub use spec::{AutoShutdown, ChildType, RestartPolicy, RestartStrategy, Shutdown, SpecError};
+pub use worker::Worker;

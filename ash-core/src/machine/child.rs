@@ -1,0 +1,216 @@
+//! One child as its supervisor sees it: what it is, and the state it is in.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::exit::ExitReason;
+use crate::machine::event::{ChildCommand, ChildKey, Incarnation};
+use crate::machine::info::{ChildInfo, ChildState};
+use crate::restart::Streak;
+use crate::spec::{ChildAttributes, Origin};
+use crate::time::Timestamp;
+
+/// A child held by a supervisor.
+#[derive(Debug)]
+pub(super) struct Child<P, C> {
+    pub(super) attributes: ChildAttributes,
+    pub(super) origin: Origin,
+    /// What the driver keeps with it.
+    pub(super) payload: P,
+    /// The number of its latest incarnation; 0 before the first.
+    pub(super) number: u64,
+    pub(super) restarts: u64,
+    /// When its latest incarnation had started.
+    pub(super) up_since: Timestamp,
+    pub(super) streak: Option<Box<Streak>>,
+    pub(super) last_exit: Option<Box<ExitReason>>,
+    pub(super) state: State<C>,
+}
+
+/// What a child is doing. The data of a state lives in it.
+#[derive(Debug)]
+pub(super) enum State<C> {
+    /// To be started when its turn comes.
+    Waiting(Pending<C>),
+    /// In its factory or in `initialize`, until `deadline`.
+    Starting { pending: Pending<C>, deadline: Timestamp },
+    /// Up. Its heartbeat is looked at when `check` comes.
+    Running { check: Timestamp },
+    /// To be started again at `until`.
+    BackingOff { attempt: u32, delay: Duration, until: Timestamp },
+    /// Its incarnation is ending.
+    Stopping(Stopping<C>),
+    /// Its incarnation ended by itself while the initial start was going on; the exit is taken up
+    /// when that has finished.
+    Ended { reason: ExitReason },
+    /// Stopped by a call; kept.
+    Stopped,
+    /// Transient and ended normally; kept.
+    Completed,
+}
+
+/// A start that is going on or to come: why, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Pending<C> {
+    pub(super) purpose: Purpose<C>,
+    /// The callers of `restart_child`.
+    pub(super) callers: Vec<C>,
+}
+
+/// Why a child is started, which decides what a failure means.
+#[derive(Debug)]
+pub(super) enum Purpose<C> {
+    /// With its supervisor: a failure is the supervisor's.
+    Initial,
+    /// By a restart: a failure is charged, and tried again.
+    Restart,
+    /// By `restart_child`: a failure is the caller's, and the spec is kept.
+    Admin,
+    /// By `start_child`: a failure is the caller's, and nothing is kept.
+    New(C),
+}
+
+/// An incarnation on its way out.
+#[derive(Debug)]
+pub(super) struct Stopping<C> {
+    pub(super) stage: Stage,
+    /// When the next stage comes.
+    pub(super) deadline: Timestamp,
+    /// What becomes of the child when its incarnation has ended.
+    pub(super) then: Then<C>,
+    /// The calls that wait for that, in order of arrival.
+    pub(super) calls: Vec<(C, ChildCommand)>,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// `run` has returned by itself, and the `shutdown` hook runs.
+    Returned,
+    /// It was asked to stop.
+    Asked,
+    /// It was killed.
+    Killed,
+}
+
+/// What becomes of a child when its incarnation has ended.
+#[derive(Debug)]
+pub(super) enum Then<C> {
+    /// It ended by itself: its policy decides.
+    Judge,
+    /// It was killed for a missed heartbeat: its policy decides.
+    JudgeUnresponsive,
+    /// It was cut short for passing its init timeout: its start has failed.
+    FailStart(Box<Pending<C>>, Duration),
+    /// It rests, and the calls that had it stopped go on.
+    Rest,
+    /// It waits for the start of its group.
+    Regroup(Pending<C>),
+    /// It is gone with its supervisor.
+    Remove,
+}
+
+impl<C> Pending<C> {
+    pub(super) const fn new(purpose: Purpose<C>) -> Self {
+        Self { purpose, callers: Vec::new() }
+    }
+
+    /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
+    /// for. What a `start_child` had begun goes on as a restart.
+    pub(super) fn take_callers(&mut self) -> Vec<C> {
+        let mut callers = core::mem::take(&mut self.callers);
+        if matches!(self.purpose, Purpose::New(_))
+            && let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Restart)
+        {
+            callers.insert(0, caller);
+        }
+        callers
+    }
+}
+
+impl<C> State<C> {
+    /// Returns when the machine has to look at the child again.
+    pub(super) const fn deadline(&self) -> Timestamp {
+        match self {
+            Self::Starting { deadline, .. } => *deadline,
+            Self::Running { check } => *check,
+            Self::BackingOff { until, .. } => *until,
+            Self::Stopping(stopping) => stopping.deadline,
+            Self::Waiting(_) | Self::Ended { .. } | Self::Stopped | Self::Completed => {
+                Timestamp::NEVER
+            }
+        }
+    }
+
+    /// Tells whether there is an incarnation: a task that can be asked, killed and waited for.
+    pub(super) const fn has_incarnation(&self) -> bool {
+        matches!(self, Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_))
+    }
+
+    pub(super) const fn is_live(&self) -> bool {
+        self.public().is_live()
+    }
+
+    /// Returns the state as users see it.
+    pub(super) const fn public(&self) -> ChildState {
+        match self {
+            Self::Waiting(_) => ChildState::Waiting,
+            Self::Starting { .. } => ChildState::Starting,
+            Self::Running { .. } => ChildState::Running,
+            Self::BackingOff { attempt, delay, .. } => {
+                ChildState::Restarting { attempt: *attempt, delay: *delay }
+            }
+            Self::Stopping(_) | Self::Ended { .. } => ChildState::Stopping,
+            Self::Stopped => ChildState::Stopped,
+            Self::Completed => ChildState::Completed,
+        }
+    }
+}
+
+impl<P, C> Child<P, C> {
+    pub(super) const fn new(
+        attributes: ChildAttributes,
+        origin: Origin,
+        payload: P,
+        state: State<C>,
+    ) -> Self {
+        Self {
+            attributes,
+            origin,
+            payload,
+            number: 0,
+            restarts: 0,
+            up_since: Timestamp::NEVER,
+            streak: None,
+            last_exit: None,
+            state,
+        }
+    }
+
+    /// Returns the latest incarnation of this child, which is held under `key`.
+    pub(super) const fn incarnation(&self, key: ChildKey) -> Incarnation {
+        Incarnation { child: key, number: self.number }
+    }
+
+    pub(super) fn info(&self, now: Timestamp) -> ChildInfo {
+        ChildInfo {
+            id: self.attributes.id.clone(),
+            child_type: self.attributes.child_type,
+            restart_policy: self.attributes.restart,
+            state: self.state.public(),
+            incarnation: self.number,
+            restarts: self.restarts,
+            uptime: match self.state {
+                State::Running { .. } | State::Stopping(_) => now.since(self.up_since),
+                State::Waiting(_)
+                | State::Starting { .. }
+                | State::BackingOff { .. }
+                | State::Ended { .. }
+                | State::Stopped
+                | State::Completed => Duration::ZERO,
+            },
+            last_exit: self.last_exit.as_deref().cloned(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The table of children: in start order, found by id or key in constant time.
+//!
+//! Invariants:
+//!
+//! 1. The list through `previous` and `next` holds every occupied slot once, by rising serial.
+//! 2. `by_id` holds every occupied slot once, under the hash of its child's id.
+//! 3. A serial is given once; a key whose serial is not its slot's is stale and finds nothing.
+
+use core::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use slab::Slab;
+
+use crate::machine::child::Child;
+use crate::machine::event::ChildKey;
+
+#[derive(Debug)]
+pub(super) struct Children<P, C> {
+    slots: Slab<Entry<P, C>>,
+    by_id: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    first: u32,
+    last: u32,
+    next_serial: u64,
+}
+
+#[derive(Debug)]
+struct Entry<P, C> {
+    serial: u64,
+    previous: u32,
+    next: u32,
+    child: Child<P, C>,
+}
+
+/// The end of the list, on either side.
+const NONE: u32 = u32::MAX;
+
+impl<P, C> Children<P, C> {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Slab::new(),
+            by_id: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            first: NONE,
+            last: NONE,
+            next_serial: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Appends a child at the end of the start order. Its id must not be held.
+    pub(super) fn push(&mut self, child: Child<P, C>) -> ChildKey {
+        debug_assert!(self.find(&child.attributes.id).is_none(), "the id is held");
+        let hash = self.hasher.hash_one(child.attributes.id.as_str());
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        let entry = Entry { serial, previous: self.last, next: NONE, child };
+        let slot = u32::try_from(self.slots.insert(entry)).expect("fewer than 2^32 children");
+        match self.slots.get_mut(self.last as usize) {
+            Some(last) => last.next = slot,
+            None => self.first = slot,
+        }
+        self.last = slot;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_id.insert_unique(hash, slot, |&slot| {
+            hasher.hash_one(slots[slot as usize].child.attributes.id.as_str())
+        });
+        ChildKey { serial, slot }
+    }
+
+    /// Takes a child out.
+    pub(super) fn remove(&mut self, key: ChildKey) -> Option<Child<P, C>> {
+        let entry = self.slots.get(key.slot as usize).filter(|entry| entry.serial == key.serial)?;
+        let hash = self.hasher.hash_one(entry.child.attributes.id.as_str());
+        if let Ok(found) = self.by_id.find_entry(hash, |&slot| slot == key.slot) {
+            found.remove();
+        }
+        let Entry { previous, next, child, .. } = self.slots.remove(key.slot as usize);
+        match self.slots.get_mut(previous as usize) {
+            Some(entry) => entry.next = next,
+            None => self.first = next,
+        }
+        match self.slots.get_mut(next as usize) {
+            Some(entry) => entry.previous = previous,
+            None => self.last = previous,
+        }
+        Some(child)
+    }
+
+    pub(super) fn get(&self, key: ChildKey) -> Option<&Child<P, C>> {
+        let entry = self.slots.get(key.slot as usize)?;
+        (entry.serial == key.serial).then_some(&entry.child)
+    }
+
+    pub(super) fn get_mut(&mut self, key: ChildKey) -> Option<&mut Child<P, C>> {
+        let entry = self.slots.get_mut(key.slot as usize)?;
+        (entry.serial == key.serial).then_some(&mut entry.child)
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
+        let hash = self.hasher.hash_one(id);
+        let slot = *self.by_id.find(hash, |&slot| {
+            self.slots[slot as usize].child.attributes.id.as_str() == id
+        })?;
+        self.key(slot)
+    }
+
+    /// Returns the child in a slot, if one is there.
+    pub(super) fn key(&self, slot: u32) -> Option<ChildKey> {
+        self.slots.get(slot as usize).map(|entry| ChildKey { serial: entry.serial, slot })
+    }
+
+    /// Returns the child at the end of the start order.
+    pub(super) fn last(&self) -> Option<ChildKey> {
+        self.key(self.last)
+    }
+
+    /// Returns the children in start order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+        self.walk(self.first, |entry| entry.next)
+    }
+
+    /// Returns the children from `key` on, in start order.
+    pub(super) fn iter_from(&self, key: ChildKey) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+        let first = if self.get(key).is_some() { key.slot } else { NONE };
+        self.walk(first, |entry| entry.next)
+    }
+
+    /// Returns the children in reverse start order.
+    pub(super) fn iter_back(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+        self.walk(self.last, |entry| entry.previous)
+    }
+
+    fn walk(
+        &self,
+        from: u32,
+        step: impl Fn(&Entry<P, C>) -> u32,
+    ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+        let mut slot = from;
+        core::iter::from_fn(move || {
+            let entry = self.slots.get(slot as usize)?;
+            let key = ChildKey { serial: entry.serial, slot };
+            slot = step(entry);
+            Some((key, &entry.child))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::child::State;
+    use crate::spec::{ChildAttributes, ChildType, Origin};
+    use alloc::format;
+    use alloc::vec::Vec;
+
+    fn child(id: &str) -> Child<(), ()> {
+        let attributes = ChildAttributes::new(id.into(), ChildType::Worker);
+        Child::new(attributes, Origin::Dynamic, (), State::Stopped)
+    }
+
+    fn ids(children: &Children<(), ()>) -> Vec<&str> {
+        children.iter().map(|(_, child)| child.attributes.id.as_str()).collect()
+    }
+
+    #[test]
+    fn order_survives_removal_and_reuse_of_slots() {
+        let mut children = Children::new();
+        let keys: Vec<_> = ["a", "b", "c", "d"].map(|id| children.push(child(id))).into();
+        assert!(children.remove(keys[1]).is_some());
+        assert!(children.remove(keys[1]).is_none(), "a stale key finds nothing");
+        let e = children.push(child("e"));
+        assert_eq!(e.slot, keys[1].slot, "the slot is used again");
+        assert!(children.get(keys[1]).is_none());
+        assert_eq!(ids(&children), ["a", "c", "d", "e"]);
+        assert!(children.remove(keys[0]).is_some());
+        assert!(children.remove(e).is_some());
+        assert_eq!(ids(&children), ["c", "d"]);
+        assert_eq!(children.last(), Some(keys[3]));
+        let back: Vec<_> = children.iter_back().map(|(key, _)| key).collect();
+        assert_eq!(back, [keys[3], keys[2]]);
+        let rest: Vec<_> = children.iter_from(keys[3]).map(|(key, _)| key).collect();
+        assert_eq!(rest, [keys[3]]);
+    }
+
+    #[test]
+    fn admin_6_lookup_by_id_finds_each_of_many() {
+        let mut children = Children::new();
+        for number in 0..1_000 {
+            children.push(child(&format!("child-{number}")));
+        }
+        for number in (0..1_000).step_by(2) {
+            let key = children.find(&format!("child-{number}")).expect("it is held");
+            children.remove(key);
+        }
+        for number in 0..1_000 {
+            let found = children.find(&format!("child-{number}"));
+            assert_eq!(found.is_some(), number % 2 == 1);
+        }
+        assert_eq!(children.len(), 500);
+    }
+}

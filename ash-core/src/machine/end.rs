@@ -1,0 +1,145 @@
+//! The end of the supervisor: its children stop in reverse order, and it finishes.
+
+use alloc::vec::Vec;
+
+use crate::error::StartError;
+use crate::exit::ExitReason;
+use crate::machine::Machine;
+use crate::machine::child::{State, Stopping, Then};
+use crate::machine::event::ChildKey;
+use crate::machine::output::{Action, EventKind};
+use crate::machine::phase::Phase;
+use crate::spec::{Origin, RestartStrategy};
+use crate::time::Timestamp;
+
+impl<P, C> Machine<P, C> {
+    /// The supervisor is asked to stop. Of several deadlines the earliest wins.
+    pub(super) fn shut_down(&mut self, now: Timestamp, by: Timestamp) {
+        match &self.phase {
+            Phase::Idle | Phase::Starting { .. } | Phase::Running { .. } => {
+                self.begin_end(now, ExitReason::Shutdown, None);
+            }
+            Phase::Stopping { .. } | Phase::Ended => {}
+        }
+        if let Phase::Stopping { deadline, .. } = &mut self.phase {
+            *deadline = by.min(*deadline);
+        }
+    }
+
+    /// The supervisor is killed: so are its children, all at once.
+    pub(super) fn kill_all(&mut self, now: Timestamp) {
+        self.enter_stopping(ExitReason::Killed, None);
+        let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
+        for key in keys {
+            self.kill(now, key, Then::Remove);
+        }
+    }
+
+    /// What is left at the overall deadline is killed.
+    pub(super) fn on_overall_deadline(&mut self, now: Timestamp) {
+        if let Phase::Stopping { deadline, .. } = &mut self.phase
+            && *deadline <= now
+        {
+            *deadline = Timestamp::NEVER;
+            self.kill_all(now);
+        }
+    }
+
+    /// The supervisor begins to stop. Under `OneForOne` its dynamic children are asked all at
+    /// once; the static ones follow one by one, in reverse order.
+    pub(super) fn begin_end(
+        &mut self,
+        now: Timestamp,
+        reason: ExitReason,
+        start_error: Option<StartError>,
+    ) {
+        self.enter_stopping(reason, start_error);
+        if self.config.strategy != RestartStrategy::OneForOne {
+            return;
+        }
+        let dynamic: Vec<ChildKey> = self
+            .children
+            .iter_back()
+            .take_while(|(_, child)| child.origin == Origin::Dynamic)
+            .filter(|(_, child)| !matches!(child.state, State::Stopping(_)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in dynamic {
+            self.ask_to_stop(now, key, Then::Remove);
+        }
+    }
+
+    /// Enters the last phase but one, if the supervisor is not in it: whoever waits for a start
+    /// is told, and only children that have an incarnation are left.
+    fn enter_stopping(&mut self, reason: ExitReason, start_error: Option<StartError>) {
+        let start_error = match &self.phase {
+            Phase::Idle | Phase::Starting { .. } => {
+                let name = || self.config.name.clone();
+                Some(start_error.unwrap_or_else(|| StartError::ShuttingDown(name())))
+            }
+            Phase::Running { .. } => None,
+            Phase::Stopping { .. } | Phase::Ended => return,
+        };
+        self.phase = Phase::Stopping { reason, start_error, deadline: Timestamp::NEVER };
+        let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
+        for key in keys {
+            self.call_off(key);
+            self.bind_to_end(key);
+        }
+    }
+
+    /// Lets a child end with its supervisor, whatever it was to become.
+    fn bind_to_end(&mut self, key: ChildKey) {
+        let Some(child) = self.children.get_mut(key) else { return };
+        match &mut child.state {
+            State::Starting { .. } | State::Running { .. } => {}
+            State::Stopping(Stopping { then, .. }) => {
+                match core::mem::replace(then, Then::Remove) {
+                    Then::FailStart(pending, _) => self.disappoint(key, *pending),
+                    Then::Regroup(pending) => self.disappoint(key, pending),
+                    Then::Judge | Then::JudgeUnresponsive | Then::Rest | Then::Remove => {}
+                }
+            }
+            State::Waiting(_)
+            | State::BackingOff { .. }
+            | State::Ended { .. }
+            | State::Stopped
+            | State::Completed => {
+                self.forget(key);
+            }
+        }
+    }
+
+    /// Goes on with the stop: the last child in start order is next.
+    pub(super) fn proceed_stop(&mut self, now: Timestamp) {
+        while let Some(key) = self.children.last() {
+            match self.children.get(key).map(|child| &child.state) {
+                Some(State::Stopping(_)) => return,
+                Some(State::Starting { .. } | State::Running { .. }) => {
+                    return self.ask_to_stop(now, key, Then::Remove);
+                }
+                Some(
+                    State::Waiting(_)
+                    | State::BackingOff { .. }
+                    | State::Ended { .. }
+                    | State::Stopped
+                    | State::Completed,
+                )
+                | None => {
+                    self.forget(key);
+                }
+            }
+        }
+        let ended = core::mem::replace(&mut self.phase, Phase::Ended);
+        if let Phase::Stopping { reason, start_error, .. } = ended {
+            self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
+            self.act(Action::Finish { reason, start_error });
+        }
+    }
+
+    /// Tells whether the supervisor has begun to stop, or has ended.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. } | Phase::Ended)
+    }
+}

@@ -1,0 +1,112 @@
+//! What comes out of the machine: actions that must be done, and notices of what happened.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::error::{StartCause, StartError, SupervisorError};
+use crate::exit::{ExitReason, WorkerError};
+use crate::machine::event::Incarnation;
+use crate::ChildId;
+
+/// One thing that the machine says. A driver drains all of them, in order, after each turn.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a driver matches all of it")]
+pub enum Output<C> {
+    /// Something that must be done.
+    Action(Action<C>),
+    /// Something that happened, for events and logs; it may be dropped.
+    Notice(Notice),
+}
+
+/// Something that must be done.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a driver matches all of it")]
+pub enum Action<C> {
+    /// Start this incarnation.
+    Start(Incarnation),
+    /// Ask this incarnation to stop.
+    Stop(Incarnation),
+    /// Kill this incarnation: drop it at its next await, without any hook.
+    Kill(Incarnation),
+    /// Tell when this incarnation sent its last heartbeat.
+    CheckHeartbeat(Incarnation),
+    /// Give this caller its answer.
+    Reply(C, Result<(), SupervisorError>),
+    /// The initial tree is up.
+    Ready,
+    /// The supervisor has ended; nothing follows.
+    Finish {
+        /// Why it ended.
+        reason: ExitReason,
+        /// Why it never was ready, if it was not.
+        start_error: Option<StartError>,
+    },
+}
+
+/// Something that happened, to a child or to the supervisor itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Notice {
+    /// To which child and which of its incarnations; to the supervisor itself if there is none.
+    pub child: Option<(ChildId, u64)>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to a child or a supervisor.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The child has finished `initialize`.
+    Started,
+    /// The child did not start.
+    StartFailed {
+        /// The whole path of the child that failed: of this child, or of one below it.
+        path: String,
+        /// Why it did not start.
+        cause: StartCause,
+    },
+    /// The child ended without being asked to.
+    Exited {
+        /// Why it ended.
+        reason: ExitReason,
+        /// Whether its supervisor will start it again.
+        will_restart: bool,
+    },
+    /// The child is to be started again.
+    Restarting {
+        /// Which attempt in a row this is, from 1 on.
+        attempt: u32,
+        /// How long it waits.
+        delay: Duration,
+    },
+    /// The child ended after its supervisor had asked it to, or had killed it.
+    Stopped {
+        /// Why it ended: `Shutdown`, or its own reason if it ended by itself meanwhile.
+        reason: ExitReason,
+    },
+    /// The child's `shutdown` hook returned an error, which changes nothing.
+    ShutdownFailed {
+        /// The hook's error.
+        error: WorkerError,
+    },
+    /// The child was killed and its task is still there: it blocks its thread. The supervisor
+    /// goes on without it.
+    Leaked,
+    /// The task of a child that had been reported as leaked has ended after all.
+    LeakEnded,
+    /// The child ended normally, is kept, and can be brought back.
+    Completed,
+    /// The supervisor gives up, because the child would have needed one restart too many.
+    IntensityExceeded {
+        /// Why the child had ended.
+        reason: ExitReason,
+    },
+    /// The supervisor and its static children are up.
+    SupervisorStarted,
+    /// The supervisor has ended, and so have all its children.
+    SupervisorEnded {
+        /// Why it ended.
+        reason: ExitReason,
+    },
+}

@@ -1,0 +1,76 @@
+//! Questions that change nothing.
+
+use crate::machine::Machine;
+use crate::machine::child::State;
+use crate::machine::event::ChildKey;
+use crate::machine::info::{ChildCounts, ChildInfo};
+use crate::spec::ChildType;
+use crate::time::Timestamp;
+use crate::ChildId;
+
+impl<P, C> Machine<P, C> {
+    /// Returns the children in start order, live or not.
+    pub fn children(&self, now: Timestamp) -> impl Iterator<Item = (ChildKey, ChildInfo)> {
+        self.children.iter().map(move |(key, child)| (key, child.info(now)))
+    }
+
+    /// Returns the live children in start order.
+    pub fn live_children(&self, now: Timestamp) -> impl Iterator<Item = ChildInfo> {
+        self.children
+            .iter()
+            .filter(|(_, child)| child.state.is_live())
+            .map(move |(_, child)| child.info(now))
+    }
+
+    /// Returns one child.
+    #[must_use]
+    pub fn child(&self, now: Timestamp, id: &str) -> Option<ChildInfo> {
+        let key = self.children.find(id)?;
+        self.children.get(key).map(|child| child.info(now))
+    }
+
+    /// Returns how many children of which kind there are.
+    #[must_use]
+    pub fn counts(&self) -> ChildCounts {
+        let mut counts = ChildCounts { specs: self.children.len(), ..ChildCounts::default() };
+        for (_, child) in self.children.iter() {
+            match child.attributes.child_type {
+                ChildType::Worker => counts.workers += 1,
+                ChildType::Supervisor => counts.supervisors += 1,
+            }
+            counts.active += usize::from(matches!(child.state, State::Running { .. }));
+        }
+        counts
+    }
+
+    /// Returns how many children are held, live or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Tells whether no child is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.children.len() == 0
+    }
+
+    /// Finds a child by its id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<ChildKey> {
+        self.children.find(id)
+    }
+
+    /// Returns a child's id and what the driver keeps with it.
+    #[must_use]
+    pub fn payload_mut(&mut self, key: ChildKey) -> Option<(&ChildId, &mut P)> {
+        let child = self.children.get_mut(key)?;
+        Some((&child.attributes.id, &mut child.payload))
+    }
+
+    /// Returns what the driver keeps with a child.
+    #[must_use]
+    pub fn payload(&self, key: ChildKey) -> Option<&P> {
+        self.children.get(key).map(|child| &child.payload)
+    }
+}

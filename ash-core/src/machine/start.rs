@@ -1,0 +1,209 @@
+//! Starting children: the initial start, `start_child`, and what becomes of a start.
+
+use alloc::string::ToString;
+use core::time::Duration;
+
+use crate::error::{StartCause, StartError, SupervisorError};
+use crate::exit::{ExitReason, WorkerError};
+use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
+use crate::machine::event::{ChildKey, StartFailure};
+use crate::machine::output::{Action, EventKind};
+use crate::machine::phase::{Phase, Step};
+use crate::machine::Machine;
+use crate::spec::{ChildAttributes, Origin, check_child, join};
+use crate::time::Timestamp;
+
+impl<P, C> Machine<P, C> {
+    /// Adds a child and starts it at once, whatever else is going on.
+    pub(super) fn start_child(
+        &mut self,
+        now: Timestamp,
+        attributes: ChildAttributes,
+        payload: P,
+        caller: C,
+    ) {
+        if let Err(error) = self.admits(&attributes) {
+            return self.reply(caller, Err(error));
+        }
+        let waiting = State::Waiting(Pending::new(Purpose::New(caller)));
+        let significant = attributes.significant;
+        let key = self.children.push(Child::new(attributes, Origin::Dynamic, payload, waiting));
+        self.significant_live += usize::from(significant);
+        self.start(now, key);
+    }
+
+    fn admits(&self, attributes: &ChildAttributes) -> Result<(), SupervisorError> {
+        if self.is_ending() {
+            return Err(SupervisorError::ShuttingDown(self.config.name.clone()));
+        }
+        check_child(&self.config.path, self.config.auto_shutdown, attributes)?;
+        if self.children.find(&attributes.id).is_some() {
+            return Err(SupervisorError::ChildAlreadyExists(attributes.id.clone()));
+        }
+        if self.children.len() >= self.config.max_children {
+            return Err(SupervisorError::TooManyChildren(self.config.max_children));
+        }
+        Ok(())
+    }
+
+    /// Goes on with the initial start.
+    pub(super) fn proceed_initial_start(&mut self, now: Timestamp) {
+        let Phase::Starting { sequence, exits } = &mut self.phase else { return };
+        match sequence.next(&self.children) {
+            Step::Wait => {}
+            Step::Start(key) => self.start(now, key),
+            Step::Done => {
+                let exits = core::mem::take(exits);
+                self.phase = Phase::Running { group: None };
+                self.act(Action::Ready);
+                self.note_supervisor(EventKind::SupervisorStarted);
+                for key in exits {
+                    self.take_up_exit(now, key);
+                }
+                self.proceed(now);
+            }
+        }
+    }
+
+    /// Starts a child that waits.
+    pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
+        let Some(child) = self.children.get_mut(key) else { return };
+        debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
+        let deadline = child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
+        child.number += 1;
+        let incarnation = child.incarnation(key);
+        let waited = core::mem::replace(&mut child.state, State::Stopped);
+        let pending = match waited {
+            State::Waiting(pending) => pending,
+            other => {
+                debug_assert!(false, "only a child that waits is started, not {:?}", other.public());
+                Pending::new(Purpose::Restart)
+            }
+        };
+        if matches!(pending.purpose, Purpose::Restart) {
+            child.restarts += 1;
+        }
+        // A child that waits has no timer, and is as live as one that starts.
+        child.state = State::Starting { pending, deadline };
+        self.timers.set(key.slot, Timestamp::NEVER, deadline);
+        self.act(Action::Start(incarnation));
+    }
+
+    /// Makes a child wait and starts it.
+    pub(super) fn start_for(&mut self, now: Timestamp, key: ChildKey, pending: Pending<C>) {
+        self.set_state(key, State::Waiting(pending));
+        self.start(now, key);
+    }
+
+    pub(super) fn on_started(&mut self, now: Timestamp, key: ChildKey) {
+        let Some(child) = self.children.get_mut(key) else { return };
+        match &child.state {
+            State::Starting { .. } => {}
+            // It was asked to stop while its word was on the way; its exit follows.
+            State::Stopping(_) => {
+                child.up_since = now;
+                return;
+            }
+            State::Waiting(_)
+            | State::Running { .. }
+            | State::BackingOff { .. }
+            | State::Ended { .. }
+            | State::Stopped
+            | State::Completed => return,
+        }
+        child.up_since = now;
+        let check = child.attributes.liveness().map_or(Timestamp::NEVER, |interval| now + interval);
+        if let Some(State::Starting { mut pending, .. }) =
+            self.set_state(key, State::Running { check })
+        {
+            self.note(key, EventKind::Started);
+            for caller in pending.take_callers() {
+                self.reply(caller, Ok(()));
+            }
+        }
+    }
+
+    pub(super) fn on_start_failed(&mut self, now: Timestamp, key: ChildKey, failure: StartFailure) {
+        match self.set_state(key, State::Stopped) {
+            Some(State::Starting { pending, .. }) => self.start_failed(now, key, pending, failure),
+            Some(State::Stopping(stopping)) => {
+                self.cut_short(now, key, stopping, failure.cause);
+            }
+            Some(old) => {
+                debug_assert!(false, "{:?} cannot fail to start", old.public());
+                self.set_state(key, old);
+            }
+            None => {}
+        }
+    }
+
+    /// A start that was cut short has ended: as it was told to, or by its own failure meanwhile.
+    fn cut_short(
+        &mut self,
+        now: Timestamp,
+        key: ChildKey,
+        stopping: Stopping<C>,
+        cause: StartCause,
+    ) {
+        let reason = match cause {
+            StartCause::Stopped => ExitReason::Shutdown,
+            cause => exit_reason(cause),
+        };
+        self.on_stopped(now, key, stopping, reason);
+    }
+
+    /// A child did not start. It has no incarnation now, and its state is for this to decide.
+    pub(super) fn start_failed(
+        &mut self,
+        now: Timestamp,
+        key: ChildKey,
+        mut pending: Pending<C>,
+        failure: StartFailure,
+    ) {
+        let Some(child) = self.children.get_mut(key) else { return };
+        let StartFailure { path, cause } = failure;
+        let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
+        child.last_exit = Some(exit_reason(cause.clone()).into());
+        self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
+        let is_new = matches!(pending.purpose, Purpose::New(_));
+        for caller in pending.take_callers() {
+            let (path, cause) = (path.clone(), cause.clone());
+            self.reply(caller, Err(SupervisorError::StartFailed { path, cause }));
+        }
+        if self.is_ending() || is_new {
+            self.forget(key);
+            return;
+        }
+        match pending.purpose {
+            Purpose::Initial => {
+                self.forget(key);
+                let error = StartError::ChildFailed { path, cause };
+                let reason = ExitReason::Error(WorkerError::new(error.clone()));
+                self.begin_end(now, reason, Some(error));
+            }
+            Purpose::Restart => self.retry(now, key, exit_reason(cause)),
+            Purpose::Admin | Purpose::New(_) => {
+                self.set_state(key, State::Stopped);
+            }
+        }
+    }
+
+    /// Cuts a start short that has passed its init timeout.
+    pub(super) fn on_init_timeout(&mut self, now: Timestamp, key: ChildKey) {
+        let Some(State::Starting { pending, .. }) = self.set_state(key, State::Stopped) else {
+            return;
+        };
+        let bound = self.children.get(key).and_then(|child| child.attributes.init_timeout());
+        self.abandon_start(now, key, pending, bound.unwrap_or(Duration::ZERO));
+    }
+}
+
+/// The error that a child is judged by when its start has failed.
+pub(super) fn exit_reason(cause: StartCause) -> ExitReason {
+    match cause {
+        StartCause::Failed(error) => ExitReason::Error(error),
+        StartCause::Panicked(message) => ExitReason::Panic(message),
+        StartCause::Stopped | StartCause::Killed => ExitReason::Killed,
+        StartCause::TimedOut(_) => ExitReason::Error(WorkerError::new(cause.to_string())),
+    }
+}
