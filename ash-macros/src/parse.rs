@@ -1,0 +1,390 @@
+//! From tokens to a tree. What cannot be read is reported and skipped, so that one run of the
+//! compiler shows every mistake.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _, Result};
+use syn::{Error, Expr, Path, Token, braced, bracketed, parenthesized, token};
+
+use crate::ast::{
+    Arity, ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Setting, Supervisor, Worker,
+    visible,
+};
+use crate::errors::Errors;
+use crate::value;
+use crate::words::{AUTO_SHUTDOWN, Key, POLICY, Place, STRATEGY, Words, list};
+
+/// Reads the whole input of a macro.
+pub(crate) fn tree(flavor: Flavor, tokens: TokenStream, errors: &mut Errors) -> Option<Supervisor> {
+    let mut reader = Reader { flavor, errors };
+    let mut tree = None;
+    let parser = |input: ParseStream<'_>| {
+        tree = Some(reader.supervisor(input, Place::Root, Span::call_site()));
+        Ok(())
+    };
+    // What was skipped is reported again here, as unexpected.
+    if let (Err(error), true) = (parser.parse2(tokens), errors.is_empty()) {
+        errors.add(error);
+    }
+    tree
+}
+
+/// Reads, and keeps what was wrong.
+struct Reader<'a> {
+    flavor: Flavor,
+    errors: &'a mut Errors,
+}
+
+impl Reader<'_> {
+    fn supervisor(&mut self, input: ParseStream<'_>, place: Place, span: Span) -> Supervisor {
+        let mut tree = Supervisor {
+            span,
+            root: None,
+            name: None,
+            settings: Vec::new(),
+            options: Vec::new(),
+        };
+        let seen = self.keys(input, place, |reader, key, word, input| {
+            match key {
+                Key::Name => tree.name = Some(input.parse()?),
+                Key::Crate => tree.root = Some(input.call(Path::parse_mod_style)?),
+                Key::Restart
+                | Key::Shutdown
+                | Key::InitTimeout
+                | Key::Liveness
+                | Key::Significant => tree.options.push(reader.option(key, word, input)?),
+                Key::Strategy
+                | Key::Intensity
+                | Key::Backoff
+                | Key::AutoShutdown
+                | Key::MaxChildren
+                | Key::KillGrace
+                | Key::Logger
+                | Key::Workers
+                | Key::Supervisors => tree.settings.push(reader.setting(key, input)?),
+            }
+            Ok(())
+        });
+        if !seen.contains(&Key::Name) {
+            let message = "missing key `name`: a supervisor needs one, as in `name: \"app\"`";
+            self.errors.at(span, message);
+        }
+        tree
+    }
+
+    fn setting(&mut self, key: Key, input: ParseStream<'_>) -> Result<Setting> {
+        Ok(match key {
+            Key::Strategy => Setting::Strategy(self.choice(input, STRATEGY)),
+            Key::Intensity => Setting::Intensity(value::intensity(input)?),
+            Key::Backoff => Setting::Backoff(value::backoff(input)?),
+            Key::AutoShutdown => Setting::AutoShutdown(self.choice(input, AUTO_SHUTDOWN)),
+            Key::MaxChildren => Setting::MaxChildren(input.parse()?),
+            Key::KillGrace => Setting::KillGrace(value::time(input)?),
+            Key::Logger => Setting::Logger(input.parse()?),
+            Key::Workers => Setting::Workers(self.list(input, key, Self::worker)?),
+            Key::Supervisors => Setting::Supervisors(self.list(input, key, Self::nested)?),
+            Key::Name
+            | Key::Crate
+            | Key::Restart
+            | Key::Shutdown
+            | Key::InitTimeout
+            | Key::Liveness
+            | Key::Significant => unreachable!("{key:?} is not a supervisor's setting"),
+        })
+    }
+
+    fn option(&mut self, key: Key, word: Ident, input: ParseStream<'_>) -> Result<ChildOption> {
+        let value = match key {
+            Key::Restart => OptionValue::Restart(self.choice(input, POLICY)),
+            Key::Shutdown => OptionValue::Shutdown(value::stop(input)?),
+            Key::InitTimeout => OptionValue::InitTimeout(value::time(input)?),
+            Key::Liveness => OptionValue::Liveness(value::time(input)?),
+            Key::Backoff => OptionValue::Backoff(value::backoff(input)?),
+            Key::Significant => OptionValue::Significant(input.parse()?),
+            Key::Name
+            | Key::Crate
+            | Key::Strategy
+            | Key::Intensity
+            | Key::AutoShutdown
+            | Key::MaxChildren
+            | Key::KillGrace
+            | Key::Logger
+            | Key::Workers
+            | Key::Supervisors => unreachable!("{key:?} is not a child's option"),
+        };
+        Ok(ChildOption { key: word, value })
+    }
+
+    /// Reads a choice. One that is wrong counts as one whose value is not known, so that no rule
+    /// complains about it a second time.
+    fn choice(&mut self, input: ParseStream<'_>, words: Words) -> Choice {
+        value::choice(input, words).unwrap_or_else(|error| {
+            self.errors.add(error);
+            skip_to_key_or_end(input, Comma::Kept);
+            Choice::Other(Expr::Verbatim(TokenStream::new()))
+        })
+    }
+
+    fn worker(&mut self, input: ParseStream<'_>) -> Result<Worker> {
+        match input.cursor().token_tree() {
+            Some((TokenTree::Group(group), _)) if group.delimiter() == Delimiter::Parenthesis => {}
+            Some((TokenTree::Group(group), _)) if group.delimiter() == Delimiter::Brace => {
+                let message = "a worker is a tuple `(id, factory, policy, options…)`; \
+                               supervisors in `{ }` belong in `supervisors`";
+                return Err(Error::new(group.span(), message));
+            }
+            _ => return Err(input.error("a worker is a tuple `(id, factory, policy, options…)`")),
+        }
+        let content;
+        let parens = parenthesized!(content in input);
+        let tuple = Tuple { content: &content, span: parens.span.join() };
+        let id = tuple.element("a worker is `(id, factory, policy, options…)`: the id is missing")?;
+        let factory = tuple.element(
+            "a worker is `(id, factory, policy, options…)`: the factory is missing, such as \
+             `|| Worker::new()`",
+        )?;
+        let factory = self.factory(factory);
+        let (policy, options) = self.policy_and_options(&tuple, Place::Worker, "a worker")?;
+        Ok(Worker { id, factory, policy, options })
+    }
+
+    fn factory(&mut self, expr: Expr) -> Factory {
+        let mut closure = visible(&expr);
+        while let Expr::Paren(paren) = closure {
+            closure = visible(&paren.expr);
+        }
+        let arity = match closure {
+            Expr::Closure(closure) => match closure.inputs.len() {
+                0 => Arity::None,
+                1 => Arity::One,
+                _ => {
+                    let context = match self.flavor {
+                        Flavor::Plain => "the child's context: `|child| …`",
+                        Flavor::Stateful => "the supervisor's context: `|ctx| …`",
+                    };
+                    let message = format!("a factory takes nothing, `|| …`, or {context}");
+                    self.errors.add(Error::new_spanned(&closure.inputs, message));
+                    Arity::Unknown
+                }
+            },
+            _ => Arity::Unknown,
+        };
+        Factory { arity, expr }
+    }
+
+    fn policy_and_options(
+        &mut self,
+        tuple: &Tuple<'_>,
+        place: Place,
+        what: &str,
+    ) -> Result<(Choice, Vec<ChildOption>)> {
+        let missing = || {
+            let words = list(POLICY.words);
+            format!("the policy of {what} is missing before its options; allowed: {words}")
+        };
+        let input = tuple.content;
+        if input.is_empty() {
+            return Err(Error::new(tuple.span, missing()));
+        }
+        if at_key(input) {
+            return Err(Error::new(input.span(), missing()));
+        }
+        let policy = self.choice(input, POLICY);
+        comma(input)?;
+        let mut options = Vec::new();
+        self.keys(input, place, |reader, key, word, input| {
+            options.push(reader.option(key, word, input)?);
+            Ok(())
+        });
+        Ok((policy, options))
+    }
+
+    fn nested(&mut self, input: ParseStream<'_>) -> Result<Nested> {
+        let Some((TokenTree::Group(group), rest)) = input.cursor().token_tree() else {
+            return input.parse().map(Nested::Expr);
+        };
+        if group.delimiter() == Delimiter::Brace {
+            let content;
+            let braces = braced!(content in input);
+            let tree = self.supervisor(&content, Place::Inline, braces.span.join());
+            return Ok(Nested::Inline(tree));
+        }
+        let is_whole_entry = rest.eof() || rest.punct().is_some_and(|(p, _)| p.as_char() == ',');
+        if group.delimiter() != Delimiter::Parenthesis || !is_whole_entry {
+            return input.parse().map(Nested::Expr);
+        }
+        let content;
+        let parens = parenthesized!(content in input);
+        let tuple = Tuple { content: &content, span: parens.span.join() };
+        if let Some(braces) = inline_in_parens(&content) {
+            let message = "an inline supervisor stands without parentheses, and takes `restart`, \
+                           `shutdown`, `init_timeout` and `significant` as keys";
+            return Err(Error::new(braces, message));
+        }
+        if content.is_empty() {
+            let message = "expected a supervisor: an expression, or keys in `{ }`";
+            return Err(Error::new(tuple.span, message));
+        }
+        let spec = content.parse()?;
+        if content.is_empty() {
+            return Ok(Nested::Expr(spec));
+        }
+        comma(&content)?;
+        let (policy, options) =
+            self.policy_and_options(&tuple, Place::Supervisor, "a supervisor in a tuple")?;
+        Ok(Nested::Child { spec, policy, options })
+    }
+
+    /// Reads `[…]`.
+    fn list<T>(
+        &mut self,
+        input: ParseStream<'_>,
+        key: Key,
+        mut item: impl FnMut(&mut Self, ParseStream<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        if !input.peek(token::Bracket) {
+            return Err(input.error(format!("`{}` is a list in `[ ]`", key.name())));
+        }
+        let content;
+        bracketed!(content in input);
+        let mut items = Vec::new();
+        while !content.is_empty() {
+            let read = item(self, &content).and_then(|item| {
+                items.push(item);
+                comma(&content)
+            });
+            if let Err(error) = read {
+                self.errors.add(error);
+                skip_past_comma(&content);
+            }
+        }
+        Ok(items)
+    }
+
+    /// Reads `key: value, …` to the end and returns the keys.
+    fn keys(
+        &mut self,
+        input: ParseStream<'_>,
+        place: Place,
+        mut value: impl FnMut(&mut Self, Key, Ident, ParseStream<'_>) -> Result<()>,
+    ) -> Vec<Key> {
+        let mut seen = Vec::new();
+        while !input.is_empty() {
+            let read = key(input, place, &mut seen)
+                .and_then(|(key, word)| value(self, key, word, input))
+                .and_then(|()| comma(input));
+            if let Err(error) = read {
+                self.errors.add(error);
+                skip_to_key_or_end(input, Comma::Taken);
+            }
+        }
+        seen
+    }
+}
+
+/// The inside of a tuple.
+struct Tuple<'a> {
+    content: ParseStream<'a>,
+    span: Span,
+}
+
+impl Tuple<'_> {
+    /// Reads the next element, which must be there.
+    fn element(&self, missing: &str) -> Result<Expr> {
+        if self.content.is_empty() {
+            return Err(Error::new(self.span, missing));
+        }
+        let expr = self.content.parse()?;
+        comma(self.content)?;
+        Ok(expr)
+    }
+}
+
+/// Reads a key that may stand here and has not been given, and its colon.
+fn key(input: ParseStream<'_>, place: Place, seen: &mut Vec<Key>) -> Result<(Key, Ident)> {
+    if !input.peek(Ident::peek_any) {
+        let names: Vec<_> = place.keys().iter().map(|key| key.name()).collect();
+        let message = format!("expected `key: value`; allowed keys: {}", list(&names));
+        return Err(Error::new(input.span(), message));
+    }
+    let word = input.call(Ident::parse_any)?;
+    let name = word.to_string();
+    let Some(key) = Key::named(&name).filter(|key| place.keys().contains(key)) else {
+        return Err(Error::new(word.span(), place.unknown(&name)));
+    };
+    if seen.contains(&key) {
+        let message = format!("`{name}` is given twice; each key is allowed once");
+        return Err(Error::new(word.span(), message));
+    }
+    seen.push(key);
+    if !input.peek(Token![:]) {
+        return Err(Error::new(input.span(), format!("expected `:` after the key `{name}`")));
+    }
+    input.parse::<Token![:]>()?;
+    Ok((key, word))
+}
+
+/// Reads the comma that must follow unless this is the end.
+fn comma(input: ParseStream<'_>) -> Result<()> {
+    if input.is_empty() {
+        return Ok(());
+    }
+    if input.peek(Token![,]) {
+        return input.parse::<Token![,]>().map(drop);
+    }
+    Err(Error::new(input.span(), "expected `,`"))
+}
+
+/// Returns whether a key comes next.
+fn at_key(input: ParseStream<'_>) -> bool {
+    input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
+}
+
+/// Returns where an inline supervisor is that stands in parentheses.
+fn inline_in_parens(input: ParseStream<'_>) -> Option<Span> {
+    let (inside, span, _) = input.cursor().group(Delimiter::Brace)?;
+    let (_, after) = inside.ident()?;
+    let (colon, after) = after.punct()?;
+    let path = after.punct().is_some_and(|(second, _)| second.as_char() == ':');
+    (colon.as_char() == ':' && !path).then(|| span.join())
+}
+
+/// Whether skipping takes the comma that it ends at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comma {
+    Taken,
+    Kept,
+}
+
+/// Skips what cannot be read, up to the next key.
+fn skip_to_key_or_end(input: ParseStream<'_>, comma: Comma) {
+    while !input.is_empty() && !at_key(input) {
+        if input.peek(Token![,]) {
+            let ahead = input.fork();
+            skip_token(&ahead);
+            if at_key(&ahead) || ahead.is_empty() {
+                if comma == Comma::Taken {
+                    skip_token(input);
+                }
+                return;
+            }
+        }
+        skip_token(input);
+    }
+}
+
+/// Skips what cannot be read of an entry, with the comma after it.
+fn skip_past_comma(input: ParseStream<'_>) {
+    while !input.is_empty() {
+        let ends = input.peek(Token![,]);
+        skip_token(input);
+        if ends {
+            return;
+        }
+    }
+}
+
+fn skip_token(input: ParseStream<'_>) {
+    // It takes any token, and callers have seen that there is one.
+    let _: Result<TokenTree> = input.parse();
+}
