@@ -40,7 +40,7 @@ pub enum ExitReason {
         /// The child whose exit was one too many.
         child: ChildId,
         /// Why that child had ended the last time.
-        reason: Box<ExitReason>,
+        reason: Box<Self>,
     },
 }
 
@@ -71,7 +71,10 @@ impl fmt::Display for ExitReason {
             Self::Killed => f.write_str("killed"),
             Self::Unresponsive => f.write_str("unresponsive"),
             Self::IntensityExceeded { child, reason } => {
-                write!(f, "restart intensity exceeded by child `{child}` ({reason})")
+                write!(
+                    f,
+                    "restart intensity exceeded by child `{child}` ({reason})"
+                )
             }
         }
     }
@@ -105,13 +108,19 @@ impl WorkerError {
 
     /// Rebuilds an error from its texts, the outermost first: what remains of it after the wire.
     #[must_use]
-    pub fn from_texts(texts: impl IntoIterator<Item = String, IntoIter: DoubleEndedIterator>) -> Self {
-        let chain = texts.into_iter().rev().fold(None, |source, text| {
-            Some(Box::new(Text { text, source }))
-        });
+    pub fn from_texts(
+        texts: impl IntoIterator<Item = String, IntoIter: DoubleEndedIterator>,
+    ) -> Self {
+        let chain = texts
+            .into_iter()
+            .rev()
+            .fold(None, |source, text| Some(Box::new(Text { text, source })));
         match chain {
             Some(error) => Self(Arc::new(*error)),
-            None => Self(Arc::new(Text { text: "unknown error".to_owned(), source: None })),
+            None => Self(Arc::new(Text {
+                text: "unknown error".to_owned(),
+                source: None,
+            })),
         }
     }
 
@@ -162,7 +171,9 @@ impl fmt::Display for Text {
 
 impl Error for Text {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }
 

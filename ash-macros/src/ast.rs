@@ -17,8 +17,6 @@ pub(crate) enum Flavor {
 
 /// A supervisor: the outermost one or one written inline.
 pub(crate) struct Supervisor {
-    /// Where to point when something is missing.
-    pub(crate) span: Span,
     /// The crate that the expansion names, if the user says which.
     pub(crate) root: Option<Path>,
     pub(crate) name: Option<Expr>,
@@ -50,24 +48,32 @@ pub(crate) struct Worker {
 
 /// A worker's factory, and what the builder's method for it is.
 pub(crate) struct Factory {
-    pub(crate) arity: Arity,
+    pub(crate) shape: Shape,
     pub(crate) expr: Expr,
 }
 
-/// How many arguments a factory takes, as far as its text says.
+/// What a factory takes and gives, as far as its text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arity {
+pub(crate) enum Shape {
     /// It is not a closure.
     Unknown,
-    None,
-    One,
+    /// `|| …`
+    Nothing,
+    /// `|context| …`
+    Context,
+    /// `|context| async …`
+    Task,
 }
 
 /// One entry of `supervisors`.
 pub(crate) enum Nested {
     Inline(Supervisor),
     Expr(Expr),
-    Child { spec: Expr, policy: Choice, options: Vec<ChildOption> },
+    Child {
+        spec: Expr,
+        policy: Choice,
+        options: Vec<ChildOption>,
+    },
 }
 
 /// One option of a child.
@@ -131,20 +137,31 @@ pub(crate) enum Stop {
 /// A length of time.
 pub(crate) enum Time {
     /// `from_secs(10)`, say, for `10s`.
-    Literal { constructor: &'static str, amount: u64, span: Span },
+    Literal {
+        constructor: &'static str,
+        amount: u64,
+        span: Span,
+    },
     Expr(Expr),
 }
 
 /// How long restarts wait.
 pub(crate) enum Backoff {
     /// `none`, `constant(…)` or `exponential(…)`.
-    Known { constructor: Ident, delays: Vec<Time>, jitter: Option<Expr> },
+    Known {
+        constructor: Ident,
+        delays: Vec<Time>,
+        jitter: Option<Expr>,
+    },
     Expr(Expr),
 }
 
 /// How many restarts are too many.
 pub(crate) enum Intensity {
-    Pair { max_restarts: Expr, within_seconds: Expr },
+    Pair {
+        max_restarts: Expr,
+        within_seconds: Expr,
+    },
     Expr(Expr),
 }
 

@@ -13,7 +13,10 @@ use crate::errors::Errors;
 /// Reports every rule that the tree breaks.
 pub(crate) fn check(tree: &Supervisor, errors: &mut Errors) {
     let stops = AutoShutdown::of(tree);
-    let mut ids = Ids { held: HashSet::new(), errors };
+    let mut ids = Ids {
+        held: HashSet::new(),
+        errors,
+    };
     if let Some(name) = &tree.name {
         ids.check_text(name);
     }
@@ -59,7 +62,9 @@ fn check_nested(nested: &Nested, stops: AutoShutdown, ids: &mut Ids<'_>) {
             check_significant(&tree.options, policy, stops, ids.errors);
             check(tree, ids.errors);
         }
-        Nested::Child { policy, options, .. } => {
+        Nested::Child {
+            policy, options, ..
+        } => {
             check_significant(options, Some(policy), stops, ids.errors);
         }
         Nested::Expr(_) => {}
@@ -121,7 +126,11 @@ impl AutoShutdown {
             | Setting::Workers(_)
             | Setting::Supervisors(_) => None,
         });
-        if choice.is_none_or(|choice| choice.is("Never")) { Self::Never } else { Self::Perhaps }
+        if choice.is_none_or(|choice| choice.is("Never")) {
+            Self::Never
+        } else {
+            Self::Perhaps
+        }
     }
 }
 
@@ -140,7 +149,9 @@ fn check_significant(
         | OptionValue::Liveness(_)
         | OptionValue::Backoff(_) => false,
     });
-    let Some(ChildOption { key, .. }) = significant else { return };
+    let Some(ChildOption { key, .. }) = significant else {
+        return;
+    };
     if policy.is_none_or(|policy| policy.is("Permanent")) {
         let message = "a significant child cannot be `Permanent`, which never ends for good; \
                        allowed: `Transient`, `Temporary`";
@@ -155,8 +166,14 @@ fn check_significant(
 
 fn check_liveness(options: &[ChildOption], errors: &mut Errors) {
     for option in options {
-        if let OptionValue::Liveness(Time::Literal { amount: 0, span, .. }) = option.value {
-            errors.at(span, "no worker can meet a liveness of zero; give it a longer one");
+        if let OptionValue::Liveness(Time::Literal {
+            amount: 0, span, ..
+        }) = option.value
+        {
+            errors.at(
+                span,
+                "no worker can meet a liveness of zero; give it a longer one",
+            );
         }
     }
 }

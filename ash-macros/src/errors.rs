@@ -1,6 +1,6 @@
 //! All that is wrong with a tree, reported at once.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
 use syn::Error;
 
 /// The errors found so far.
@@ -26,8 +26,8 @@ impl Errors {
         self.0.is_none()
     }
 
-    /// Returns `value` if nothing is wrong.
-    pub(crate) fn check<T>(self, value: T) -> Result<T, Error> {
-        self.0.map_or(Ok(value), Err)
+    /// Returns the statements that make the compiler report them, if there are any.
+    pub(crate) fn into_compile_error(self) -> Option<TokenStream> {
+        self.0.map(Error::into_compile_error)
     }
 }

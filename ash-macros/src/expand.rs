@@ -8,7 +8,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Expr, Path};
 
 use crate::ast::{
-    Arity, Backoff, ChildOption, Choice, Factory, Flavor, Intensity, Nested, OptionValue, Setting,
+    Backoff, ChildOption, Choice, Factory, Flavor, Intensity, Nested, OptionValue, Setting, Shape,
     Stop, Supervisor, Time, Worker, without_parens,
 };
 
@@ -32,6 +32,15 @@ pub(crate) fn expand(flavor: Flavor, tree: &Supervisor, roots: &Roots) -> TokenS
     expander.outermost(tree)
 }
 
+/// Returns the expression for an empty tree, in place of one that is wrong.
+pub(crate) fn placeholder(flavor: Flavor, roots: &Roots) -> TokenStream {
+    let Roots { core, stateful } = roots;
+    match flavor {
+        Flavor::Plain => quote!(#core::SupervisorSpec::new("")),
+        Flavor::Stateful => quote!(#stateful::StatefulSupervisorSpec::new("")),
+    }
+}
+
 struct Expander {
     flavor: Flavor,
     core: TokenStream,
@@ -42,7 +51,13 @@ struct Expander {
 
 impl Expander {
     fn outermost(&self, tree: &Supervisor) -> TokenStream {
-        let Self { core, stateful, spec, context, .. } = self;
+        let Self {
+            core,
+            stateful,
+            spec,
+            context,
+            ..
+        } = self;
         let name = argument(tree.name.as_ref());
         let settings = self.settings(tree);
         match self.flavor {
@@ -57,7 +72,12 @@ impl Expander {
     }
 
     fn inline(&self, tree: &Supervisor) -> TokenStream {
-        let Self { core, stateful, context, .. } = self;
+        let Self {
+            core,
+            stateful,
+            context,
+            ..
+        } = self;
         let name = argument(tree.name.as_ref());
         let settings = self.settings(tree);
         match self.flavor {
@@ -72,7 +92,10 @@ impl Expander {
     }
 
     fn settings(&self, tree: &Supervisor) -> TokenStream {
-        tree.settings.iter().map(|setting| self.setting(setting)).collect()
+        tree.settings
+            .iter()
+            .map(|setting| self.setting(setting))
+            .collect()
     }
 
     fn setting(&self, setting: &Setting) -> TokenStream {
@@ -82,7 +105,10 @@ impl Expander {
                 let strategy = self.choice(choice);
                 quote!(.with_restart_strategy(#strategy))
             }
-            Setting::Intensity(Intensity::Pair { max_restarts, within_seconds }) => quote! {
+            Setting::Intensity(Intensity::Pair {
+                max_restarts,
+                within_seconds,
+            }) => quote! {
                 .with_restart_intensity(
                     #core::RestartIntensity::new(#max_restarts, #within_seconds)
                 )
@@ -108,31 +134,36 @@ impl Expander {
                 let logger = argument(Some(expr));
                 quote!(.with_logger(#logger))
             }
-            Setting::Workers(workers) => {
-                workers.iter().map(|worker| self.worker(worker)).collect()
-            }
-            Setting::Supervisors(supervisors) => {
-                supervisors.iter().map(|nested| self.nested(nested)).collect()
-            }
+            Setting::Workers(workers) => workers.iter().map(|worker| self.worker(worker)).collect(),
+            Setting::Supervisors(supervisors) => supervisors
+                .iter()
+                .map(|nested| self.nested(nested))
+                .collect(),
         }
     }
 
     fn worker(&self, worker: &Worker) -> TokenStream {
         let Self { core, stateful, .. } = self;
-        let Worker { id, factory: Factory { arity, expr }, policy, options } = worker;
+        let Worker {
+            id,
+            factory: Factory { shape, expr },
+            policy,
+            options,
+        } = worker;
         let id = argument(Some(id));
         let factory = argument(Some(expr));
         let policy = self.choice(policy);
-        // What the builder's short form takes: nothing, and the context of a stateful supervisor.
-        let (short, constructor) = match (self.flavor, arity) {
-            (Flavor::Plain, Arity::None | Arity::Unknown) => {
+        // What the builder's short form takes: nothing, or the context of a stateful supervisor.
+        let (short, constructor) = match (self.flavor, shape) {
+            (Flavor::Plain, Shape::Nothing | Shape::Unknown) => {
                 (true, quote!(#core::ChildSpec::worker))
             }
-            (Flavor::Plain, Arity::One) => (false, quote!(#core::ChildSpec::worker_with)),
-            (Flavor::Stateful, Arity::One | Arity::Unknown) => {
+            (Flavor::Plain, Shape::Context) => (false, quote!(#core::ChildSpec::worker_with)),
+            (Flavor::Plain, Shape::Task) => (false, quote!(#core::ChildSpec::task)),
+            (Flavor::Stateful, Shape::Context | Shape::Task | Shape::Unknown) => {
                 (true, quote!(#stateful::StatefulChildSpec::worker))
             }
-            (Flavor::Stateful, Arity::None) => (false, quote!(#core::ChildSpec::worker)),
+            (Flavor::Stateful, Shape::Nothing) => (false, quote!(#core::ChildSpec::worker)),
         };
         if short && options.is_empty() {
             return quote!(.with_worker(#id, #factory, #policy));
@@ -156,7 +187,11 @@ impl Expander {
                 let spec = argument(Some(spec));
                 quote!(.with_supervisor(#spec))
             }
-            Nested::Child { spec, policy, options } => {
+            Nested::Child {
+                spec,
+                policy,
+                options,
+            } => {
                 let spec = argument(Some(spec));
                 let policy = self.choice(policy);
                 let options = self.options(options);
@@ -166,7 +201,10 @@ impl Expander {
     }
 
     fn options(&self, options: &[ChildOption]) -> TokenStream {
-        options.iter().map(|ChildOption { key, value }| self.option(key, value)).collect()
+        options
+            .iter()
+            .map(|ChildOption { key, value }| self.option(key, value))
+            .collect()
     }
 
     fn option(&self, key: &Ident, value: &OptionValue) -> TokenStream {
@@ -200,7 +238,11 @@ impl Expander {
     fn backoff(&self, backoff: &Backoff) -> TokenStream {
         let core = &self.core;
         match backoff {
-            Backoff::Known { constructor, delays, jitter } => {
+            Backoff::Known {
+                constructor,
+                delays,
+                jitter,
+            } => {
                 let delays = delays.iter().map(duration);
                 let jitter = jitter.iter().map(|jitter| argument(Some(jitter)));
                 quote!(#core::Backoff::#constructor(#(#delays),*) #(.with_jitter(#jitter))*)
@@ -217,7 +259,11 @@ fn argument(expr: Option<&Expr>) -> TokenStream {
 
 fn duration(time: &Time) -> TokenStream {
     match time {
-        Time::Literal { constructor, amount, span } => {
+        Time::Literal {
+            constructor,
+            amount,
+            span,
+        } => {
             let constructor = Ident::new(constructor, Span::call_site());
             let amount = Literal::u64_unsuffixed(*amount);
             quote_spanned!(span.resolved_at(Span::call_site())=>
@@ -231,9 +277,9 @@ fn duration(time: &Time) -> TokenStream {
 /// Returns whether a supervisor holds an inline one, which then needs its context.
 fn has_inline(tree: &Supervisor) -> bool {
     tree.settings.iter().any(|setting| match setting {
-        Setting::Supervisors(supervisors) => {
-            supervisors.iter().any(|nested| matches!(nested, Nested::Inline(_)))
-        }
+        Setting::Supervisors(supervisors) => supervisors
+            .iter()
+            .any(|nested| matches!(nested, Nested::Inline(_))),
         Setting::Strategy(_)
         | Setting::Intensity(_)
         | Setting::Backoff(_)
@@ -243,4 +289,262 @@ fn has_inline(tree: &Supervisor) -> bool {
         | Setting::Logger(_)
         | Setting::Workers(_) => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+    use syn::parse_quote;
+
+    use super::*;
+
+    /// Compares as expressions, in which `||` is one thing however it is spaced.
+    fn assert_expands(flavor: Flavor, input: TokenStream, output: TokenStream) {
+        let roots = Roots {
+            core: parse_quote!(::core_root),
+            stateful: parse_quote!(::st_root),
+        };
+        let expanded: Expr = syn::parse2(crate::tree(flavor, input, |_| Ok(roots))).unwrap();
+        let expected: Expr = syn::parse2(output).unwrap();
+        assert_eq!(
+            expanded.to_token_stream().to_string(),
+            expected.to_token_stream().to_string()
+        );
+    }
+
+    fn assert_plain(input: TokenStream, output: TokenStream) {
+        assert_expands(Flavor::Plain, input, output);
+    }
+
+    fn assert_stateful(input: TokenStream, output: TokenStream) {
+        assert_expands(Flavor::Stateful, input, output);
+    }
+
+    #[test]
+    fn keys_keep_the_order_in_which_they_are_written_but_for_the_name() {
+        assert_plain(
+            quote! {
+                supervisors: [other(1, 2), (a), ({ let b = 1; c(b) }),],
+                intensity: (5, 1m),
+                name: "app",
+                workers: [("w", Pump::new, Permanent)],
+                strategy: RestForOne,
+            },
+            quote! {
+                ::core_root::SupervisorSpec::new("app")
+                    .with_supervisor(other(1, 2))
+                    .with_supervisor(a)
+                    .with_supervisor({ let b = 1; c(b) })
+                    .with_restart_intensity(::core_root::RestartIntensity::new(5, 60))
+                    .with_worker("w", Pump::new, ::core_root::RestartPolicy::Permanent)
+                    .with_restart_strategy(::core_root::RestartStrategy::RestForOne)
+            },
+        );
+    }
+
+    #[test]
+    fn every_setting_is_a_call() {
+        assert_plain(
+            quote! {
+                name: name.clone(), backoff: exponential(100ms, 30s, jitter: 0.1),
+                auto_shutdown: AllSignificant, max_children: LIMIT + 1, kill_grace: 2s,
+                logger: log.new(o!()), intensity: RestartIntensity::default(),
+                strategy: (if strict { OneForAll } else { OneForOne })
+            },
+            quote! {
+                ::core_root::SupervisorSpec::new(name.clone())
+                    .with_backoff(
+                        ::core_root::Backoff::exponential(
+                            ::core::time::Duration::from_millis(100),
+                            ::core::time::Duration::from_secs(30)
+                        ).with_jitter(0.1)
+                    )
+                    .with_auto_shutdown(::core_root::AutoShutdown::AllSignificant)
+                    .with_max_children(LIMIT + 1)
+                    .with_kill_grace(::core::time::Duration::from_secs(2))
+                    .with_logger(log.new(o!()))
+                    .with_restart_intensity(RestartIntensity::default())
+                    .with_restart_strategy(if strict { OneForAll } else { OneForOne })
+            },
+        );
+    }
+
+    #[test]
+    fn every_option_is_a_call() {
+        assert_plain(
+            quote! {
+                name: "app", auto_shutdown: (mode),
+                workers: [
+                    ("a", || A, RestartPolicy::Transient, liveness: 5m, significant: true),
+                    ("b", || B, (policy), shutdown: Infinity, init_timeout: limit * 2),
+                    ("c", || C, policy(), shutdown: 250ms, backoff: none),
+                    ("d", || D, Temporary, shutdown: Timeout(grace), backoff: constant(1us)),
+                    ("e", || E, Temporary, backoff: Backoff::none(), shutdown: Shutdown::BrutalKill,),
+                ]
+            },
+            quote! {
+                ::core_root::SupervisorSpec::new("app")
+                    .with_auto_shutdown(mode)
+                    .with_child(::core_root::ChildSpec::worker("a", || A)
+                        .restart(RestartPolicy::Transient)
+                        .liveness(::core::time::Duration::from_secs(300))
+                        .significant(true))
+                    .with_child(::core_root::ChildSpec::worker("b", || B)
+                        .restart(policy)
+                        .shutdown(::core_root::Shutdown::Infinity)
+                        .init_timeout(limit * 2))
+                    .with_child(::core_root::ChildSpec::worker("c", || C)
+                        .restart(policy())
+                        .shutdown(::core_root::Shutdown::Timeout(
+                            ::core::time::Duration::from_millis(250)
+                        ))
+                        .backoff(::core_root::Backoff::none()))
+                    .with_child(::core_root::ChildSpec::worker("d", || D)
+                        .restart(::core_root::RestartPolicy::Temporary)
+                        .shutdown(::core_root::Shutdown::Timeout(grace))
+                        .backoff(::core_root::Backoff::constant(
+                            ::core::time::Duration::from_micros(1)
+                        )))
+                    .with_child(::core_root::ChildSpec::worker("e", || E)
+                        .restart(::core_root::RestartPolicy::Temporary)
+                        .backoff(Backoff::none())
+                        .shutdown(Shutdown::BrutalKill))
+            },
+        );
+    }
+
+    #[test]
+    fn the_shape_of_a_factory_says_what_it_makes() {
+        assert_plain(
+            quote! {
+                name: "app",
+                workers: [
+                    ("a", |child| A::new(child), Permanent),
+                    ("b", move |child: ChildContext| async move { run(child).await }, Permanent),
+                    ("c", |_| { async { Ok(()) } }, Permanent, shutdown: 1h),
+                ]
+            },
+            quote! {
+                ::core_root::SupervisorSpec::new("app")
+                    .with_child(::core_root::ChildSpec::worker_with("a", |child| A::new(child))
+                        .restart(::core_root::RestartPolicy::Permanent))
+                    .with_child(::core_root::ChildSpec::task(
+                            "b",
+                            move |child: ChildContext| async move { run(child).await }
+                        )
+                        .restart(::core_root::RestartPolicy::Permanent))
+                    .with_child(::core_root::ChildSpec::task("c", |_| { async { Ok(()) } })
+                        .restart(::core_root::RestartPolicy::Permanent)
+                        .shutdown(::core_root::Shutdown::Timeout(
+                            ::core::time::Duration::from_secs(3600)
+                        )))
+            },
+        );
+    }
+
+    #[test]
+    fn inline_supervisors_take_their_own_keys_and_those_of_a_child() {
+        assert_plain(
+            quote! {
+                name: "app",
+                supervisors: [
+                    { name: "web", strategy: OneForAll, workers: [("http", || Http, Permanent)] },
+                    { restart: Transient, name: "db", backoff: constant(1s), shutdown: 10s },
+                    (cache, Temporary, init_timeout: 1s, backoff: constant(2s)),
+                ],
+            },
+            quote! {
+                ::core_root::SupervisorSpec::new("app")
+                    .with_supervisor(
+                        ::core_root::SupervisorSpec::new("web")
+                            .with_restart_strategy(::core_root::RestartStrategy::OneForAll)
+                            .with_worker("http", || Http, ::core_root::RestartPolicy::Permanent)
+                    )
+                    .with_child(
+                        ::core_root::ChildSpec::supervisor(
+                            ::core_root::SupervisorSpec::new("db").with_backoff(
+                                ::core_root::Backoff::constant(::core::time::Duration::from_secs(1))
+                            )
+                        )
+                        .restart(::core_root::RestartPolicy::Transient)
+                        .shutdown(::core_root::Shutdown::Timeout(
+                            ::core::time::Duration::from_secs(10)
+                        ))
+                    )
+                    .with_child(
+                        ::core_root::ChildSpec::supervisor(cache)
+                            .restart(::core_root::RestartPolicy::Temporary)
+                            .init_timeout(::core::time::Duration::from_secs(1))
+                            .backoff(
+                                ::core_root::Backoff::constant(::core::time::Duration::from_secs(2))
+                            )
+                    )
+            },
+        );
+    }
+
+    #[test]
+    fn stateful_workers_get_the_context_if_they_take_it() {
+        assert_stateful(
+            quote! {
+                name: "auction",
+                workers: [
+                    ("a", |ctx| A::new(ctx), Permanent),
+                    ("b", |ctx| B { ctx }, Transient, shutdown: BrutalKill),
+                    ("c", || C, Temporary),
+                ],
+                supervisors: [],
+            },
+            quote! {
+                ::st_root::StatefulSupervisorSpec::new("auction")
+                    .with_worker("a", |ctx| A::new(ctx), ::core_root::RestartPolicy::Permanent)
+                    .with_child(::st_root::StatefulChildSpec::worker("b", |ctx| B { ctx })
+                        .restart(::core_root::RestartPolicy::Transient)
+                        .shutdown(::core_root::Shutdown::BrutalKill))
+                    .with_child(::core_root::ChildSpec::worker("c", || C)
+                        .restart(::core_root::RestartPolicy::Temporary))
+            },
+        );
+    }
+
+    #[test]
+    fn inline_stateful_supervisors_share_the_context_at_every_depth() {
+        assert_stateful(
+            quote! {
+                name: "a",
+                supervisors: [{ name: "b", supervisors: [{ name: "c", restart: Temporary }] }],
+            },
+            quote! {{
+                let spec = ::st_root::StatefulSupervisorSpec::new("a");
+                let context = ::std::sync::Arc::clone(spec.context());
+                spec.with_supervisor(
+                    ::st_root::StatefulSupervisorSpec::with_context(
+                        "b",
+                        ::std::sync::Arc::clone(&context),
+                    )
+                    .with_child(
+                        ::core_root::ChildSpec::supervisor(
+                            ::st_root::StatefulSupervisorSpec::with_context(
+                                "c",
+                                ::std::sync::Arc::clone(&context),
+                            )
+                        )
+                        .restart(::core_root::RestartPolicy::Temporary)
+                    )
+                )
+            }},
+        );
+    }
+
+    #[test]
+    fn the_crate_can_be_named() {
+        assert_plain(
+            quote!(crate: crate::vendored::flare, name: "app", strategy: OneForAll),
+            quote! {
+                crate::vendored::flare::SupervisorSpec::new("app").with_restart_strategy(
+                    crate::vendored::flare::RestartStrategy::OneForAll
+                )
+            },
+        );
+    }
 }

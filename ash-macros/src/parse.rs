@@ -4,10 +4,10 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _, Result};
-use syn::{Error, Expr, Path, Token, braced, bracketed, parenthesized, token};
+use syn::{Error, Expr, Path, Stmt, Token, braced, bracketed, parenthesized, token};
 
 use crate::ast::{
-    Arity, ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Setting, Supervisor, Worker,
+    ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Setting, Shape, Supervisor, Worker,
     visible,
 };
 use crate::errors::Errors;
@@ -38,7 +38,6 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn supervisor(&mut self, input: ParseStream<'_>, place: Place, span: Span) -> Supervisor {
         let mut tree = Supervisor {
-            span,
             root: None,
             name: None,
             settings: Vec::new(),
@@ -137,15 +136,24 @@ impl Reader<'_> {
         }
         let content;
         let parens = parenthesized!(content in input);
-        let tuple = Tuple { content: &content, span: parens.span.join() };
-        let id = tuple.element("a worker is `(id, factory, policy, options…)`: the id is missing")?;
+        let tuple = Tuple {
+            content: &content,
+            span: parens.span.join(),
+        };
+        let id =
+            tuple.element("a worker is `(id, factory, policy, options…)`: the id is missing")?;
         let factory = tuple.element(
             "a worker is `(id, factory, policy, options…)`: the factory is missing, such as \
              `|| Worker::new()`",
         )?;
         let factory = self.factory(factory);
         let (policy, options) = self.policy_and_options(&tuple, Place::Worker, "a worker")?;
-        Ok(Worker { id, factory, policy, options })
+        Ok(Worker {
+            id,
+            factory,
+            policy,
+            options,
+        })
     }
 
     fn factory(&mut self, expr: Expr) -> Factory {
@@ -153,23 +161,25 @@ impl Reader<'_> {
         while let Expr::Paren(paren) = closure {
             closure = visible(&paren.expr);
         }
-        let arity = match closure {
+        let shape = match closure {
             Expr::Closure(closure) => match closure.inputs.len() {
-                0 => Arity::None,
-                1 => Arity::One,
+                0 => Shape::Nothing,
+                1 if closure.asyncness.is_some() || is_async(&closure.body) => Shape::Task,
+                1 => Shape::Context,
                 _ => {
                     let context = match self.flavor {
-                        Flavor::Plain => "the child's context: `|child| …`",
-                        Flavor::Stateful => "the supervisor's context: `|ctx| …`",
+                        Flavor::Plain => "the child's context, `|child| …`",
+                        Flavor::Stateful => "the supervisor's context, `|ctx| …`",
                     };
                     let message = format!("a factory takes nothing, `|| …`, or {context}");
-                    self.errors.add(Error::new_spanned(&closure.inputs, message));
-                    Arity::Unknown
+                    self.errors
+                        .add(Error::new_spanned(&closure.inputs, message));
+                    Shape::Unknown
                 }
             },
-            _ => Arity::Unknown,
+            _ => Shape::Unknown,
         };
-        Factory { arity, expr }
+        Factory { shape, expr }
     }
 
     fn policy_and_options(
@@ -215,7 +225,10 @@ impl Reader<'_> {
         }
         let content;
         let parens = parenthesized!(content in input);
-        let tuple = Tuple { content: &content, span: parens.span.join() };
+        let tuple = Tuple {
+            content: &content,
+            span: parens.span.join(),
+        };
         if let Some(braces) = inline_in_parens(&content) {
             let message = "an inline supervisor stands without parentheses, and takes `restart`, \
                            `shutdown`, `init_timeout` and `significant` as keys";
@@ -232,7 +245,11 @@ impl Reader<'_> {
         comma(&content)?;
         let (policy, options) =
             self.policy_and_options(&tuple, Place::Supervisor, "a supervisor in a tuple")?;
-        Ok(Nested::Child { spec, policy, options })
+        Ok(Nested::Child {
+            spec,
+            policy,
+            options,
+        })
     }
 
     /// Reads `[…]`.
@@ -318,7 +335,10 @@ fn key(input: ParseStream<'_>, place: Place, seen: &mut Vec<Key>) -> Result<(Key
     }
     seen.push(key);
     if !input.peek(Token![:]) {
-        return Err(Error::new(input.span(), format!("expected `:` after the key `{name}`")));
+        return Err(Error::new(
+            input.span(),
+            format!("expected `:` after the key `{name}`"),
+        ));
     }
     input.parse::<Token![:]>()?;
     Ok((key, word))
@@ -340,12 +360,26 @@ fn at_key(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
 }
 
+/// Returns whether a closure's body is an `async` block, perhaps as the only thing in a block.
+fn is_async(body: &Expr) -> bool {
+    match body {
+        Expr::Async(_) => true,
+        Expr::Block(block) => match block.block.stmts.as_slice() {
+            [Stmt::Expr(expr, None)] => is_async(expr),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// Returns where an inline supervisor is that stands in parentheses.
 fn inline_in_parens(input: ParseStream<'_>) -> Option<Span> {
     let (inside, span, _) = input.cursor().group(Delimiter::Brace)?;
     let (_, after) = inside.ident()?;
     let (colon, after) = after.punct()?;
-    let path = after.punct().is_some_and(|(second, _)| second.as_char() == ':');
+    let path = after
+        .punct()
+        .is_some_and(|(second, _)| second.as_char() == ':');
     (colon.as_char() == ':' && !path).then(|| span.join())
 }
 

@@ -80,7 +80,11 @@ impl<P, C> Machine<P, C> {
             Phase::Running { .. } => None,
             Phase::Stopping { .. } | Phase::Ended => return,
         };
-        self.phase = Phase::Stopping { reason, start_error, deadline: Timestamp::NEVER };
+        self.phase = Phase::Stopping {
+            reason,
+            start_error,
+            deadline: Timestamp::NEVER,
+        };
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
             self.call_off(key);
@@ -90,7 +94,9 @@ impl<P, C> Machine<P, C> {
 
     /// Lets a child end with its supervisor, whatever it was to become.
     fn bind_to_end(&mut self, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else { return };
+        let Some(child) = self.children.get_mut(key) else {
+            return;
+        };
         match &mut child.state {
             State::Starting { .. } | State::Running { .. } => {}
             State::Stopping(Stopping { then, .. }) => {
@@ -131,9 +137,19 @@ impl<P, C> Machine<P, C> {
             }
         }
         let ended = core::mem::replace(&mut self.phase, Phase::Ended);
-        if let Phase::Stopping { reason, start_error, .. } = ended {
-            self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
-            self.act(Action::Finish { reason, start_error });
+        if let Phase::Stopping {
+            reason,
+            start_error,
+            ..
+        } = ended
+        {
+            self.note_supervisor(EventKind::SupervisorEnded {
+                reason: reason.clone(),
+            });
+            self.act(Action::Finish {
+                reason,
+                start_error,
+            });
         }
     }
 

@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
+use crate::machine::Machine;
 use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
-use crate::machine::Machine;
 use crate::spec::{ChildAttributes, Origin, check_child, join};
 use crate::time::Timestamp;
 
@@ -27,7 +27,9 @@ impl<P, C> Machine<P, C> {
         }
         let waiting = State::Waiting(Pending::new(Purpose::New(caller)));
         let significant = attributes.significant;
-        let key = self.children.push(Child::new(attributes, Origin::Dynamic, payload, waiting));
+        let key = self
+            .children
+            .push(Child::new(attributes, Origin::Dynamic, payload, waiting));
         self.significant_live += usize::from(significant);
         self.start(now, key);
     }
@@ -48,7 +50,9 @@ impl<P, C> Machine<P, C> {
 
     /// Goes on with the initial start.
     pub(super) fn proceed_initial_start(&mut self, now: Timestamp) {
-        let Phase::Starting { sequence, exits } = &mut self.phase else { return };
+        let Phase::Starting { sequence, exits } = &mut self.phase else {
+            return;
+        };
         match sequence.next(&self.children) {
             Step::Wait => {}
             Step::Start(key) => self.start(now, key),
@@ -67,18 +71,27 @@ impl<P, C> Machine<P, C> {
 
     /// Starts a child that waits.
     pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else { return };
-        debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
-        let deadline = child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
+        let Some(child) = self.children.get_mut(key) else {
+            return;
+        };
+        debug_assert!(
+            !child.state.has_incarnation(),
+            "two lives of one child would overlap"
+        );
+        let deadline = child
+            .attributes
+            .init_timeout()
+            .map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
         let incarnation = child.incarnation(key);
         let waited = core::mem::replace(&mut child.state, State::Stopped);
-        let pending = match waited {
-            State::Waiting(pending) => pending,
-            other => {
-                debug_assert!(false, "only a child that waits is started, not {:?}", other.public());
-                Pending::new(Purpose::Restart)
-            }
+        let State::Waiting(pending) = waited else {
+            debug_assert!(
+                false,
+                "only a child that waits is started, not {:?}",
+                waited.public()
+            );
+            return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
             child.restarts += 1;
@@ -96,7 +109,9 @@ impl<P, C> Machine<P, C> {
     }
 
     pub(super) fn on_started(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else { return };
+        let Some(child) = self.children.get_mut(key) else {
+            return;
+        };
         match &child.state {
             State::Starting { .. } => {}
             // It was asked to stop while its word was on the way; its exit follows.
@@ -112,7 +127,10 @@ impl<P, C> Machine<P, C> {
             | State::Completed => return,
         }
         child.up_since = now;
-        let check = child.attributes.liveness().map_or(Timestamp::NEVER, |interval| now + interval);
+        let check = child
+            .attributes
+            .liveness()
+            .map_or(Timestamp::NEVER, |interval| now + interval);
         if let Some(State::Starting { mut pending, .. }) =
             self.set_state(key, State::Running { check })
         {
@@ -145,9 +163,11 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         cause: StartCause,
     ) {
-        let reason = match cause {
-            StartCause::Stopped => ExitReason::Shutdown,
-            cause => exit_reason(cause),
+        let obeyed = matches!(cause, StartCause::Stopped);
+        let reason = if obeyed {
+            ExitReason::Shutdown
+        } else {
+            exit_reason(cause)
         };
         self.on_stopped(now, key, stopping, reason);
     }
@@ -160,11 +180,19 @@ impl<P, C> Machine<P, C> {
         mut pending: Pending<C>,
         failure: StartFailure,
     ) {
-        let Some(child) = self.children.get_mut(key) else { return };
+        let Some(child) = self.children.get_mut(key) else {
+            return;
+        };
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
         child.last_exit = Some(exit_reason(cause.clone()).into());
-        self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
+        self.note(
+            key,
+            EventKind::StartFailed {
+                path: path.clone(),
+                cause: cause.clone(),
+            },
+        );
         let is_new = matches!(pending.purpose, Purpose::New(_));
         for caller in pending.take_callers() {
             let (path, cause) = (path.clone(), cause.clone());
@@ -193,7 +221,10 @@ impl<P, C> Machine<P, C> {
         let Some(State::Starting { pending, .. }) = self.set_state(key, State::Stopped) else {
             return;
         };
-        let bound = self.children.get(key).and_then(|child| child.attributes.init_timeout());
+        let bound = self
+            .children
+            .get(key)
+            .and_then(|child| child.attributes.init_timeout());
         self.abandon_start(now, key, pending, bound.unwrap_or(Duration::ZERO));
     }
 }

@@ -18,7 +18,9 @@ pub enum SpecError {
         parent: String,
     },
     /// An id or a supervisor's name holds a `/`, which separates the parts of a path.
-    #[error("the id of `{path}` holds a `/`, which separates the parts of a path; use another character")]
+    #[error(
+        "the id of `{path}` holds a `/`, which separates the parts of a path; use another character"
+    )]
     SlashInId {
         /// The path of the child.
         path: String,
@@ -36,7 +38,9 @@ pub enum SpecError {
         path: String,
     },
     /// A significant child is under a supervisor that never stops by itself.
-    #[error("`{path}` is significant, but its supervisor's auto-shutdown is `Never`; set it to `AnySignificant` or `AllSignificant`")]
+    #[error(
+        "`{path}` is significant, but its supervisor's auto-shutdown is `Never`; set it to `AnySignificant` or `AllSignificant`"
+    )]
     SignificantUnderNever {
         /// The path of the child.
         path: String,
@@ -58,10 +62,14 @@ pub enum SpecError {
 /// Checks the name of a supervisor or the id of a child held by the supervisor at `parent`.
 pub(crate) fn check_name(parent: &str, name: &str) -> Result<(), SpecError> {
     if name.is_empty() {
-        return Err(SpecError::EmptyId { parent: parent.into() });
+        return Err(SpecError::EmptyId {
+            parent: parent.into(),
+        });
     }
     if name.contains('/') {
-        return Err(SpecError::SlashInId { path: join(parent, name) });
+        return Err(SpecError::SlashInId {
+            path: join(parent, name),
+        });
     }
     Ok(())
 }
@@ -89,5 +97,9 @@ pub(crate) fn check_child(
 
 /// Returns the path of the child `id` under `parent`.
 pub(crate) fn join(parent: &str, id: &str) -> String {
-    if parent.is_empty() { id.into() } else { alloc::format!("{parent}/{id}") }
+    if parent.is_empty() {
+        id.into()
+    } else {
+        alloc::format!("{parent}/{id}")
+    }
 }

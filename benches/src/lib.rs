@@ -1,0 +1,1 @@
+//! ash-flare measured beside bare tokio: `cargo run --release -p benches --bin figures`.
