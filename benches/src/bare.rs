@@ -5,9 +5,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::measure::{
-    Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled,
-};
+use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled};
 
 type Children = Vec<(String, JoinHandle<()>)>;
 
@@ -66,8 +64,11 @@ async fn start_all(count: usize) -> Children {
 }
 
 async fn terminate(count: usize) -> f64 {
-    let mut children: Vec<Option<JoinHandle<()>>> =
-        start_all(count).await.into_iter().map(|(_, child)| Some(child)).collect();
+    let mut children: Vec<Option<JoinHandle<()>>> = start_all(count)
+        .await
+        .into_iter()
+        .map(|(_, child)| Some(child))
+        .collect();
     let order = shuffled(count);
     let start = now();
     for number in order {

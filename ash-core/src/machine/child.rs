@@ -1,12 +1,12 @@
 //! One child as its supervisor sees it: what it is, and the state it is in.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::exit::ExitReason;
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation};
 use crate::machine::info::{ChildInfo, ChildState};
+use crate::machine::rare_list::RareList;
 use crate::restart::Streak;
 use crate::spec::{ChildAttributes, Origin};
 use crate::time::Timestamp;
@@ -62,7 +62,7 @@ pub(super) enum State<C> {
 pub(super) struct Pending<C> {
     pub(super) purpose: Purpose<C>,
     /// The callers of `restart_child`.
-    pub(super) callers: Vec<C>,
+    pub(super) callers: RareList<C>,
 }
 
 /// Why a child is started, which decides what a failure means.
@@ -87,7 +87,7 @@ pub(super) struct Stopping<C> {
     /// What becomes of the child when its incarnation has ended.
     pub(super) then: Then<C>,
     /// The calls that wait for that, in order of arrival.
-    pub(super) calls: Vec<(C, ChildCommand)>,
+    pub(super) calls: RareList<(C, ChildCommand)>,
 }
 
 /// How far a stop has come.
@@ -122,20 +122,21 @@ impl<C> Pending<C> {
     pub(super) const fn new(purpose: Purpose<C>) -> Self {
         Self {
             purpose,
-            callers: Vec::new(),
+            callers: RareList::new(),
         }
     }
 
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
     /// for. What a `start_child` had begun goes on as a restart.
-    pub(super) fn take_callers(&mut self) -> Vec<C> {
-        let mut callers = core::mem::take(&mut self.callers);
-        if matches!(self.purpose, Purpose::New(_))
+    pub(super) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
+        let first = if matches!(self.purpose, Purpose::New(_))
             && let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Restart)
         {
-            callers.insert(0, caller);
-        }
-        callers
+            Some(caller)
+        } else {
+            None
+        };
+        first.into_iter().chain(self.callers.take())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildKey, Exit};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{Group, GroupStage, Phase};
+use crate::machine::rare_list::RareList;
 use crate::restart::{Attempt, Charge, Verdict, verdict};
 use crate::spec::{
     AutoShutdown, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy, RestartStrategy, Shutdown,
@@ -33,7 +34,7 @@ impl<P, C> Machine<P, C> {
                 stage: Stage::Returned,
                 deadline: now + bound,
                 then: Then::Judge,
-                calls: alloc::vec::Vec::new(),
+                calls: RareList::new(),
             }),
         );
     }

@@ -51,6 +51,7 @@ mod info;
 mod output;
 mod phase;
 mod query;
+mod rare_list;
 mod start;
 mod stop;
 mod timers;

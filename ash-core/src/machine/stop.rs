@@ -1,7 +1,6 @@
 //! Stopping one child: asked, killed, given up as leaked; and what becomes of it then.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::error::{StartCause, SupervisorError};
@@ -10,6 +9,7 @@ use crate::machine::Machine;
 use crate::machine::child::{Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
+use crate::machine::rare_list::RareList;
 use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
 use crate::time::Timestamp;
 
@@ -34,7 +34,7 @@ impl<P, C> Machine<P, C> {
             stage,
             deadline,
             then,
-            calls: Vec::new(),
+            calls: RareList::new(),
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
@@ -61,7 +61,7 @@ impl<P, C> Machine<P, C> {
                 stage: Stage::Killed,
                 deadline,
                 then,
-                calls: Vec::new(),
+                calls: RareList::new(),
             },
         };
         self.set_state(key, State::Stopping(stopping));
@@ -115,7 +115,7 @@ impl<P, C> Machine<P, C> {
                 stage,
                 deadline,
                 then,
-                calls: Vec::new(),
+                calls: RareList::new(),
             }),
         );
         self.act(action);

@@ -10,7 +10,7 @@ use core::time::Duration;
 use crate::exit::BoxError;
 use crate::restart::Backoff;
 use crate::runtime::cell::Cell;
-use crate::runtime::child;
+use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
 use crate::runtime::driver::Slot;
 use crate::runtime::spec::SupervisorSpec;
@@ -219,7 +219,7 @@ where
         // The cell owns the task: dropped on the supervisor's side, it has the task end.
         drop(tokio::spawn(child::live(
             move |context| (self.make)(context),
-            cell,
+            Guard::new(cell),
         )));
     }
 }

@@ -40,21 +40,33 @@ fn number(options: &[String], name: &str) -> Result<Option<usize>, std::num::Par
     value(options, name).map(str::parse).transpose()
 }
 
-fn table(children: usize, pairs: usize, json: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
+fn table(
+    children: usize,
+    pairs: usize,
+    json: Option<&str>,
+) -> Result<(), Box<dyn std::error::Error>> {
     println!("{children} children, medians of {pairs} pairs, each figure in a fresh process");
-    println!("{:<12} {:>14} {:>14} {:>7} {:>7}", "figure", "ours", "bare tokio", "ratio", "budget");
+    println!(
+        "{:<12} {:>14} {:>14} {:>7} {:>7}",
+        "figure", "ours", "bare tokio", "ratio", "budget"
+    );
     let mut rows = Vec::new();
     for figure in Figure::ALL {
         let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..pairs {
-            let (mine, reference) =
-                (one("ours", figure, children)?, one("bare", figure, children)?);
+            let (mine, reference) = (
+                one("ours", figure, children)?,
+                one("bare", figure, children)?,
+            );
             ours.push(mine);
             bare.push(reference);
             ratios.push(mine / reference);
         }
-        let [ours, bare, ratio] = [ours, bare, ratios].map(|mut values| percentile(&mut values, 0.5));
-        let budget = figure.budget().map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
+        let [ours, bare, ratio] =
+            [ours, bare, ratios].map(|mut values| percentile(&mut values, 0.5));
+        let budget = figure
+            .budget()
+            .map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
         let verdict = match figure.budget() {
             Some(budget) if ratio > budget => " over",
             Some(_) | None => "",
@@ -76,11 +88,9 @@ fn one(system: &str, figure: Figure, children: usize) -> Result<f64, Box<dyn std
     let count = match figure {
         Figure::RestartP50 | Figure::RestartP99 => children / 10,
         Figure::Storm => children * 10,
-        Figure::Start
-        | Figure::Memory
-        | Figure::Which
-        | Figure::Terminate
-        | Figure::Shutdown => children,
+        Figure::Start | Figure::Memory | Figure::Which | Figure::Terminate | Figure::Shutdown => {
+            children
+        }
     };
     let program = std::env::current_exe()?;
     let arguments = [system, figure.name(), &count.max(1).to_string()];
