@@ -64,11 +64,8 @@ async fn start_all(count: usize) -> Children {
 }
 
 async fn terminate(count: usize) -> f64 {
-    let mut children: Vec<Option<JoinHandle<()>>> = start_all(count)
-        .await
-        .into_iter()
-        .map(|(_, child)| Some(child))
-        .collect();
+    let mut children: Vec<Option<JoinHandle<()>>> =
+        start_all(count).await.into_iter().map(|(_, child)| Some(child)).collect();
     let order = shuffled(count);
     let start = now();
     for number in order {

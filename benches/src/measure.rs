@@ -76,18 +76,11 @@ impl Figure {
 /// Panics if the system has no threads left.
 #[must_use]
 pub fn runtime() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_time()
-        .build()
-        .expect("threads are left")
+    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads are left")
 }
 
 /// Returns the time now.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark measures the real time"
-)]
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the real time")]
 #[must_use]
 pub fn now() -> Instant {
     Instant::now()
@@ -107,10 +100,7 @@ pub fn nanos_each(start: Instant, count: usize) -> f64 {
 #[must_use]
 pub fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<usize>().ok());
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
     pages.expect("it is a number") * 4_096
 }
 

@@ -62,10 +62,7 @@ impl Worker for Idle {
 }
 
 async fn supervisor() -> SupervisorHandle {
-    let endless = RestartIntensity {
-        max_restarts: usize::MAX,
-        within_seconds: 1,
-    };
+    let endless = RestartIntensity { max_restarts: usize::MAX, within_seconds: 1 };
     let spec = SupervisorSpec::new("app").with_restart_intensity(endless);
     let handle = SupervisorHandle::start(spec);
     handle.ready().await.expect("nothing can fail");
@@ -155,10 +152,7 @@ async fn restarts(count: usize, part: f64) -> f64 {
         crashed: Arc::clone(&crashed),
         restarted: restarted.clone(),
     };
-    handle
-        .start_child("child", make, RestartPolicy::Permanent)
-        .await
-        .expect("it starts");
+    handle.start_child("child", make, RestartPolicy::Permanent).await.expect("it starts");
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
         told.notify_one();
@@ -193,15 +187,8 @@ async fn storm(restarts: usize) -> f64 {
     let start = now();
     for number in 0..100 {
         let (runs, done) = (runs.clone(), Arc::clone(&done));
-        let make = move || Failing {
-            runs: runs.clone(),
-            restarts,
-            done: Arc::clone(&done),
-        };
-        handle
-            .start_child(id(number), make, RestartPolicy::Permanent)
-            .await
-            .expect("it starts");
+        let make = move || Failing { runs: runs.clone(), restarts, done: Arc::clone(&done) };
+        handle.start_child(id(number), make, RestartPolicy::Permanent).await.expect("it starts");
     }
     done.notified().await;
     nanos_each(start, restarts)

@@ -34,18 +34,11 @@ pub(super) enum State<C> {
     /// To be started when its turn comes.
     Waiting(Pending<C>),
     /// In its factory or in `initialize`, until `deadline`.
-    Starting {
-        pending: Pending<C>,
-        deadline: Timestamp,
-    },
+    Starting { pending: Pending<C>, deadline: Timestamp },
     /// Up. Its heartbeat is looked at when `check` comes.
     Running { check: Timestamp },
     /// To be started again at `until`.
-    BackingOff {
-        attempt: u32,
-        delay: Duration,
-        until: Timestamp,
-    },
+    BackingOff { attempt: u32, delay: Duration, until: Timestamp },
     /// Its incarnation is ending.
     Stopping(Stopping<C>),
     /// Its incarnation ended by itself while the initial start was going on; the exit is taken up
@@ -120,10 +113,7 @@ pub(super) enum Then<C> {
 
 impl<C> Pending<C> {
     pub(super) const fn new(purpose: Purpose<C>) -> Self {
-        Self {
-            purpose,
-            callers: RareList::new(),
-        }
+        Self { purpose, callers: RareList::new() }
     }
 
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
@@ -156,10 +146,7 @@ impl<C> State<C> {
 
     /// Tells whether there is an incarnation: a task that can be asked, killed and waited for.
     pub(super) const fn has_incarnation(&self) -> bool {
-        matches!(
-            self,
-            Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_)
-        )
+        matches!(self, Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_))
     }
 
     pub(super) const fn is_live(&self) -> bool {
@@ -172,10 +159,9 @@ impl<C> State<C> {
             Self::Waiting(_) => ChildState::Waiting,
             Self::Starting { .. } => ChildState::Starting,
             Self::Running { .. } => ChildState::Running,
-            Self::BackingOff { attempt, delay, .. } => ChildState::Restarting {
-                attempt: *attempt,
-                delay: *delay,
-            },
+            Self::BackingOff { attempt, delay, .. } => {
+                ChildState::Restarting { attempt: *attempt, delay: *delay }
+            }
             Self::Stopping(_) | Self::Ended { .. } => ChildState::Stopping,
             Self::Stopped => ChildState::Stopped,
             Self::Completed => ChildState::Completed,
@@ -205,10 +191,7 @@ impl<P, C> Child<P, C> {
 
     /// Returns the latest incarnation of this child, which is held under `key`.
     pub(super) const fn incarnation(&self, key: ChildKey) -> Incarnation {
-        Incarnation {
-            child: key,
-            number: self.number,
-        }
+        Incarnation { child: key, number: self.number }
     }
 
     pub(super) fn info(&self, now: Timestamp) -> ChildInfo {

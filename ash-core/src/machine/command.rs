@@ -122,13 +122,7 @@ impl<P, C> Machine<P, C> {
             }
             State::Ended { reason } => {
                 let reason = reason.clone();
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
             }
             State::Running { .. }
             | State::BackingOff { .. }

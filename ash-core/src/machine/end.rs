@@ -80,11 +80,7 @@ impl<P, C> Machine<P, C> {
             Phase::Running { .. } => None,
             Phase::Stopping { .. } | Phase::Ended => return,
         };
-        self.phase = Phase::Stopping {
-            reason,
-            start_error,
-            deadline: Timestamp::NEVER,
-        };
+        self.phase = Phase::Stopping { reason, start_error, deadline: Timestamp::NEVER };
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
             self.call_off(key);
@@ -137,19 +133,9 @@ impl<P, C> Machine<P, C> {
             }
         }
         let ended = core::mem::replace(&mut self.phase, Phase::Ended);
-        if let Phase::Stopping {
-            reason,
-            start_error,
-            ..
-        } = ended
-        {
-            self.note_supervisor(EventKind::SupervisorEnded {
-                reason: reason.clone(),
-            });
-            self.act(Action::Finish {
-                reason,
-                start_error,
-            });
+        if let Phase::Stopping { reason, start_error, .. } = ended {
+            self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
+            self.act(Action::Finish { reason, start_error });
         }
     }
 

@@ -53,11 +53,7 @@ impl<P, C> Machine<P, C> {
                 self.start_failed(now, key, pending, cause.into());
             }
             Some(old) => {
-                debug_assert!(
-                    false,
-                    "{:?} has no incarnation that could exit",
-                    old.public()
-                );
+                debug_assert!(false, "{:?} has no incarnation that could exit", old.public());
                 self.set_state(key, old);
             }
             None => {}
@@ -81,13 +77,7 @@ impl<P, C> Machine<P, C> {
             }
             Phase::Running { .. } => self.decide(now, key, reason),
             Phase::Idle | Phase::Stopping { .. } | Phase::Ended => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.forget(key);
             }
         }
@@ -110,13 +100,7 @@ impl<P, C> Machine<P, C> {
             return;
         };
         let will_restart = child.attributes.restart != RestartPolicy::Temporary;
-        self.note(
-            key,
-            EventKind::Exited {
-                reason,
-                will_restart,
-            },
-        );
+        self.note(key, EventKind::Exited { reason, will_restart });
         if will_restart {
             self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
         } else {
@@ -133,24 +117,12 @@ impl<P, C> Machine<P, C> {
         match fate {
             Verdict::Restart => return self.restart(now, key, reason),
             Verdict::Keep => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.note(key, EventKind::Completed);
                 self.set_state(key, State::Completed);
             }
             Verdict::Forget => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.forget(key);
             }
         }
@@ -174,26 +146,11 @@ impl<P, C> Machine<P, C> {
     /// A child that was up is to be restarted with its group.
     fn restart(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         if self.window.charge(now) == Charge::Exceeded {
-            self.note(
-                key,
-                EventKind::Exited {
-                    reason: reason.clone(),
-                    will_restart: false,
-                },
-            );
+            self.note(key, EventKind::Exited { reason: reason.clone(), will_restart: false });
             return self.give_up(now, key, reason);
         }
-        self.note(
-            key,
-            EventKind::Exited {
-                reason,
-                will_restart: true,
-            },
-        );
-        let ran = self
-            .children
-            .get(key)
-            .map(|child| now.since(child.up_since));
+        self.note(key, EventKind::Exited { reason, will_restart: true });
+        let ran = self.children.get(key).map(|child| now.since(child.up_since));
         let attempt = self.next_attempt(key, ran);
         match self.config.strategy {
             RestartStrategy::OneForOne => {
@@ -223,15 +180,11 @@ impl<P, C> Machine<P, C> {
                 group.trigger = key;
                 group.stage = GroupStage::Retrying;
             }
-            Phase::Running {
-                group: group @ None,
-            } if self.config.strategy != RestartStrategy::OneForOne => {
+            Phase::Running { group: group @ None }
+                if self.config.strategy != RestartStrategy::OneForOne =>
+            {
                 let members = alloc::vec![key];
-                *group = Some(Group {
-                    members,
-                    trigger: key,
-                    stage: GroupStage::Retrying,
-                });
+                *group = Some(Group { members, trigger: key, stage: GroupStage::Retrying });
             }
             Phase::Idle
             | Phase::Starting { .. }
@@ -244,51 +197,31 @@ impl<P, C> Machine<P, C> {
     pub(super) fn back_off(&mut self, now: Timestamp, key: ChildKey, attempt: Attempt) {
         let Attempt { number, delay } = attempt;
         let until = attempt.due(now);
-        self.set_state(
-            key,
-            State::BackingOff {
-                attempt: number,
-                delay,
-                until,
-            },
-        );
+        self.set_state(key, State::BackingOff { attempt: number, delay, until });
     }
 
     fn next_attempt(&mut self, key: ChildKey, ran: Option<core::time::Duration>) -> Attempt {
         let window = self.config.intensity.window();
         let random = &mut self.random;
         let Some(child) = self.children.get_mut(key) else {
-            return Attempt {
-                number: 1,
-                delay: core::time::Duration::ZERO,
-            };
+            return Attempt { number: 1, delay: core::time::Duration::ZERO };
         };
         let backoff = child.attributes.backoff().unwrap_or(self.config.backoff);
         let streak = child.streak.get_or_insert_default();
         let attempt = streak.fail(&backoff, ran, window, || random.f64());
-        let kind = EventKind::Restarting {
-            attempt: attempt.number,
-            delay: attempt.delay,
-        };
+        let kind = EventKind::Restarting { attempt: attempt.number, delay: attempt.delay };
         self.note(key, kind);
         attempt
     }
 
     /// The child would need one restart too many: the supervisor ends.
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        self.note(
-            key,
-            EventKind::IntensityExceeded {
-                reason: reason.clone(),
-            },
-        );
+        self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
         let Some(child) = self.forget(key) else {
             return;
         };
-        let exceeded = ExitReason::IntensityExceeded {
-            child: child.attributes.id,
-            reason: Box::new(reason),
-        };
+        let exceeded =
+            ExitReason::IntensityExceeded { child: child.attributes.id, reason: Box::new(reason) };
         self.begin_end(now, exceeded, None);
     }
 }

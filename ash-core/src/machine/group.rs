@@ -17,11 +17,9 @@ impl<P, C> Machine<P, C> {
         let mut members: Vec<ChildKey> = match self.config.strategy {
             RestartStrategy::OneForOne => alloc::vec![trigger],
             RestartStrategy::OneForAll => self.children.iter().map(|(key, _)| key).collect(),
-            RestartStrategy::RestForOne => self
-                .children
-                .iter_from(trigger)
-                .map(|(key, _)| key)
-                .collect(),
+            RestartStrategy::RestForOne => {
+                self.children.iter_from(trigger).map(|(key, _)| key).collect()
+            }
         };
         if let Phase::Running { group } = &mut self.phase
             && let Some(old) = group.take()
@@ -40,16 +38,8 @@ impl<P, C> Machine<P, C> {
                 self.take_along(key);
             }
         }
-        let stage = GroupStage::Stopping {
-            left: members.clone(),
-        };
-        self.phase = Phase::Running {
-            group: Some(Group {
-                members,
-                trigger,
-                stage,
-            }),
-        };
+        let stage = GroupStage::Stopping { left: members.clone() };
+        self.phase = Phase::Running { group: Some(Group { members, trigger, stage }) };
     }
 
     /// Has a member that has no incarnation wait for the start of its group.
@@ -105,9 +95,7 @@ impl<P, C> Machine<P, C> {
     }
 
     fn backs_off(&self, key: ChildKey) -> bool {
-        self.children
-            .get(key)
-            .is_some_and(|child| matches!(child.state, State::BackingOff { .. }))
+        self.children.get(key).is_some_and(|child| matches!(child.state, State::BackingOff { .. }))
     }
 
     /// Has the group come back to a member that is on its way down.
@@ -139,21 +127,12 @@ impl<P, C> Machine<P, C> {
                 let pending = Pending::new(Purpose::Restart);
                 self.ask_to_stop(now, key, Then::Regroup(pending));
             }
-            Some(State::Starting {
-                mut pending,
-                deadline,
-            }) => {
+            Some(State::Starting { mut pending, deadline }) => {
                 if matches!(pending.purpose, Purpose::Admin | Purpose::Initial) {
                     pending.purpose = Purpose::Restart;
                 }
                 let cut = Pending::new(Purpose::Restart);
-                self.set_state(
-                    key,
-                    State::Starting {
-                        pending: cut,
-                        deadline,
-                    },
-                );
+                self.set_state(key, State::Starting { pending: cut, deadline });
                 self.ask_to_stop(now, key, Then::Regroup(pending));
             }
             Some(State::Stopping(stopping)) => {
@@ -203,9 +182,7 @@ impl<P, C> Machine<P, C> {
             && self.config.strategy == RestartStrategy::OneForAll
         {
             // The retry takes the whole group again, those that had started included.
-            group.stage = GroupStage::Stopping {
-                left: group.members.clone(),
-            };
+            group.stage = GroupStage::Stopping { left: group.members.clone() };
         }
     }
 }

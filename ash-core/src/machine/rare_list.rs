@@ -7,10 +7,7 @@ use alloc::vec::Vec;
 ///
 /// Each child has one or two of them, for the few callers that ever wait for it.
 #[derive(Debug)]
-#[expect(
-    clippy::box_collection,
-    reason = "the list is empty in all but a few of many children"
-)]
+#[expect(clippy::box_collection, reason = "the list is empty in all but a few of many children")]
 pub(super) struct RareList<T>(Option<Box<Vec<T>>>);
 
 impl<T> RareList<T> {

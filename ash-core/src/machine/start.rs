@@ -27,9 +27,7 @@ impl<P, C> Machine<P, C> {
         }
         let waiting = State::Waiting(Pending::new(Purpose::New(caller)));
         let significant = attributes.significant;
-        let key = self
-            .children
-            .push(Child::new(attributes, Origin::Dynamic, payload, waiting));
+        let key = self.children.push(Child::new(attributes, Origin::Dynamic, payload, waiting));
         self.significant_live += usize::from(significant);
         self.start(now, key);
     }
@@ -74,23 +72,14 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else {
             return;
         };
-        debug_assert!(
-            !child.state.has_incarnation(),
-            "two lives of one child would overlap"
-        );
-        let deadline = child
-            .attributes
-            .init_timeout()
-            .map_or(Timestamp::NEVER, |bound| now + bound);
+        debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
+        let deadline =
+            child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
         let incarnation = child.incarnation(key);
         let waited = core::mem::replace(&mut child.state, State::Stopped);
         let State::Waiting(pending) = waited else {
-            debug_assert!(
-                false,
-                "only a child that waits is started, not {:?}",
-                waited.public()
-            );
+            debug_assert!(false, "only a child that waits is started, not {:?}", waited.public());
             return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
@@ -127,10 +116,7 @@ impl<P, C> Machine<P, C> {
             | State::Completed => return,
         }
         child.up_since = now;
-        let check = child
-            .attributes
-            .liveness()
-            .map_or(Timestamp::NEVER, |interval| now + interval);
+        let check = child.attributes.liveness().map_or(Timestamp::NEVER, |interval| now + interval);
         if let Some(State::Starting { mut pending, .. }) =
             self.set_state(key, State::Running { check })
         {
@@ -164,11 +150,7 @@ impl<P, C> Machine<P, C> {
         cause: StartCause,
     ) {
         let obeyed = matches!(cause, StartCause::Stopped);
-        let reason = if obeyed {
-            ExitReason::Shutdown
-        } else {
-            exit_reason(cause)
-        };
+        let reason = if obeyed { ExitReason::Shutdown } else { exit_reason(cause) };
         self.on_stopped(now, key, stopping, reason);
     }
 
@@ -186,13 +168,7 @@ impl<P, C> Machine<P, C> {
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
         child.last_exit = Some(exit_reason(cause.clone()).into());
-        self.note(
-            key,
-            EventKind::StartFailed {
-                path: path.clone(),
-                cause: cause.clone(),
-            },
-        );
+        self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
         let is_new = matches!(pending.purpose, Purpose::New(_));
         for caller in pending.take_callers() {
             let (path, cause) = (path.clone(), cause.clone());
@@ -221,10 +197,7 @@ impl<P, C> Machine<P, C> {
         let Some(State::Starting { pending, .. }) = self.set_state(key, State::Stopped) else {
             return;
         };
-        let bound = self
-            .children
-            .get(key)
-            .and_then(|child| child.attributes.init_timeout());
+        let bound = self.children.get(key).and_then(|child| child.attributes.init_timeout());
         self.abandon_start(now, key, pending, bound.unwrap_or(Duration::ZERO));
     }
 }

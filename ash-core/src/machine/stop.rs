@@ -22,20 +22,13 @@ impl<P, C> Machine<P, C> {
         debug_assert!(child.state.has_incarnation(), "there is nothing to stop");
         let incarnation = child.incarnation(key);
         let (action, stage, deadline) = match child.attributes.shutdown {
-            Shutdown::BrutalKill => (
-                Action::Kill(incarnation),
-                Stage::Killed,
-                self.grace(now, key),
-            ),
+            Shutdown::BrutalKill => {
+                (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+            }
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
-        let stopping = Stopping {
-            stage,
-            deadline,
-            then,
-            calls: RareList::new(),
-        };
+        let stopping = Stopping { stage, deadline, then, calls: RareList::new() };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
     }
@@ -52,17 +45,10 @@ impl<P, C> Machine<P, C> {
                 self.set_state(key, State::Stopping(old));
                 return;
             }
-            Some(State::Stopping(old)) => Stopping {
-                stage: Stage::Killed,
-                deadline,
-                ..old
-            },
-            Some(_) | None => Stopping {
-                stage: Stage::Killed,
-                deadline,
-                then,
-                calls: RareList::new(),
-            },
+            Some(State::Stopping(old)) => Stopping { stage: Stage::Killed, deadline, ..old },
+            Some(_) | None => {
+                Stopping { stage: Stage::Killed, deadline, then, calls: RareList::new() }
+            }
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
@@ -71,11 +57,7 @@ impl<P, C> Machine<P, C> {
     /// Returns when a child that is killed now is given up. A supervisor never is: killed, it
     /// kills its own children, and is gone when they are.
     fn grace(&self, now: Timestamp, key: ChildKey) -> Timestamp {
-        match self
-            .children
-            .get(key)
-            .map(|child| child.attributes.child_type)
-        {
+        match self.children.get(key).map(|child| child.attributes.child_type) {
             Some(ChildType::Worker) => now + self.config.kill_grace,
             Some(ChildType::Supervisor) | None => Timestamp::NEVER,
         }
@@ -97,11 +79,9 @@ impl<P, C> Machine<P, C> {
         let then = Then::FailStart(Box::new(pending), bound);
         let (action, stage, deadline) =
             match (child.attributes.child_type, child.attributes.shutdown) {
-                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => (
-                    Action::Kill(incarnation),
-                    Stage::Killed,
-                    self.grace(now, key),
-                ),
+                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
+                    (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+                }
                 (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
                     (Action::Stop(incarnation), Stage::Asked, now + timeout)
                 }
@@ -111,12 +91,7 @@ impl<P, C> Machine<P, C> {
             };
         self.set_state(
             key,
-            State::Stopping(Stopping {
-                stage,
-                deadline,
-                then,
-                calls: RareList::new(),
-            }),
+            State::Stopping(Stopping { stage, deadline, then, calls: RareList::new() }),
         );
         self.act(action);
     }
@@ -142,8 +117,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else {
             return;
         };
-        self.leaked
-            .insert(child.incarnation(key), child.attributes.id.clone());
+        self.leaked.insert(child.incarnation(key), child.attributes.id.clone());
         if let Some(State::Stopping(stopping)) = self.set_state(key, State::Stopped) {
             self.on_stopped(now, key, stopping, ExitReason::Killed);
         }
@@ -152,10 +126,7 @@ impl<P, C> Machine<P, C> {
     pub(super) fn on_leak_ended(&mut self, incarnation: Incarnation) {
         if let Some(id) = self.leaked.remove(&incarnation) {
             let child = Some((id, incarnation.number));
-            self.output.push_back(Output::Notice(Notice {
-                child,
-                kind: EventKind::LeakEnded,
-            }));
+            self.output.push_back(Output::Notice(Notice { child, kind: EventKind::LeakEnded }));
         }
     }
 
@@ -175,32 +146,16 @@ impl<P, C> Machine<P, C> {
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
         child.last_exit = Some(Box::new(reason.clone()));
         let Stopping { then, calls, .. } = stopping;
-        let called_off = calls
-            .iter()
-            .any(|(_, command)| *command != ChildCommand::Delete);
+        let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
             Then::Judge | Then::JudgeUnresponsive if called_off => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
             Then::JudgeUnresponsive => {
                 let killed = matches!(reason, ExitReason::Killed);
-                self.judge(
-                    now,
-                    key,
-                    if killed {
-                        ExitReason::Unresponsive
-                    } else {
-                        reason
-                    },
-                );
+                self.judge(now, key, if killed { ExitReason::Unresponsive } else { reason });
             }
             Then::FailStart(pending, bound) => {
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
@@ -262,15 +217,9 @@ impl<P, C> Machine<P, C> {
         if self.is_ending() {
             return SupervisorError::ShuttingDown(self.config.name.clone());
         }
-        let id = self
-            .children
-            .get(key)
-            .map_or("", |child| child.attributes.id.as_str());
+        let id = self.children.get(key).map_or("", |child| child.attributes.id.as_str());
         let path = join(&self.config.path, id);
-        SupervisorError::StartFailed {
-            path,
-            cause: StartCause::Stopped,
-        }
+        SupervisorError::StartFailed { path, cause: StartCause::Stopped }
     }
 
     /// A child's deadline has come.
@@ -282,12 +231,7 @@ impl<P, C> Machine<P, C> {
             State::Starting { .. } => self.on_init_timeout(now, key),
             State::Running { .. } => {
                 let incarnation = child.incarnation(key);
-                self.set_state(
-                    key,
-                    State::Running {
-                        check: Timestamp::NEVER,
-                    },
-                );
+                self.set_state(key, State::Running { check: Timestamp::NEVER });
                 self.act(Action::CheckHeartbeat(incarnation));
             }
             State::BackingOff { .. } => self.on_backed_off(now, key),

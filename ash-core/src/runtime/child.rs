@@ -38,25 +38,16 @@ pub(crate) fn live<W: Worker>(
     async move {
         let mut worker = Slot(None);
         let cell = &*guard.cell;
-        let end = Contained {
-            hooks: Some(hooks(make, &mut worker, &guard.cell)),
-            cell,
-        }
-        .await;
+        let end = Contained { hooks: Some(hooks(make, &mut worker, &guard.cell)), cell }.await;
         let dropped = worker.clear();
-        guard
-            .cell
-            .report_end(conclude(end, guard.cell.has_started(), dropped));
+        guard.cell.report_end(conclude(end, guard.cell.has_started(), dropped));
     }
 }
 
 /// How the hooks of an incarnation ended.
 enum End {
     NotStarted(StartCause),
-    Exited {
-        ran: Ran,
-        hook_error: Option<WorkerError>,
-    },
+    Exited { ran: Ran, hook_error: Option<WorkerError> },
     Panicked(String),
     Killed,
 }
@@ -92,10 +83,7 @@ fn hooks<W: Worker>(
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
         };
-        let ran = Ran {
-            returned,
-            asked: cell.is_asked(),
-        };
+        let ran = Ran { returned, asked: cell.is_asked() };
         if !ran.asked {
             cell.report(Fact::Returned);
         }
@@ -113,9 +101,7 @@ fn poll_unless<E: Into<BoxError>>(
     if cut {
         return Poll::Ready(None);
     }
-    hook.as_mut()
-        .poll(context)
-        .map(|result| Some(result.map_err(WorkerError::new)))
+    hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
 }
 
 /// What the supervisor is told of an incarnation whose worker has been dropped.
@@ -124,18 +110,9 @@ fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
         (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
         (End::Exited { ran, hook_error }, _) => {
             let reason = match ran {
-                Ran {
-                    returned: Some(Err(error)),
-                    ..
-                } => ExitReason::Error(error),
-                Ran {
-                    returned: Some(Ok(())),
-                    asked: false,
-                } => ExitReason::Normal,
-                Ran {
-                    returned: Some(Ok(())) | None,
-                    ..
-                } => ExitReason::Shutdown,
+                Ran { returned: Some(Err(error)), .. } => ExitReason::Error(error),
+                Ran { returned: Some(Ok(())), asked: false } => ExitReason::Normal,
+                Ran { returned: Some(Ok(())) | None, .. } => ExitReason::Shutdown,
             };
             Fact::Exited(after_drop(Exit { reason, hook_error }, dropped))
         }
@@ -150,10 +127,7 @@ fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
 fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
     match dropped {
         Ok(()) => exit,
-        Err(message) => Exit {
-            reason: ExitReason::Panic(message),
-            ..exit
-        },
+        Err(message) => Exit { reason: ExitReason::Panic(message), ..exit },
     }
 }
 

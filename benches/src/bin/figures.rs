@@ -46,27 +46,20 @@ fn table(
     json: Option<&str>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     println!("{children} children, medians of {pairs} pairs, each figure in a fresh process");
-    println!(
-        "{:<12} {:>14} {:>14} {:>7} {:>7}",
-        "figure", "ours", "bare tokio", "ratio", "budget"
-    );
+    println!("{:<12} {:>14} {:>14} {:>7} {:>7}", "figure", "ours", "bare tokio", "ratio", "budget");
     let mut rows = Vec::new();
     for figure in Figure::ALL {
         let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..pairs {
-            let (mine, reference) = (
-                one("ours", figure, children)?,
-                one("bare", figure, children)?,
-            );
+            let (mine, reference) =
+                (one("ours", figure, children)?, one("bare", figure, children)?);
             ours.push(mine);
             bare.push(reference);
             ratios.push(mine / reference);
         }
         let [ours, bare, ratio] =
             [ours, bare, ratios].map(|mut values| percentile(&mut values, 0.5));
-        let budget = figure
-            .budget()
-            .map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
+        let budget = figure.budget().map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
         let verdict = match figure.budget() {
             Some(budget) if ratio > budget => " over",
             Some(_) | None => "",
