@@ -90,11 +90,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let will_restart = child.attributes.restart != RestartPolicy::Temporary;
         self.note(key, EventKind::Exited { reason, will_restart });
-        if will_restart {
-            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-        } else {
-            self.forget(key);
-        }
+        self.regroup(key);
     }
 
     fn decide(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {

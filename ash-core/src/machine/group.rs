@@ -46,13 +46,7 @@ impl<P, C> Machine<P, C> {
     fn take_along(&mut self, key: ChildKey) {
         let Some(child) = self.children.get(key) else { return };
         match &child.state {
-            State::BackingOff { .. } | State::Stopped | State::Completed => {
-                if child.attributes.restart == RestartPolicy::Temporary {
-                    self.forget(key);
-                } else {
-                    self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-                }
-            }
+            State::BackingOff { .. } | State::Stopped | State::Completed => self.regroup(key),
             State::Ended { reason } => {
                 let reason = reason.clone();
                 self.absorb(key, reason);
@@ -62,6 +56,22 @@ impl<P, C> Machine<P, C> {
             | State::Running { .. }
             | State::Stopping(_) => {}
         }
+    }
+
+    /// Has a child that has no incarnation wait for the start of its group; a temporary one is
+    /// forgotten instead.
+    pub(super) fn regroup(&mut self, key: ChildKey) {
+        let Some(child) = self.children.get(key) else { return };
+        if child.attributes.restart == RestartPolicy::Temporary {
+            self.forget(key);
+        } else {
+            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
+        }
+    }
+
+    /// Tells whether a child's group is on its way down, so that the child's own end is no news.
+    pub(super) fn is_absorbed(&self, key: ChildKey) -> bool {
+        matches!(&self.phase, Phase::Running { group: Some(group) } if group.absorbs(key))
     }
 
     /// Goes on with the group restart.

@@ -181,6 +181,8 @@ impl<P, C> Machine<P, C> {
                 let reason = ExitReason::Error(WorkerError::new(error.clone()));
                 self.begin_end(now, reason, Some(error));
             }
+            // A second failure while its group goes down is no news: the group brings it back.
+            Purpose::Restart | Purpose::Admin if self.is_absorbed(key) => self.regroup(key),
             Purpose::Restart => self.retry(now, key, exit_reason(cause)),
             Purpose::Admin | Purpose::New(_) => {
                 self.set_state(key, State::Stopped);
