@@ -92,6 +92,8 @@ pub(super) enum Stage {
     Asked,
     /// It was killed.
     Killed,
+    /// It was killed for a missed heartbeat.
+    Unresponsive,
 }
 
 /// What becomes of a child when its incarnation has ended.
@@ -99,8 +101,6 @@ pub(super) enum Stage {
 pub(super) enum Then<C> {
     /// It ended by itself: its policy decides.
     Judge,
-    /// It was killed for a missed heartbeat: its policy decides.
-    JudgeUnresponsive,
     /// It was cut short for passing its init timeout: its start has failed.
     FailStart(Box<Pending<C>>, Duration),
     /// It rests, and the calls that had it stopped go on.
@@ -126,6 +126,15 @@ impl<C> Pending<C> {
             callers.insert(0, caller);
         }
         callers
+    }
+}
+
+impl Stage {
+    pub(super) const fn is_killed(self) -> bool {
+        match self {
+            Self::Returned | Self::Asked => false,
+            Self::Killed | Self::Unresponsive => true,
+        }
     }
 }
 

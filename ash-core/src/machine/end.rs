@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{State, Stopping, Then};
+use crate::machine::child::{Stage, State, Stopping, Then};
 use crate::machine::event::ChildKey;
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::Phase;
@@ -31,7 +31,7 @@ impl<P, C> Machine<P, C> {
         self.enter_stopping(ExitReason::Killed, None);
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
-            self.kill(now, key, Then::Remove);
+            self.kill(now, key, Stage::Killed, Then::Remove);
         }
     }
 
@@ -97,7 +97,7 @@ impl<P, C> Machine<P, C> {
                 match core::mem::replace(then, Then::Remove) {
                     Then::FailStart(pending, _) => self.disappoint(key, *pending),
                     Then::Regroup(pending) => self.disappoint(key, pending),
-                    Then::Judge | Then::JudgeUnresponsive | Then::Rest | Then::Remove => {}
+                    Then::Judge | Then::Rest | Then::Remove => {}
                 }
             }
             State::Waiting(_)

@@ -144,9 +144,7 @@ impl<P, C> Machine<P, C> {
             Some(State::Stopping(stopping)) => {
                 let Stopping { then, .. } = stopping;
                 let then = match then {
-                    Then::Judge | Then::JudgeUnresponsive => {
-                        Then::Regroup(Pending::new(Purpose::Restart))
-                    }
+                    Then::Judge => Then::Regroup(Pending::new(Purpose::Restart)),
                     Then::FailStart(mut pending, _) => {
                         if matches!(pending.purpose, Purpose::Admin | Purpose::Initial) {
                             pending.purpose = Purpose::Restart;

@@ -32,19 +32,17 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Kills a child's incarnation. One that is stopping already keeps what becomes of it.
-    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, then: Then<C>) {
+    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, stage: Stage, then: Then<C>) {
         let deadline = self.grace(now, key);
         let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
         let stopping = match self.set_state(key, State::Stopped) {
-            Some(State::Stopping(old)) if old.stage == Stage::Killed => {
+            Some(State::Stopping(old)) if old.stage.is_killed() => {
                 self.set_state(key, State::Stopping(old));
                 return;
             }
-            Some(State::Stopping(old)) => Stopping { stage: Stage::Killed, deadline, ..old },
-            Some(_) | None => {
-                Stopping { stage: Stage::Killed, deadline, then, calls: Vec::new() }
-            }
+            Some(State::Stopping(old)) => Stopping { stage, deadline, ..old },
+            Some(_) | None => Stopping { stage, deadline, then, calls: Vec::new() },
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
@@ -92,8 +90,8 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let State::Stopping(stopping) = &child.state else { return };
         match stopping.stage {
-            Stage::Returned | Stage::Asked => self.kill(now, key, Then::Rest),
-            Stage::Killed => self.leak(now, key),
+            Stage::Returned | Stage::Asked => self.kill(now, key, Stage::Killed, Then::Rest),
+            Stage::Killed | Stage::Unresponsive => self.leak(now, key),
         }
     }
 
@@ -127,19 +125,17 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else { return };
         let id = child.attributes.id.clone();
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
+        let Stopping { stage, then, calls, .. } = stopping;
+        let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
+        let reason = if missed { ExitReason::Unresponsive } else { reason };
         child.last_exit = Some(Box::new(reason.clone()));
-        let Stopping { then, calls, .. } = stopping;
         let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
-            Then::Judge | Then::JudgeUnresponsive if called_off => {
+            Then::Judge if called_off => {
                 self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
-            Then::JudgeUnresponsive => {
-                let killed = matches!(reason, ExitReason::Killed);
-                self.judge(now, key, if killed { ExitReason::Unresponsive } else { reason });
-            }
             Then::FailStart(pending, bound) => {
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
                 self.start_failed(now, key, *pending, failure);
@@ -232,7 +228,7 @@ impl<P, C> Machine<P, C> {
         if check > now {
             self.set_state(key, State::Running { check });
         } else {
-            self.kill(now, key, Then::JudgeUnresponsive);
+            self.kill(now, key, Stage::Unresponsive, Then::Judge);
         }
     }
 }
