@@ -116,6 +116,15 @@ impl<C> Pending<C> {
         Self { purpose, callers: Vec::new() }
     }
 
+    /// Leaves what becomes of a child whose start has failed to the calls that wait for its end.
+    /// The failure of an initial start remains its supervisor's.
+    pub(super) fn leave_to_calls(&mut self) {
+        if !matches!(self.purpose, Purpose::Initial) {
+            self.callers = self.take_callers();
+            self.purpose = Purpose::Admin;
+        }
+    }
+
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
     /// for. What a `start_child` had begun goes on as a restart.
     pub(super) fn take_callers(&mut self) -> Vec<C> {

@@ -145,13 +145,10 @@ impl<P, C> Machine<P, C> {
                 let Stopping { then, .. } = stopping;
                 let then = match then {
                     Then::Judge => Then::Regroup(Pending::new(Purpose::Restart)),
-                    Then::FailStart(mut pending, _) => {
-                        if matches!(pending.purpose, Purpose::Admin | Purpose::Initial) {
-                            pending.purpose = Purpose::Restart;
-                        }
-                        Then::Regroup(*pending)
+                    // A start that took too long has failed, and its callers are told so.
+                    then @ (Then::FailStart(..) | Then::Rest | Then::Regroup(_) | Then::Remove) => {
+                        then
                     }
-                    then @ (Then::Rest | Then::Regroup(_) | Then::Remove) => then,
                 };
                 self.set_state(key, State::Stopping(Stopping { then, ..stopping }));
             }

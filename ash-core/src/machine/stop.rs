@@ -136,7 +136,10 @@ impl<P, C> Machine<P, C> {
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
-            Then::FailStart(pending, bound) => {
+            Then::FailStart(mut pending, bound) => {
+                if called_off {
+                    pending.leave_to_calls();
+                }
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
                 self.start_failed(now, key, *pending, failure);
             }
