@@ -21,7 +21,7 @@ pub(super) struct Child<P, C> {
     /// The number of its latest incarnation; 0 before the first.
     pub(super) number: u64,
     pub(super) restarts: u64,
-    /// When its latest incarnation had started.
+    /// When its latest incarnation had started; never, if it has not.
     pub(super) up_since: Timestamp,
     pub(super) streak: Option<Box<Streak>>,
     pub(super) last_exit: Option<Box<ExitReason>>,

@@ -71,6 +71,7 @@ impl<P, C> Machine<P, C> {
         debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
         let deadline = child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
+        child.up_since = Timestamp::NEVER;
         let incarnation = child.incarnation(key);
         let waited = core::mem::replace(&mut child.state, State::Stopped);
         let pending = match waited {
