@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
-use crate::machine::event::{ChildKey, Exit};
+use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{Group, GroupStage, Phase};
 use crate::restart::{Attempt, Charge, Verdict, verdict};
@@ -62,7 +62,7 @@ impl<P, C> Machine<P, C> {
         child.last_exit = Some(Box::new(reason.clone()));
         match &mut self.phase {
             Phase::Starting { exits, .. } => {
-                exits.push(key);
+                exits.push(child.incarnation(key));
                 self.set_state(key, State::Ended { reason });
             }
             Phase::Running { group: Some(group) } if group.absorbs(key) => {
@@ -76,10 +76,14 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// Takes up an exit that had to wait for the end of the initial start.
-    pub(super) fn take_up_exit(&mut self, now: Timestamp, key: ChildKey) {
+    /// Takes up an exit that had to wait for the end of the initial start, unless a call has
+    /// brought the child back since.
+    pub(super) fn take_up_exit(&mut self, now: Timestamp, incarnation: Incarnation) {
+        let key = incarnation.child;
         let Some(child) = self.children.get(key) else { return };
-        if let State::Ended { reason } = &child.state {
+        if let State::Ended { reason } = &child.state
+            && child.number == incarnation.number
+        {
             let reason = reason.clone();
             self.judge(now, key, reason);
         }

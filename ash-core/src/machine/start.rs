@@ -57,8 +57,8 @@ impl<P, C> Machine<P, C> {
                 self.phase = Phase::Running { group: None };
                 self.act(Action::Ready);
                 self.note_supervisor(EventKind::SupervisorStarted);
-                for key in exits {
-                    self.take_up_exit(now, key);
+                for incarnation in exits {
+                    self.take_up_exit(now, incarnation);
                 }
                 self.proceed(now);
             }
