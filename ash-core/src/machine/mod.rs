@@ -182,7 +182,7 @@ impl<P, C> Machine<P, C> {
             }
             Event::Command { id, command, caller } => self.command(now, id, command, caller),
             Event::Shutdown { deadline } => self.shut_down(now, deadline),
-            Event::Kill => self.kill_all(now),
+            Event::Kill => self.on_kill(now),
         }
         self.proceed(now);
     }
