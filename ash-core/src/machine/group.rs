@@ -182,8 +182,15 @@ impl<P, C> Machine<P, C> {
             && group.trigger == key
             && self.config.strategy == RestartStrategy::OneForAll
         {
-            // The retry takes the whole group again, those that had started included.
-            group.stage = GroupStage::Stopping { left: group.members.clone() };
+            // The retry takes the whole group again, those that had started or even completed
+            // included. One that a call has stopped meanwhile is out of it.
+            let members = group.members.clone();
+            group.stage = GroupStage::Stopping { left: members.clone() };
+            for key in members {
+                if self.children.get(key).is_some_and(|c| matches!(c.state, State::Completed)) {
+                    self.regroup(key);
+                }
+            }
         }
     }
 }
