@@ -21,7 +21,7 @@ pub(super) struct Child<P, C> {
     /// The number of its latest incarnation; 0 before the first.
     pub(super) number: u64,
     pub(super) restarts: u64,
-    /// When its latest incarnation had started.
+    /// When its latest incarnation had started; never, if it has not.
     pub(super) up_since: Timestamp,
     pub(super) streak: Option<Box<Streak>>,
     pub(super) last_exit: Option<Box<ExitReason>>,
@@ -92,6 +92,8 @@ pub(super) enum Stage {
     Asked,
     /// It was killed.
     Killed,
+    /// It was killed for a missed heartbeat.
+    Unresponsive,
 }
 
 /// What becomes of a child when its incarnation has ended.
@@ -99,8 +101,6 @@ pub(super) enum Stage {
 pub(super) enum Then<C> {
     /// It ended by itself: its policy decides.
     Judge,
-    /// It was killed for a missed heartbeat: its policy decides.
-    JudgeUnresponsive,
     /// It was cut short for passing its init timeout: its start has failed.
     FailStart(Box<Pending<C>>, Duration),
     /// It rests, and the calls that had it stopped go on.
@@ -116,6 +116,17 @@ impl<C> Pending<C> {
         Self { purpose, callers: RareList::new() }
     }
 
+    /// Leaves what becomes of a child whose start has failed to the calls that wait for its end.
+    /// The failure of an initial start remains its supervisor's.
+    pub(super) fn leave_to_calls(&mut self) {
+        if matches!(self.purpose, Purpose::Initial) {
+            return;
+        }
+        if let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Admin) {
+            self.callers.push(caller);
+        }
+    }
+
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
     /// for. What a `start_child` had begun goes on as a restart.
     pub(super) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
@@ -127,6 +138,15 @@ impl<C> Pending<C> {
             None
         };
         first.into_iter().chain(self.callers.take())
+    }
+}
+
+impl Stage {
+    pub(super) const fn is_killed(self) -> bool {
+        match self {
+            Self::Returned | Self::Asked => false,
+            Self::Killed | Self::Unresponsive => true,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
-use crate::machine::event::{ChildKey, Exit};
+use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{Group, GroupStage, Phase};
 use crate::machine::rare_list::RareList;
@@ -18,9 +18,7 @@ use crate::time::Timestamp;
 impl<P, C> Machine<P, C> {
     /// `run` has returned by itself: the `shutdown` hook gets its time.
     pub(super) fn on_returned(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if !matches!(child.state, State::Running { .. }) {
             return;
         }
@@ -63,13 +61,11 @@ impl<P, C> Machine<P, C> {
     /// A child has ended by itself: decides what becomes of it, now or when the initial start is
     /// through.
     pub(super) fn judge(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
+        let Some(child) = self.children.get_mut(key) else { return };
         child.last_exit = Some(Box::new(reason.clone()));
         match &mut self.phase {
             Phase::Starting { exits, .. } => {
-                exits.push(key);
+                exits.push(child.incarnation(key));
                 self.set_state(key, State::Ended { reason });
             }
             Phase::Running { group: Some(group) } if group.absorbs(key) => {
@@ -83,12 +79,14 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// Takes up an exit that had to wait for the end of the initial start.
-    pub(super) fn take_up_exit(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
-        if let State::Ended { reason } = &child.state {
+    /// Takes up an exit that had to wait for the end of the initial start, unless a call has
+    /// brought the child back since.
+    pub(super) fn take_up_exit(&mut self, now: Timestamp, incarnation: Incarnation) {
+        let key = incarnation.child;
+        let Some(child) = self.children.get(key) else { return };
+        if let State::Ended { reason } = &child.state
+            && child.number == incarnation.number
+        {
             let reason = reason.clone();
             self.judge(now, key, reason);
         }
@@ -96,22 +94,14 @@ impl<P, C> Machine<P, C> {
 
     /// The exit of a child whose group is on its way down: it comes back with its group.
     pub(super) fn absorb(&mut self, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let will_restart = child.attributes.restart != RestartPolicy::Temporary;
         self.note(key, EventKind::Exited { reason, will_restart });
-        if will_restart {
-            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-        } else {
-            self.forget(key);
-        }
+        self.regroup(key);
     }
 
     fn decide(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let significant = child.attributes.significant;
         let fate = verdict(child.attributes.restart, child.origin, &reason);
         match fate {
@@ -217,9 +207,7 @@ impl<P, C> Machine<P, C> {
     /// The child would need one restart too many: the supervisor ends.
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
-        let Some(child) = self.forget(key) else {
-            return;
-        };
+        let Some(child) = self.forget(key) else { return };
         let exceeded =
             ExitReason::IntensityExceeded { child: child.attributes.id, reason: Box::new(reason) };
         self.begin_end(now, exceeded, None);

@@ -183,7 +183,7 @@ impl<P, C> Machine<P, C> {
             }
             Event::Command { id, command, caller } => self.command(now, id, command, caller),
             Event::Shutdown { deadline } => self.shut_down(now, deadline),
-            Event::Kill => self.kill_all(now),
+            Event::Kill => self.on_kill(now),
         }
         self.proceed(now);
     }
@@ -244,9 +244,7 @@ impl<P, C> Machine<P, C> {
             return;
         }
         let key = incarnation.child;
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if child.number != incarnation.number || !child.state.has_incarnation() {
             return;
         }

@@ -193,9 +193,7 @@ impl Driver {
     }
 
     fn start(&mut self, incarnation: Incarnation) {
-        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else {
-            return;
-        };
+        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else { return };
         match &slot.plan {
             Plan::Worker(factory) => {
                 let cell = Arc::new(Cell::new(Arc::clone(&self.shared), id.clone(), incarnation));
