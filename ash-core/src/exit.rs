@@ -71,10 +71,7 @@ impl fmt::Display for ExitReason {
             Self::Killed => f.write_str("killed"),
             Self::Unresponsive => f.write_str("unresponsive"),
             Self::IntensityExceeded { child, reason } => {
-                write!(
-                    f,
-                    "restart intensity exceeded by child `{child}` ({reason})"
-                )
+                write!(f, "restart intensity exceeded by child `{child}` ({reason})")
             }
         }
     }
@@ -117,10 +114,7 @@ impl WorkerError {
             .fold(None, |source, text| Some(Box::new(Text { text, source })));
         match chain {
             Some(error) => Self(Arc::new(*error)),
-            None => Self(Arc::new(Text {
-                text: "unknown error".to_owned(),
-                source: None,
-            })),
+            None => Self(Arc::new(Text { text: "unknown error".to_owned(), source: None })),
         }
     }
 
@@ -171,9 +165,7 @@ impl fmt::Display for Text {
 
 impl Error for Text {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 

@@ -51,6 +51,7 @@ mod info;
 mod output;
 mod phase;
 mod query;
+mod rare_list;
 mod start;
 mod stop;
 mod timers;
@@ -158,10 +159,7 @@ impl<P, C> Machine<P, C> {
             let waiting = State::Waiting(Pending::new(Purpose::Initial));
             table.push(Child::new(attributes, Origin::Static, payload, waiting));
         }
-        let significant = table
-            .iter()
-            .filter(|(_, child)| child.attributes.significant)
-            .count();
+        let significant = table.iter().filter(|(_, child)| child.attributes.significant).count();
         Ok(Self {
             window: Window::new(config.intensity),
             random: fastrand::Rng::with_seed(config.seed),
@@ -180,20 +178,12 @@ impl<P, C> Machine<P, C> {
         match event {
             Event::Begin => self.begin(),
             Event::Fact(incarnation, fact) => self.on_fact(now, incarnation, fact),
-            Event::StartChild {
-                attributes,
-                payload,
-                caller,
-            } => {
+            Event::StartChild { attributes, payload, caller } => {
                 self.start_child(now, attributes, payload, caller);
             }
-            Event::Command {
-                id,
-                command,
-                caller,
-            } => self.command(now, id, command, caller),
+            Event::Command { id, command, caller } => self.command(now, id, command, caller),
             Event::Shutdown { deadline } => self.shut_down(now, deadline),
-            Event::Kill => self.kill_all(now),
+            Event::Kill => self.on_kill(now),
         }
         self.proceed(now);
     }
@@ -232,10 +222,7 @@ impl<P, C> Machine<P, C> {
     fn begin(&mut self) {
         if matches!(self.phase, Phase::Idle) {
             let sequence = Sequence::new(self.children.iter().map(|(key, _)| key));
-            self.phase = Phase::Starting {
-                sequence,
-                exits: alloc::vec::Vec::new(),
-            };
+            self.phase = Phase::Starting { sequence, exits: alloc::vec::Vec::new() };
         }
     }
 
@@ -257,9 +244,7 @@ impl<P, C> Machine<P, C> {
             return;
         }
         let key = incarnation.child;
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if child.number != incarnation.number || !child.state.has_incarnation() {
             return;
         }
@@ -289,8 +274,7 @@ impl<P, C> Machine<P, C> {
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) -> Option<Child<P, C>> {
         let child = self.children.remove(key)?;
-        self.timers
-            .set(key.slot, child.state.deadline(), Timestamp::NEVER);
+        self.timers.set(key.slot, child.state.deadline(), Timestamp::NEVER);
         if child.attributes.significant {
             self.significant_live -= usize::from(child.state.is_live());
         }
@@ -308,13 +292,11 @@ impl<P, C> Machine<P, C> {
     fn note(&mut self, key: ChildKey, kind: EventKind) {
         if let Some(child) = self.children.get(key) {
             let child = Some((child.attributes.id.clone(), child.number));
-            self.output
-                .push_back(Output::Notice(Notice { child, kind }));
+            self.output.push_back(Output::Notice(Notice { child, kind }));
         }
     }
 
     fn note_supervisor(&mut self, kind: EventKind) {
-        self.output
-            .push_back(Output::Notice(Notice { child: None, kind }));
+        self.output.push_back(Output::Notice(Notice { child: None, kind }));
     }
 }

@@ -24,9 +24,7 @@ impl Timers {
 
     /// Returns the earliest deadline.
     pub(super) fn next(&self) -> Timestamp {
-        self.0
-            .first()
-            .map_or(Timestamp::NEVER, |&(deadline, _)| deadline)
+        self.0.first().map_or(Timestamp::NEVER, |&(deadline, _)| deadline)
     }
 
     /// Takes out one child whose deadline has come.

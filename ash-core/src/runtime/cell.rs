@@ -111,10 +111,7 @@ impl Cell {
     pub(crate) fn stop_token(&self) -> CancellationToken {
         let mut control = self.control();
         let asked = control.order >= Order::Stop || control.stage == Stage::Ended;
-        let token = control
-            .token
-            .get_or_insert_with(CancellationToken::new)
-            .clone();
+        let token = control.token.get_or_insert_with(CancellationToken::new).clone();
         drop(control);
         if asked {
             token.cancel();
@@ -163,9 +160,6 @@ impl Cell {
 
     /// Tells the supervisor something. One that has ended does not listen any more.
     pub(crate) fn report(&self, fact: Fact) {
-        let _ = self
-            .supervisor
-            .inbox
-            .send(Message::Fact(self.incarnation, fact));
+        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation, fact));
     }
 }

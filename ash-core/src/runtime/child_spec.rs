@@ -10,7 +10,7 @@ use core::time::Duration;
 use crate::exit::BoxError;
 use crate::restart::Backoff;
 use crate::runtime::cell::Cell;
-use crate::runtime::child;
+use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
 use crate::runtime::driver::Slot;
 use crate::runtime::spec::SupervisorSpec;
@@ -65,10 +65,7 @@ impl ChildSpec {
         W: Worker,
         F: Fn(ChildContext) -> W + Send + Sync + 'static,
     {
-        let maker = Maker {
-            make: factory,
-            worker: PhantomData,
-        };
+        let maker = Maker { make: factory, worker: PhantomData };
         Self {
             attributes: ChildAttributes::new(id.into(), ChildType::Worker),
             plan: Plan::Worker(Factory(Some(Arc::new(maker)))),
@@ -217,10 +214,7 @@ where
 {
     fn launch(self: Arc<Self>, cell: Arc<Cell>) {
         // The cell owns the task: dropped on the supervisor's side, it has the task end.
-        drop(tokio::spawn(child::live(
-            move |context| (self.make)(context),
-            cell,
-        )));
+        drop(tokio::spawn(child::live(move |context| (self.make)(context), Guard::new(cell))));
     }
 }
 

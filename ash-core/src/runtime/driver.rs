@@ -70,9 +70,7 @@ impl Driver {
         let path = String::from(spec.name.as_str());
         let (mut driver, shared) = Self::new(spec, path, clock, Bus::root(), log, Upward::Root)?;
         // Panics here and now if the runtime has no timers, not in a task that nobody sees.
-        driver.timer = Some(Box::pin(tokio::time::sleep_until(
-            clock.instant(Timestamp::ZERO),
-        )));
+        driver.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
         Ok((shared, driver))
     }
 
@@ -115,22 +113,14 @@ impl Driver {
         });
         let timer = None;
         let unstopped = Vec::new();
-        let driver = Self {
-            machine,
-            shared: Arc::clone(&shared),
-            inbox,
-            upward,
-            timer,
-            unstopped,
-        };
+        let driver = Self { machine, shared: Arc::clone(&shared), inbox, upward, timer, unstopped };
         Ok((driver, shared))
     }
 
     /// Drives the supervisor to its end.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
-        self.machine
-            .handle_event(self.shared.clock.now(), Event::Begin);
+        self.machine.handle_event(self.shared.clock.now(), Event::Begin);
         loop {
             if let Some((reason, start_error)) = self.drain() {
                 return self.finish(reason, start_error);
@@ -153,9 +143,7 @@ impl Driver {
             return;
         };
         let due = self.shared.clock.instant(due);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         // A timer that fires early only costs a turn. Setting it anew each time that the
         // earliest deadline moves back would cost more.
         if due < timer.deadline() || timer.is_elapsed() {
@@ -174,17 +162,9 @@ impl Driver {
             Message::Fact(incarnation, fact) => Event::Fact(incarnation, fact),
             Message::StartChild(spec, caller) => {
                 let (attributes, payload) = spec.into_slot();
-                Event::StartChild {
-                    attributes,
-                    payload,
-                    caller,
-                }
+                Event::StartChild { attributes, payload, caller }
             }
-            Message::Command(id, command, caller) => Event::Command {
-                id,
-                command,
-                caller,
-            },
+            Message::Command(id, command, caller) => Event::Command { id, command, caller },
             Message::Ask(question) => return question(&self.machine, now),
             Message::Shutdown { deadline } => Event::Shutdown { deadline },
             Message::Kill => Event::Kill,
@@ -205,10 +185,7 @@ impl Driver {
                     Action::CheckHeartbeat(incarnation) => self.check_heartbeat(incarnation),
                     Action::Reply(caller, result) => drop(caller.send(result)),
                     Action::Ready => self.ready(),
-                    Action::Finish {
-                        reason,
-                        start_error,
-                    } => return Some((reason, start_error)),
+                    Action::Finish { reason, start_error } => return Some((reason, start_error)),
                 },
             }
         }
@@ -216,9 +193,7 @@ impl Driver {
     }
 
     fn start(&mut self, incarnation: Incarnation) {
-        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else {
-            return;
-        };
+        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else { return };
         match &slot.plan {
             Plan::Worker(factory) => {
                 let cell = Arc::new(Cell::new(Arc::clone(&self.shared), id.clone(), incarnation));
@@ -235,18 +210,14 @@ impl Driver {
                     let cause = StartCause::Failed(WorkerError::new(error));
                     let now = self.shared.clock.now();
                     let failed = Fact::StartFailed(cause.into());
-                    self.machine
-                        .handle_event(now, Event::Fact(incarnation, failed));
+                    self.machine.handle_event(now, Event::Fact(incarnation, failed));
                 }
             },
         }
     }
 
     fn order(&self, incarnation: Incarnation, order: Order) {
-        let life = self
-            .machine
-            .payload(incarnation.child)
-            .and_then(|slot| slot.life.as_ref());
+        let life = self.machine.payload(incarnation.child).and_then(|slot| slot.life.as_ref());
         match life {
             Some(Life::Worker(cell)) => cell.order(order),
             Some(Life::Supervisor(handle)) => handle.order(order),
@@ -255,17 +226,13 @@ impl Driver {
     }
 
     fn check_heartbeat(&mut self, incarnation: Incarnation) {
-        let life = self
-            .machine
-            .payload(incarnation.child)
-            .and_then(|slot| slot.life.as_ref());
+        let life = self.machine.payload(incarnation.child).and_then(|slot| slot.life.as_ref());
         let at = match life {
             Some(Life::Worker(cell)) => cell.last_beat(),
             Some(Life::Supervisor(_)) | None => Timestamp::ZERO,
         };
         let now = self.shared.clock.now();
-        self.machine
-            .handle_event(now, Event::Fact(incarnation, Fact::Heartbeat(at)));
+        self.machine.handle_event(now, Event::Fact(incarnation, Fact::Heartbeat(at)));
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -280,9 +247,7 @@ impl Driver {
     }
 
     fn ready(&self) {
-        self.shared
-            .status
-            .send_modify(|status| status.ready = Some(Ok(())));
+        self.shared.status.send_modify(|status| status.ready = Some(Ok(())));
         self.upward.fact(Fact::Started);
     }
 
@@ -305,10 +270,9 @@ impl Driver {
         self.shared.events.close();
         let report = Arc::new(ShutdownReport::new(&unstopped));
         let fact = match &start_error {
-            Some(StartError::ChildFailed { path, cause }) => Fact::StartFailed(StartFailure {
-                path: Some(path.clone()),
-                cause: cause.clone(),
-            }),
+            Some(StartError::ChildFailed { path, cause }) => {
+                Fact::StartFailed(StartFailure { path: Some(path.clone()), cause: cause.clone() })
+            }
             Some(_) => Fact::StartFailed(StartCause::Stopped.into()),
             None => Fact::Exited(reason.clone().into()),
         };

@@ -94,11 +94,7 @@ enum Channel {
 impl Bus {
     pub(crate) fn root() -> Self {
         let subscribers = Arc::new(AtomicUsize::new(0));
-        Self {
-            subscribers,
-            own: Mutex::new(Channel::Unused),
-            parent: None,
-        }
+        Self { subscribers, own: Mutex::new(Channel::Unused), parent: None }
     }
 
     pub(crate) fn nested(parent: &Arc<Shared>) -> Self {
@@ -122,14 +118,8 @@ impl Bus {
         };
         drop(own);
         self.subscribers.fetch_add(1, Ordering::Relaxed);
-        let receiver = Receiver {
-            events,
-            subscribers: Arc::clone(&self.subscribers),
-        };
-        Events {
-            next: ReusableBoxFuture::new(receiver.receive()),
-            is_over: false,
-        }
+        let receiver = Receiver { events, subscribers: Arc::clone(&self.subscribers) };
+        Events { next: ReusableBoxFuture::new(receiver.receive()), is_over: false }
     }
 
     /// Tells all who listen what happened in `supervisor`, whose bus this is.
@@ -145,14 +135,7 @@ impl Bus {
         let (child, incarnation) = child.map_or((None, 0), |(id, number)| (Some(id), number));
         let at = supervisor.clock.now().since_epoch();
         let time = supervisor.clock.wall();
-        let event = Arc::new(Event {
-            path,
-            child,
-            incarnation,
-            at,
-            time,
-            kind,
-        });
+        let event = Arc::new(Event { path, child, incarnation, at, time, kind });
         let mut bus = Some(self);
         while let Some(Self { own, parent, .. }) = bus {
             if let Channel::Open(sender) = &*own.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -222,8 +205,6 @@ impl Stream for Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
-            .field("is_over", &self.is_over)
-            .finish_non_exhaustive()
+        f.debug_struct("Events").field("is_over", &self.is_over).finish_non_exhaustive()
     }
 }

@@ -147,8 +147,7 @@ impl SupervisorHandle {
         W: Worker,
         F: Fn() -> W + Send + Sync + 'static,
     {
-        self.start_child_spec(ChildSpec::worker(id, factory).restart(policy))
-            .await
+        self.start_child_spec(ChildSpec::worker(id, factory).restart(policy)).await
     }
 
     /// Adds a child, worker or supervisor, and starts it. Returns when it is up.
@@ -213,8 +212,7 @@ impl SupervisorHandle {
     ///
     /// `ShuttingDown` once the supervisor has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
-        self.ask(|machine, now| machine.live_children(now).collect())
-            .await
+        self.ask(|machine, now| machine.live_children(now).collect()).await
     }
 
     /// Returns one child, live or not.
@@ -225,9 +223,7 @@ impl SupervisorHandle {
     pub async fn child(&self, id: impl AsRef<str>) -> Result<ChildInfo, SupervisorError> {
         let id = ChildId::from(id.as_ref());
         let wanted = id.clone();
-        let found = self
-            .ask(move |machine, now| machine.child(now, &wanted))
-            .await?;
+        let found = self.ask(move |machine, now| machine.child(now, &wanted)).await?;
         found.ok_or(SupervisorError::ChildNotFound(id))
     }
 
@@ -342,16 +338,13 @@ impl SupervisorHandle {
     pub(crate) fn order(&self, order: Order) {
         let _ = self.0.inbox.send(match order {
             Order::Live => return,
-            Order::Stop => Message::Shutdown {
-                deadline: Timestamp::NEVER,
-            },
+            Order::Stop => Message::Shutdown { deadline: Timestamp::NEVER },
             Order::Kill => Message::Kill,
         });
     }
 
     async fn command(&self, id: &str, command: ChildCommand) -> Result<(), SupervisorError> {
-        self.call(|reply| Message::Command(id.into(), command, reply))
-            .await
+        self.call(|reply| Message::Command(id.into(), command, reply)).await
     }
 
     async fn call(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), SupervisorError> {

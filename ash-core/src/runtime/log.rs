@@ -46,24 +46,15 @@ impl Log {
                 debug!(log, "child started";
                     "supervisor" => path, "child" => child, "incarnation" => incarnation);
             }
-            EventKind::StartFailed {
-                path: failed,
-                cause,
-            } => {
+            EventKind::StartFailed { path: failed, cause } => {
                 warn!(log, "child failed to start"; "supervisor" => path, "child" => child,
                     "incarnation" => incarnation, "path" => failed, "reason" => %cause);
             }
-            EventKind::Exited {
-                reason,
-                will_restart,
-            } if reason.is_normal() => {
+            EventKind::Exited { reason, will_restart } if reason.is_normal() => {
                 debug!(log, "child exited"; "supervisor" => path, "child" => child,
                     "incarnation" => incarnation, "reason" => %reason, "restart" => will_restart);
             }
-            EventKind::Exited {
-                reason,
-                will_restart,
-            } => {
+            EventKind::Exited { reason, will_restart } => {
                 warn!(log, "child exited"; "supervisor" => path, "child" => child,
                     "incarnation" => incarnation, "reason" => text(reason),
                     "restart" => will_restart);

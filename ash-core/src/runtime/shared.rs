@@ -86,12 +86,7 @@ pub(crate) enum Unstopped {
 impl Unstopped {
     /// Returns what an event says of a worker that is to stop, if it did not by itself.
     pub(crate) const fn of(kind: &EventKind) -> Option<Self> {
-        if matches!(
-            kind,
-            EventKind::Stopped {
-                reason: ExitReason::Killed
-            }
-        ) {
+        if matches!(kind, EventKind::Stopped { reason: ExitReason::Killed }) {
             Some(Self::Killed)
         } else if matches!(kind, EventKind::Leaked) {
             Some(Self::Leaked)
@@ -107,10 +102,7 @@ impl Shared {
         let clock = Clock::start();
         let reason = ExitReason::Error(WorkerError::new(error.clone()));
         let report = Arc::default();
-        let status = Status {
-            ready: Some(Err(error)),
-            ended: Some(Ended { reason, report }),
-        };
+        let status = Status { ready: Some(Err(error)), ended: Some(Ended { reason, report }) };
         let events = Bus::root();
         events.close();
         Arc::new(Self {

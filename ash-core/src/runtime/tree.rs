@@ -66,11 +66,7 @@ impl SupervisorHandle {
             children.push(TreeNode { info, below });
         }
         let path = String::from(self.path());
-        Ok(Tree {
-            path,
-            restart_strategy: self.restart_strategy(),
-            children,
-        })
+        Ok(Tree { path, restart_strategy: self.restart_strategy(), children })
     }
 
     fn boxed_tree(
@@ -94,11 +90,7 @@ impl Tree {
             let is_last = number + 1 == self.children.len();
             let branch = if is_last { "└─ " } else { "├─ " };
             let TreeNode { info, below } = node;
-            write!(
-                f,
-                "{indent}{branch}{} {:?} #{}",
-                info.id, info.state, info.incarnation
-            )?;
+            write!(f, "{indent}{branch}{} {:?} #{}", info.id, info.state, info.incarnation)?;
             match below {
                 Some(tree) => writeln!(f, " ({:?})", tree.restart_strategy)?,
                 None => writeln!(f)?,

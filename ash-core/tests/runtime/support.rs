@@ -64,11 +64,7 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     async fn step(&self, step: Step, otherwise: Step) -> Result<(), String> {
-        let step = if matches!(step, Step::Default) {
-            otherwise
-        } else {
-            step
-        };
+        let step = if matches!(step, Step::Default) { otherwise } else { step };
         match step {
             Step::Default | Step::Ok => Ok(()),
             Step::Err(error) => Err(error.to_owned()),
@@ -146,12 +142,7 @@ pub(crate) fn lives(
         if let Step::Panic(message) = script.factory {
             panic!("{message}");
         }
-        Scripted {
-            name,
-            script,
-            record: record.clone(),
-            context,
-        }
+        Scripted { name, script, record: record.clone(), context }
     })
 }
 
@@ -164,17 +155,7 @@ pub(crate) fn idle(id: &'static str, record: &Record) -> ChildSpec {
 pub(crate) fn crashing(id: &'static str, record: &Record) -> (ChildSpec, Arc<Notify>) {
     let told = Arc::new(Notify::new());
     let run = Step::ErrWhen(Arc::clone(&told), "crashed");
-    (
-        scripted(
-            id,
-            record,
-            Script {
-                run,
-                ..Script::default()
-            },
-        ),
-        told,
-    )
+    (scripted(id, record, Script { run, ..Script::default() }), told)
 }
 
 /// A temporary child with this script.
