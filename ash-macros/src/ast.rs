@@ -3,6 +3,8 @@
 //! Settings and options stay in the order in which they were written: it is the order in which
 //! children start and expressions are evaluated.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "syn's enums, of which few variants matter")]
+
 use proc_macro2::{Ident, Span};
 use syn::{Expr, Lit, LitStr, Path};
 
@@ -69,11 +71,7 @@ pub(crate) enum Shape {
 pub(crate) enum Nested {
     Inline(Supervisor),
     Expr(Expr),
-    Child {
-        spec: Expr,
-        policy: Choice,
-        options: Vec<ChildOption>,
-    },
+    Child { spec: Expr, policy: Choice, options: Vec<ChildOption> },
 }
 
 /// One option of a child.
@@ -158,10 +156,7 @@ pub(crate) enum Backoff {
 
 /// How many restarts are too many.
 pub(crate) enum Intensity {
-    Pair {
-        max_restarts: Expr,
-        within_seconds: Expr,
-    },
+    Pair { max_restarts: Expr, within_seconds: Expr },
     Expr(Expr),
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use syn::{Expr, Lit, LitBool};
+use syn::{Expr, ExprLit, Lit, LitBool};
 
 use crate::ast::{
     ChildOption, Choice, Nested, OptionValue, Setting, Supervisor, Time, literal, visible,
@@ -13,10 +13,7 @@ use crate::errors::Errors;
 /// Reports every rule that the tree breaks.
 pub(crate) fn check(tree: &Supervisor, errors: &mut Errors) {
     let stops = AutoShutdown::of(tree);
-    let mut ids = Ids {
-        held: HashSet::new(),
-        errors,
-    };
+    let mut ids = Ids { held: HashSet::new(), errors };
     if let Some(name) = &tree.name {
         ids.check_text(name);
     }
@@ -62,9 +59,7 @@ fn check_nested(nested: &Nested, stops: AutoShutdown, ids: &mut Ids<'_>) {
             check_significant(&tree.options, policy, stops, ids.errors);
             check(tree, ids.errors);
         }
-        Nested::Child {
-            policy, options, ..
-        } => {
+        Nested::Child { policy, options, .. } => {
             check_significant(options, Some(policy), stops, ids.errors);
         }
         Nested::Expr(_) => {}
@@ -126,11 +121,7 @@ impl AutoShutdown {
             | Setting::Workers(_)
             | Setting::Supervisors(_) => None,
         });
-        if choice.is_none_or(|choice| choice.is("Never")) {
-            Self::Never
-        } else {
-            Self::Perhaps
-        }
+        if choice.is_none_or(|choice| choice.is("Never")) { Self::Never } else { Self::Perhaps }
     }
 }
 
@@ -166,21 +157,13 @@ fn check_significant(
 
 fn check_liveness(options: &[ChildOption], errors: &mut Errors) {
     for option in options {
-        if let OptionValue::Liveness(Time::Literal {
-            amount: 0, span, ..
-        }) = option.value
-        {
-            errors.at(
-                span,
-                "no worker can meet a liveness of zero; give it a longer one",
-            );
+        if let OptionValue::Liveness(Time::Literal { amount: 0, span, .. }) = option.value {
+            errors.at(span, "no worker can meet a liveness of zero; give it a longer one");
         }
     }
 }
 
 fn is_true(expr: &Expr) -> bool {
-    match visible(expr) {
-        Expr::Lit(literal) => matches!(literal.lit, Lit::Bool(LitBool { value: true, .. })),
-        _ => false,
-    }
+    let yes = |literal: &ExprLit| matches!(literal.lit, Lit::Bool(LitBool { value: true, .. }));
+    matches!(visible(expr), Expr::Lit(literal) if yes(literal))
 }

@@ -51,13 +51,7 @@ struct Expander {
 
 impl Expander {
     fn outermost(&self, tree: &Supervisor) -> TokenStream {
-        let Self {
-            core,
-            stateful,
-            spec,
-            context,
-            ..
-        } = self;
+        let Self { core, stateful, spec, context, .. } = self;
         let name = argument(tree.name.as_ref());
         let settings = self.settings(tree);
         match self.flavor {
@@ -72,12 +66,7 @@ impl Expander {
     }
 
     fn inline(&self, tree: &Supervisor) -> TokenStream {
-        let Self {
-            core,
-            stateful,
-            context,
-            ..
-        } = self;
+        let Self { core, stateful, context, .. } = self;
         let name = argument(tree.name.as_ref());
         let settings = self.settings(tree);
         match self.flavor {
@@ -92,10 +81,7 @@ impl Expander {
     }
 
     fn settings(&self, tree: &Supervisor) -> TokenStream {
-        tree.settings
-            .iter()
-            .map(|setting| self.setting(setting))
-            .collect()
+        tree.settings.iter().map(|setting| self.setting(setting)).collect()
     }
 
     fn setting(&self, setting: &Setting) -> TokenStream {
@@ -105,10 +91,7 @@ impl Expander {
                 let strategy = self.choice(choice);
                 quote!(.with_restart_strategy(#strategy))
             }
-            Setting::Intensity(Intensity::Pair {
-                max_restarts,
-                within_seconds,
-            }) => quote! {
+            Setting::Intensity(Intensity::Pair { max_restarts, within_seconds }) => quote! {
                 .with_restart_intensity(
                     #core::RestartIntensity::new(#max_restarts, #within_seconds)
                 )
@@ -135,21 +118,15 @@ impl Expander {
                 quote!(.with_logger(#logger))
             }
             Setting::Workers(workers) => workers.iter().map(|worker| self.worker(worker)).collect(),
-            Setting::Supervisors(supervisors) => supervisors
-                .iter()
-                .map(|nested| self.nested(nested))
-                .collect(),
+            Setting::Supervisors(supervisors) => {
+                supervisors.iter().map(|nested| self.nested(nested)).collect()
+            }
         }
     }
 
     fn worker(&self, worker: &Worker) -> TokenStream {
         let Self { core, stateful, .. } = self;
-        let Worker {
-            id,
-            factory: Factory { shape, expr },
-            policy,
-            options,
-        } = worker;
+        let Worker { id, factory: Factory { shape, expr }, policy, options } = worker;
         let id = argument(Some(id));
         let factory = argument(Some(expr));
         let policy = self.choice(policy);
@@ -187,11 +164,7 @@ impl Expander {
                 let spec = argument(Some(spec));
                 quote!(.with_supervisor(#spec))
             }
-            Nested::Child {
-                spec,
-                policy,
-                options,
-            } => {
+            Nested::Child { spec, policy, options } => {
                 let spec = argument(Some(spec));
                 let policy = self.choice(policy);
                 let options = self.options(options);
@@ -201,10 +174,7 @@ impl Expander {
     }
 
     fn options(&self, options: &[ChildOption]) -> TokenStream {
-        options
-            .iter()
-            .map(|ChildOption { key, value }| self.option(key, value))
-            .collect()
+        options.iter().map(|ChildOption { key, value }| self.option(key, value)).collect()
     }
 
     fn option(&self, key: &Ident, value: &OptionValue) -> TokenStream {
@@ -238,11 +208,7 @@ impl Expander {
     fn backoff(&self, backoff: &Backoff) -> TokenStream {
         let core = &self.core;
         match backoff {
-            Backoff::Known {
-                constructor,
-                delays,
-                jitter,
-            } => {
+            Backoff::Known { constructor, delays, jitter } => {
                 let delays = delays.iter().map(duration);
                 let jitter = jitter.iter().map(|jitter| argument(Some(jitter)));
                 quote!(#core::Backoff::#constructor(#(#delays),*) #(.with_jitter(#jitter))*)
@@ -259,11 +225,7 @@ fn argument(expr: Option<&Expr>) -> TokenStream {
 
 fn duration(time: &Time) -> TokenStream {
     match time {
-        Time::Literal {
-            constructor,
-            amount,
-            span,
-        } => {
+        Time::Literal { constructor, amount, span } => {
             let constructor = Ident::new(constructor, Span::call_site());
             let amount = Literal::u64_unsuffixed(*amount);
             quote_spanned!(span.resolved_at(Span::call_site())=>
@@ -277,9 +239,9 @@ fn duration(time: &Time) -> TokenStream {
 /// Returns whether a supervisor holds an inline one, which then needs its context.
 fn has_inline(tree: &Supervisor) -> bool {
     tree.settings.iter().any(|setting| match setting {
-        Setting::Supervisors(supervisors) => supervisors
-            .iter()
-            .any(|nested| matches!(nested, Nested::Inline(_))),
+        Setting::Supervisors(supervisors) => {
+            supervisors.iter().any(|nested| matches!(nested, Nested::Inline(_)))
+        }
         Setting::Strategy(_)
         | Setting::Intensity(_)
         | Setting::Backoff(_)
@@ -300,16 +262,10 @@ mod tests {
 
     /// Compares as expressions, in which `||` is one thing however it is spaced.
     fn assert_expands(flavor: Flavor, input: TokenStream, output: TokenStream) {
-        let roots = Roots {
-            core: parse_quote!(::core_root),
-            stateful: parse_quote!(::st_root),
-        };
+        let roots = Roots { core: parse_quote!(::core_root), stateful: parse_quote!(::st_root) };
         let expanded: Expr = syn::parse2(crate::tree(flavor, input, |_| Ok(roots))).unwrap();
         let expected: Expr = syn::parse2(output).unwrap();
-        assert_eq!(
-            expanded.to_token_stream().to_string(),
-            expected.to_token_stream().to_string()
-        );
+        assert_eq!(expanded.to_token_stream().to_string(), expected.to_token_stream().to_string());
     }
 
     fn assert_plain(input: TokenStream, output: TokenStream) {

@@ -42,15 +42,10 @@ fn tree(
         check::check(tree, &mut errors);
     }
     let roots = match tree.as_ref().and_then(|tree| tree.root.clone()) {
-        Some(root) => Ok(Roots {
-            core: root.clone(),
-            stateful: root,
-        }),
+        Some(root) => Ok(Roots { core: root.clone(), stateful: root }),
         None => find_roots(flavor),
     };
-    let roots = roots
-        .map_err(|message| errors.at(Span::call_site(), message))
-        .ok();
+    let roots = roots.map_err(|message| errors.at(Span::call_site(), message)).ok();
     match (tree, roots, errors.into_compile_error()) {
         (Some(tree), Some(roots), None) => expand::expand(flavor, &tree, &roots),
         (_, Some(roots), errors) => {

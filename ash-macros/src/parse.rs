@@ -37,12 +37,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn supervisor(&mut self, input: ParseStream<'_>, place: Place, span: Span) -> Supervisor {
-        let mut tree = Supervisor {
-            root: None,
-            name: None,
-            settings: Vec::new(),
-            options: Vec::new(),
-        };
+        let mut tree =
+            Supervisor { root: None, name: None, settings: Vec::new(), options: Vec::new() };
         let seen = self.keys(input, place, |reader, key, word, input| {
             match key {
                 Key::Name => tree.name = Some(input.parse()?),
@@ -136,10 +132,7 @@ impl Reader<'_> {
         }
         let content;
         let parens = parenthesized!(content in input);
-        let tuple = Tuple {
-            content: &content,
-            span: parens.span.join(),
-        };
+        let tuple = Tuple { content: &content, span: parens.span.join() };
         let id =
             tuple.element("a worker is `(id, factory, policy, options…)`: the id is missing")?;
         let factory = tuple.element(
@@ -148,14 +141,10 @@ impl Reader<'_> {
         )?;
         let factory = self.factory(factory);
         let (policy, options) = self.policy_and_options(&tuple, Place::Worker, "a worker")?;
-        Ok(Worker {
-            id,
-            factory,
-            policy,
-            options,
-        })
+        Ok(Worker { id, factory, policy, options })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "syn's enum, of which one variant matters")]
     fn factory(&mut self, expr: Expr) -> Factory {
         let mut closure = visible(&expr);
         while let Expr::Paren(paren) = closure {
@@ -172,8 +161,7 @@ impl Reader<'_> {
                         Flavor::Stateful => "the supervisor's context, `|ctx| …`",
                     };
                     let message = format!("a factory takes nothing, `|| …`, or {context}");
-                    self.errors
-                        .add(Error::new_spanned(&closure.inputs, message));
+                    self.errors.add(Error::new_spanned(&closure.inputs, message));
                     Shape::Unknown
                 }
             },
@@ -225,10 +213,7 @@ impl Reader<'_> {
         }
         let content;
         let parens = parenthesized!(content in input);
-        let tuple = Tuple {
-            content: &content,
-            span: parens.span.join(),
-        };
+        let tuple = Tuple { content: &content, span: parens.span.join() };
         if let Some(braces) = inline_in_parens(&content) {
             let message = "an inline supervisor stands without parentheses, and takes `restart`, \
                            `shutdown`, `init_timeout` and `significant` as keys";
@@ -245,11 +230,7 @@ impl Reader<'_> {
         comma(&content)?;
         let (policy, options) =
             self.policy_and_options(&tuple, Place::Supervisor, "a supervisor in a tuple")?;
-        Ok(Nested::Child {
-            spec,
-            policy,
-            options,
-        })
+        Ok(Nested::Child { spec, policy, options })
     }
 
     /// Reads `[…]`.
@@ -335,10 +316,7 @@ fn key(input: ParseStream<'_>, place: Place, seen: &mut Vec<Key>) -> Result<(Key
     }
     seen.push(key);
     if !input.peek(Token![:]) {
-        return Err(Error::new(
-            input.span(),
-            format!("expected `:` after the key `{name}`"),
-        ));
+        return Err(Error::new(input.span(), format!("expected `:` after the key `{name}`")));
     }
     input.parse::<Token![:]>()?;
     Ok((key, word))
@@ -361,6 +339,7 @@ fn at_key(input: ParseStream<'_>) -> bool {
 }
 
 /// Returns whether a closure's body is an `async` block, perhaps as the only thing in a block.
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn's enum, of which two variants matter")]
 fn is_async(body: &Expr) -> bool {
     match body {
         Expr::Async(_) => true,
@@ -377,9 +356,7 @@ fn inline_in_parens(input: ParseStream<'_>) -> Option<Span> {
     let (inside, span, _) = input.cursor().group(Delimiter::Brace)?;
     let (_, after) = inside.ident()?;
     let (colon, after) = after.punct()?;
-    let path = after
-        .punct()
-        .is_some_and(|(second, _)| second.as_char() == ':');
+    let path = after.punct().is_some_and(|(second, _)| second.as_char() == ':');
     (colon.as_char() == ':' && !path).then(|| span.join())
 }
 

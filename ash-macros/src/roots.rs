@@ -16,19 +16,13 @@ const STATEFUL: &str = "ash-stateful";
 ///
 /// Without a manifest, as under other build systems than cargo, it is the facade by its own name.
 pub(crate) fn find(flavor: Flavor) -> Result<Roots, String> {
-    let manifest = env::var_os("CARGO_MANIFEST_PATH")
-        .map(PathBuf::from)
-        .or_else(|| {
-            env::var_os("CARGO_MANIFEST_DIR")
-                .map(|directory| Path::new(&directory).join("Cargo.toml"))
-        });
+    let manifest = env::var_os("CARGO_MANIFEST_PATH").map(PathBuf::from).or_else(|| {
+        env::var_os("CARGO_MANIFEST_DIR").map(|directory| Path::new(&directory).join("Cargo.toml"))
+    });
     match manifest.and_then(|path| Some((fs::read_to_string(&path).ok()?, path))) {
         Some((text, path)) => {
             let manifest = entries(&text);
-            roots(
-                flavor,
-                &Dependency::all(&manifest, || workspace(&manifest, &path)),
-            )
+            roots(flavor, &Dependency::all(&manifest, || workspace(&manifest, &path)))
         }
         None => facade("ash_flare"),
     }
@@ -62,20 +56,13 @@ impl Dependency {
         let mut workspace = Lazy::Unread(workspace);
         let mut all = Vec::new();
         if let Some(name) = text(manifest, &["package", "name"]) {
-            all.push(Self {
-                key: name.into(),
-                package: name.into(),
-                reach: Reach::Always,
-            });
+            all.push(Self { key: name.into(), package: name.into(), reach: Reach::Always });
         }
         for (path, _) in manifest {
             let Some((reach, table, key)) = dependency(path) else {
                 continue;
             };
-            if all
-                .iter()
-                .any(|known| known.key == *key && known.reach == reach)
-            {
+            if all.iter().any(|known| known.key == *key && known.reach == reach) {
                 continue;
             }
             let at = |field| [table, &[key.clone(), String::from(field)]].concat();
@@ -88,14 +75,10 @@ impl Dependency {
             };
             let reach = match reach {
                 Reach::Always if has(manifest, &at("optional")) => Reach::Sometimes,
-                reach => reach,
+                Reach::Always | Reach::Sometimes | Reach::Dev | Reach::Build => reach,
             };
             let package = package.unwrap_or_else(|| key.clone());
-            all.push(Self {
-                key: key.clone(),
-                package,
-                reach,
-            });
+            all.push(Self { key: key.clone(), package, reach });
         }
         all
     }
@@ -123,11 +106,7 @@ impl<F: FnOnce() -> Vec<Entry>> Lazy<F> {
 
 /// Returns the reach, the table and the key if a path is that of a dependency or inside one.
 fn dependency(path: &[String]) -> Option<(Reach, &[String], &String)> {
-    let (depth, on_target) = if path.first()? == "target" {
-        (2, true)
-    } else {
-        (0, false)
-    };
+    let (depth, on_target) = if path.first()? == "target" { (2, true) } else { (0, false) };
     let reach = match path.get(depth)?.as_str() {
         "dependencies" if on_target => Reach::Sometimes,
         "dependencies" => Reach::Always,
@@ -144,29 +123,20 @@ fn workspace(manifest: &[Entry], path: &Path) -> Vec<Entry> {
     if is_root(manifest) {
         return manifest.to_vec();
     }
-    let directory = path.parent().unwrap_or(Path::new(""));
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let read = |directory: &Path| {
-        fs::read_to_string(directory.join("Cargo.toml"))
-            .map(|text| entries(&text))
-            .ok()
+        fs::read_to_string(directory.join("Cargo.toml")).map(|text| entries(&text)).ok()
     };
     match text(manifest, &["package", "workspace"]) {
         Some(root) => read(&directory.join(root)),
-        None => directory
-            .ancestors()
-            .skip(1)
-            .filter_map(read)
-            .find(|entries| is_root(entries)),
+        None => directory.ancestors().skip(1).filter_map(read).find(|entries| is_root(entries)),
     }
     .unwrap_or_default()
 }
 
 fn find_value<'a>(entries: &'a [Entry], path: &[impl AsRef<str>]) -> Option<&'a Value> {
     let path = || path.iter().map(AsRef::as_ref);
-    entries
-        .iter()
-        .find(|entry| entry.0.iter().map(String::as_str).eq(path()))
-        .map(|entry| &entry.1)
+    entries.iter().find(|entry| entry.0.iter().map(String::as_str).eq(path())).map(|entry| &entry.1)
 }
 
 fn text<'a>(entries: &'a [Entry], path: &[impl AsRef<str>]) -> Option<&'a str> {
@@ -184,12 +154,8 @@ fn has(entries: &[Entry], path: &[impl AsRef<str>]) -> bool {
 /// crates.
 fn roots(flavor: Flavor, dependencies: &[Dependency]) -> Result<Roots, String> {
     let named = |package: &str, reach: Reach| {
-        let mut found = dependencies
-            .iter()
-            .filter(|d| d.package == package && d.reach <= reach);
-        found
-            .next()
-            .map(|dependency| dependency.key.replace('-', "_"))
+        let mut found = dependencies.iter().filter(|d| d.package == package && d.reach <= reach);
+        found.next().map(|dependency| dependency.key.replace('-', "_"))
     };
     for reach in [Reach::Always, Reach::Sometimes, Reach::Dev, Reach::Build] {
         if let Some(name) = named(FACADE, reach) {
@@ -199,20 +165,16 @@ fn roots(flavor: Flavor, dependencies: &[Dependency]) -> Result<Roots, String> {
         match (flavor, core, named(STATEFUL, reach)) {
             (Flavor::Plain, Some(core), _) => return facade(&core),
             (Flavor::Stateful, Some(core), Some(stateful)) => {
-                return Ok(Roots {
-                    core: absolute(&core)?,
-                    stateful: absolute(&stateful)?,
-                });
+                return Ok(Roots { core: absolute(&core)?, stateful: absolute(&stateful)? });
             }
             (_, None, _) | (Flavor::Stateful, Some(_), None) => {}
         }
     }
     let (name, crates) = match flavor {
         Flavor::Plain => ("supervision_tree!", "`ash-flare` or `ash-core`"),
-        Flavor::Stateful => (
-            "stateful_supervision_tree!",
-            "`ash-flare`, or both `ash-core` and `ash-stateful`,",
-        ),
+        Flavor::Stateful => {
+            ("stateful_supervision_tree!", "`ash-flare`, or both `ash-core` and `ash-stateful`,")
+        }
     };
     Err(format!(
         "`{name}` needs {crates} among the dependencies in Cargo.toml; where another crate \
@@ -223,10 +185,7 @@ fn roots(flavor: Flavor, dependencies: &[Dependency]) -> Result<Roots, String> {
 /// Returns the roots where one crate has everything.
 fn facade(name: &str) -> Result<Roots, String> {
     let path = absolute(name)?;
-    Ok(Roots {
-        core: path.clone(),
-        stateful: path,
-    })
+    Ok(Roots { core: path.clone(), stateful: path })
 }
 
 fn absolute(name: &str) -> Result<syn::Path, String> {
@@ -251,14 +210,8 @@ mod tests {
 
     #[test]
     fn the_facade_comes_before_single_crates() {
-        assert_eq!(
-            plain("[dependencies]\nash-core = '1'\nash-flare = '1'"),
-            "::ash_flare"
-        );
-        assert_eq!(
-            plain("[dependencies]\nash-core = '1'\nash-macros = '1'"),
-            "::ash_core"
-        );
+        assert_eq!(plain("[dependencies]\nash-core = '1'\nash-flare = '1'"), "::ash_flare");
+        assert_eq!(plain("[dependencies]\nash-core = '1'\nash-macros = '1'"), "::ash_core");
     }
 
     #[test]
@@ -298,10 +251,7 @@ mod tests {
         assert_eq!(plain(manifest), "::ash_core");
         let manifest = "[target.'cfg(unix)'.dependencies]\nash-flare = '1'";
         assert_eq!(plain(manifest), "::ash_flare");
-        assert_eq!(
-            plain("[build-dependencies]\nash-flare = '1'"),
-            "::ash_flare"
-        );
+        assert_eq!(plain("[build-dependencies]\nash-flare = '1'"), "::ash_flare");
     }
 
     #[test]
@@ -318,9 +268,6 @@ mod tests {
         assert!(error.contains("`ash-flare` or `ash-core`"), "{error}");
         let manifest = "[dependencies]\nash-core = '1'";
         let error = found(Flavor::Stateful, manifest, "").unwrap_err();
-        assert!(
-            error.contains("both `ash-core` and `ash-stateful`"),
-            "{error}"
-        );
+        assert!(error.contains("both `ash-core` and `ash-stateful`"), "{error}");
     }
 }

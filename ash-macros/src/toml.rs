@@ -16,10 +16,7 @@ pub(crate) type Entry = (Vec<String>, Value);
 /// Returns all entries of a document. Tables have entries themselves, so that empty ones show.
 /// A line that is not understood is skipped.
 pub(crate) fn entries(document: &str) -> Vec<Entry> {
-    let mut scanner = Scanner {
-        rest: document,
-        entries: Vec::new(),
-    };
+    let mut scanner = Scanner { rest: document, entries: Vec::new() };
     let mut table = Vec::new();
     loop {
         scanner.skip_blank();
@@ -70,9 +67,7 @@ impl Scanner<'_> {
             self.skip_spaces();
             let part = match self.rest.chars().next()? {
                 '"' | '\'' => self.string()?,
-                _ => self
-                    .bare(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))?
-                    .to_owned(),
+                _ => self.bare(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))?.to_owned(),
             };
             path.push(part);
             self.skip_spaces();
@@ -90,11 +85,7 @@ impl Scanner<'_> {
             _ => {
                 let scalar =
                     self.bare(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}' | '#'));
-                Some(if scalar? == "true" {
-                    Value::True
-                } else {
-                    Value::Other
-                })
+                Some(if scalar? == "true" { Value::True } else { Value::Other })
             }
         }
     }
@@ -130,11 +121,7 @@ impl Scanner<'_> {
     fn string(&mut self) -> Option<String> {
         let quote = self.rest.chars().next()?;
         let triple = quote.to_string().repeat(3);
-        let end = if self.rest.starts_with(&triple) {
-            triple
-        } else {
-            quote.to_string()
-        };
+        let end = if self.rest.starts_with(&triple) { triple } else { quote.to_string() };
         self.take(&end);
         let mut text = String::new();
         loop {
@@ -172,9 +159,8 @@ impl Scanner<'_> {
     /// Skips spaces, line ends and comments.
     fn skip_blank(&mut self) {
         loop {
-            self.rest = self
-                .rest
-                .trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+            self.rest =
+                self.rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
             if !self.rest.starts_with('#') {
                 return;
             }
@@ -193,10 +179,7 @@ mod tests {
 
     fn get(document: &str, path: &[&str]) -> Option<Value> {
         let path: Vec<_> = path.iter().map(ToString::to_string).collect();
-        entries(document)
-            .into_iter()
-            .find(|entry| entry.0 == path)
-            .map(|entry| entry.1)
+        entries(document).into_iter().find(|entry| entry.0 == path).map(|entry| entry.1)
     }
 
     fn text(text: &str) -> Option<Value> {
@@ -224,10 +207,7 @@ mod tests {
                         name = \"a # \\\" b\"\n[dependencies]\nb.workspace = true # true";
         assert_eq!(get(document, &["dependencies", "a"]), None);
         assert_eq!(get(document, &["package", "name"]), text("a # \" b"));
-        assert_eq!(
-            get(document, &["dependencies", "b", "workspace"]),
-            Some(Value::True)
-        );
+        assert_eq!(get(document, &["dependencies", "b", "workspace"]), Some(Value::True));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A word that is known becomes ours, so that nobody needs a `use`; a word that is not known is
 //! an error here, where what is allowed is known; and everything else is an expression.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "syn's enums, of which few variants matter")]
+
 use proc_macro2::Span;
 use syn::parse::{ParseStream, Result};
 use syn::{
@@ -25,11 +27,7 @@ const UNITS: [(&str, &str, u64); 6] = [
 /// The backoffs by name, with the number of their delays and an example.
 const BACKOFFS: [(&str, usize, &str); 3] = [
     ("none", 0, "`none`"),
-    (
-        "constant",
-        1,
-        "`constant(1s)` or `constant(1s, jitter: 0.1)`",
-    ),
+    ("constant", 1, "`constant(1s)` or `constant(1s, jitter: 0.1)`"),
     (
         "exponential",
         2,
@@ -53,10 +51,7 @@ pub(crate) fn stop(input: ParseStream<'_>) -> Result<Stop> {
                 Some(argument) if call.args.len() == 1 => {
                     to_time(argument.clone()).map(Stop::Timeout)
                 }
-                _ => Err(Error::new_spanned(
-                    call,
-                    "`Timeout` takes one duration: `Timeout(10s)`",
-                )),
+                _ => Err(Error::new_spanned(call, "`Timeout` takes one duration: `Timeout(10s)`")),
             }
         }
         _ => choose(expr, SHUTDOWN).map(Stop::Choice),
@@ -70,11 +65,7 @@ pub(crate) fn time(input: ParseStream<'_>) -> Result<Time> {
 
 /// Reads a backoff.
 pub(crate) fn backoff(input: ParseStream<'_>) -> Result<Backoff> {
-    let ahead = input
-        .fork()
-        .parse::<Ident>()
-        .map(|word| word.to_string())
-        .unwrap_or_default();
+    let ahead = input.fork().parse::<Ident>().map(|word| word.to_string()).unwrap_or_default();
     let known = BACKOFFS.iter().find(|(name, ..)| *name == ahead);
     if let Some(&(_, delays, usage)) = known.filter(|_| !input.peek2(Token![::])) {
         return known_backoff(input, delays, usage);
@@ -117,18 +108,14 @@ fn expression(input: ParseStream<'_>, expected: impl Fn() -> String) -> Result<E
 /// Returns the one word that an expression is.
 fn word(expr: &Expr) -> Option<&Ident> {
     match expr {
-        Expr::Path(ExprPath {
-            qself: None, path, ..
-        }) => path.get_ident(),
+        Expr::Path(ExprPath { qself: None, path, .. }) => path.get_ident(),
         _ => None,
     }
 }
 
 fn choose(expr: Expr, words: Words) -> Result<Choice> {
     let path = match visible(&expr) {
-        Expr::Path(ExprPath {
-            qself: None, path, ..
-        }) => path,
+        Expr::Path(ExprPath { qself: None, path, .. }) => path,
         Expr::Lit(_) => return Err(Error::new_spanned(&expr, words.expected())),
         _ => return Ok(Choice::Other(without_parens(expr))),
     };
@@ -138,14 +125,8 @@ fn choose(expr: Expr, words: Words) -> Result<Choice> {
     let name = variant.to_string();
     if words.words.contains(&name.as_str()) {
         return Ok(match path.get_ident() {
-            Some(_) => Choice::Word {
-                of: words.type_name,
-                word: variant,
-            },
-            None => Choice::Path {
-                variant: name,
-                expr,
-            },
+            Some(_) => Choice::Word { of: words.type_name, word: variant },
+            None => Choice::Path { variant: name, expr },
         });
     }
     // A `$policy:expr` of a user's macro is as good as one in parentheses.
@@ -177,59 +158,36 @@ fn literal_time(literal: &Lit) -> Result<Time> {
         _ => return Err(Error::new(literal.span(), expected_time())),
     };
     let units = UNITS.map(|(unit, ..)| unit);
-    let Some((_, constructor, factor)) = UNITS
-        .into_iter()
-        .find(|(unit, ..)| *unit == number.suffix())
+    let Some((_, constructor, factor)) =
+        UNITS.into_iter().find(|(unit, ..)| *unit == number.suffix())
     else {
         let message = match number.suffix() {
-            "" => format!(
-                "a duration needs a unit, as in `{number}s`; allowed: {}",
-                list(&units)
-            ),
-            unit => format!(
-                "unknown unit `{unit}` of a duration; allowed: {}",
-                list(&units)
-            ),
+            "" => format!("a duration needs a unit, as in `{number}s`; allowed: {}", list(&units)),
+            unit => format!("unknown unit `{unit}` of a duration; allowed: {}", list(&units)),
         };
         return Err(Error::new(number.span(), message));
     };
     let amount = number.base10_parse::<u64>()?.checked_mul(factor);
     let amount = amount.ok_or_else(|| Error::new(number.span(), "this duration is too long"))?;
-    Ok(Time::Literal {
-        constructor,
-        amount,
-        span: number.span(),
-    })
+    Ok(Time::Literal { constructor, amount, span: number.span() })
 }
 
 /// Reads the seconds of an intensity, which may be written as a duration.
 fn seconds(expr: &Expr) -> Result<Expr> {
-    let number = match visible(expr) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(number),
-            ..
-        }) => number,
-        _ => return Ok(without_parens(expr.clone())),
+    let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = visible(expr) else {
+        return Ok(without_parens(expr.clone()));
     };
     if !UNITS.iter().any(|(unit, ..)| *unit == number.suffix()) {
         return Ok(expr.clone());
     }
     match literal_time(&Lit::Int(number.clone()))? {
-        Time::Literal {
-            constructor: "from_secs",
-            amount,
-            span,
-        } => {
+        Time::Literal { constructor: "from_secs", amount, span } => {
             let lit = Lit::Int(LitInt::new(&amount.to_string(), span));
-            Ok(Expr::Lit(ExprLit {
-                attrs: Vec::new(),
-                lit,
-            }))
+            Ok(Expr::Lit(ExprLit { attrs: Vec::new(), lit }))
         }
-        Time::Literal { span, .. } => Err(Error::new(
-            span,
-            "the window of an intensity is in whole seconds, as in `10s`",
-        )),
+        Time::Literal { span, .. } => {
+            Err(Error::new(span, "the window of an intensity is in whole seconds, as in `10s`"))
+        }
         Time::Expr(expr) => Ok(expr),
     }
 }
@@ -261,11 +219,7 @@ fn known_backoff(input: ParseStream<'_>, arity: usize, usage: &str) -> Result<Ba
     if delays.len() != arity || (arity == 0 && jitter.is_some()) {
         return Err(usage_error(constructor.span(), &constructor, usage));
     }
-    Ok(Backoff::Known {
-        constructor,
-        delays,
-        jitter,
-    })
+    Ok(Backoff::Known { constructor, delays, jitter })
 }
 
 fn usage_error(span: Span, constructor: &Ident, usage: &str) -> Error {

@@ -117,19 +117,10 @@ impl Place {
                 Key::InitTimeout,
                 Key::Significant,
             ],
-            Self::Worker => &[
-                Key::Shutdown,
-                Key::InitTimeout,
-                Key::Liveness,
-                Key::Backoff,
-                Key::Significant,
-            ],
-            Self::Supervisor => &[
-                Key::Shutdown,
-                Key::InitTimeout,
-                Key::Backoff,
-                Key::Significant,
-            ],
+            Self::Worker => {
+                &[Key::Shutdown, Key::InitTimeout, Key::Liveness, Key::Backoff, Key::Significant]
+            }
+            Self::Supervisor => &[Key::Shutdown, Key::InitTimeout, Key::Backoff, Key::Significant],
         }
     }
 
@@ -142,10 +133,7 @@ impl Place {
         };
         let names: Vec<_> = self.keys().iter().map(|key| key.name()).collect();
         if let Some(reason) = Key::named(word).and_then(|key| self.misplaced(key)) {
-            return format!(
-                "`{word}` has no place here: {reason}; allowed: {}",
-                list(&names)
-            );
+            return format!("`{word}` has no place here: {reason}; allowed: {}", list(&names));
         }
         format!("unknown {kind} `{word}` of {place}{}", hint(word, &names))
     }
@@ -231,31 +219,19 @@ pub(crate) const BACKOFF: Words = Words {
 impl Words {
     /// Returns what is wrong with a word that is none of these.
     pub(crate) fn unknown(&self, word: &str) -> String {
-        format!(
-            "unknown {} `{word}`{}, {}",
-            self.what,
-            hint(word, self.words),
-            self.or
-        )
+        format!("unknown {} `{word}`{}, {}", self.what, hint(word, self.words), self.or)
     }
 
     /// Returns what should have been here.
     pub(crate) fn expected(&self) -> String {
-        format!(
-            "expected a {}; allowed: {}, {}",
-            self.what,
-            list(self.words),
-            self.or
-        )
+        format!("expected a {}; allowed: {}, {}", self.what, list(self.words), self.or)
     }
 }
 
 /// Returns the end of an error about `word`: what was perhaps meant, and what is allowed.
 fn hint(word: &str, allowed: &[&str]) -> String {
     let meant = closest(word, allowed);
-    let meant = meant
-        .map(|meant| format!(", did you mean `{meant}`?"))
-        .unwrap_or_default();
+    let meant = meant.map(|meant| format!(", did you mean `{meant}`?")).unwrap_or_default();
     let separator = if meant.is_empty() { ";" } else { "" };
     format!("{meant}{separator} allowed: {}", list(allowed))
 }
@@ -285,10 +261,7 @@ fn closest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
 /// arguments.
 fn letters(word: &str) -> Vec<char> {
     let word = word.split('(').next().unwrap_or_default();
-    word.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+    word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Returns how many letters must be put in, taken out or changed to make `a` into `b`.
@@ -323,10 +296,7 @@ mod tests {
     fn a_slip_finds_the_word_and_a_guess_finds_none() {
         assert_eq!(closest("Permament", POLICY.words), Some("Permanent"));
         assert_eq!(closest("permanent", POLICY.words), Some("Permanent"));
-        assert_eq!(
-            closest("exponentail", BACKOFF.words),
-            Some("exponential(100ms, 30s)")
-        );
+        assert_eq!(closest("exponentail", BACKOFF.words), Some("exponential(100ms, 30s)"));
         assert_eq!(closest("Sometimes", POLICY.words), None);
     }
 
@@ -335,10 +305,7 @@ mod tests {
         let places = [Place::Root, Place::Inline, Place::Worker, Place::Supervisor];
         for key in Key::ALL {
             assert_eq!(Key::named(key.name()), Some(key));
-            assert!(
-                places.iter().any(|place| place.keys().contains(&key)),
-                "{key:?}"
-            );
+            assert!(places.iter().any(|place| place.keys().contains(&key)), "{key:?}");
         }
     }
 }

@@ -32,13 +32,7 @@ async fn children(spec: SupervisorSpec) -> (SupervisorHandle, Vec<String>) {
     let handle = SupervisorHandle::start(spec);
     handle.ready().await.unwrap();
     let children = handle.which_children().await.unwrap();
-    (
-        handle,
-        children
-            .iter()
-            .map(|child: &ChildInfo| child.id.to_string())
-            .collect(),
-    )
+    (handle, children.iter().map(|child: &ChildInfo| child.id.to_string()).collect())
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,20 +85,11 @@ async fn policies_are_those_of_the_children() {
     })
     .await;
     let children = handle.which_children().await.unwrap();
-    let policies: Vec<_> = children
-        .iter()
-        .map(|child| format!("{:?}", child.restart_policy))
-        .collect();
+    let policies: Vec<_> =
+        children.iter().map(|child| format!("{:?}", child.restart_policy)).collect();
     assert_eq!(
         policies,
-        [
-            "Permanent",
-            "Transient",
-            "Temporary",
-            "Transient",
-            "Temporary",
-            "Permanent"
-        ]
+        ["Permanent", "Transient", "Temporary", "Transient", "Temporary", "Permanent"]
     );
 }
 
@@ -136,15 +121,7 @@ async fn settings_and_options_reach_the_supervisor() {
         ],
     };
     let text = format!("{spec:?}");
-    for part in [
-        "100ms",
-        "30s",
-        "0.5",
-        "AnySignificant",
-        "Timeout(10s)",
-        "60s",
-        "5s",
-    ] {
+    for part in ["100ms", "30s", "0.5", "AnySignificant", "Timeout(10s)", "60s", "5s"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let handle = SupervisorHandle::start(spec);
@@ -155,10 +132,7 @@ async fn settings_and_options_reach_the_supervisor() {
         .unwrap_err();
     assert!(error.to_string().contains('3'), "{error}");
     let reason = handle.wait().await;
-    assert!(
-        matches!(reason, ash_core::ExitReason::Shutdown),
-        "{reason:?}"
-    );
+    assert!(matches!(reason, ash_core::ExitReason::Shutdown), "{reason:?}");
 }
 
 /// Names that an expansion might use itself, or shadow.
@@ -194,15 +168,8 @@ async fn macros_of_users_can_wrap_the_tree() {
         };
     }
     let policy = ash_core::RestartPolicy::Transient;
-    let (_, ids) = children(one_worker!(
-        "app",
-        "a",
-        |_child| Idle::new(),
-        policy,
-        OneForAll,
-        5s
-    ))
-    .await;
+    let (_, ids) =
+        children(one_worker!("app", "a", |_child| Idle::new(), policy, OneForAll, 5s)).await;
     assert_eq!(ids, ["a", "nested"]);
 }
 
