@@ -93,9 +93,9 @@ impl Ids<'_> {
     fn check_text(&mut self, id: &Expr) {
         let Some(text) = literal(id) else { return };
         if text.value().is_empty() {
-            self.errors.at(text.span(), "an id is not empty");
+            self.errors.at(text.span(), "an id must not be empty");
         } else if text.value().contains('/') {
-            let message = "an id holds no `/`, which separates the parts of a path";
+            let message = "an id must not hold a `/`, which separates the parts of a path";
             self.errors.at(text.span(), message);
         }
     }

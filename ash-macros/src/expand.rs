@@ -128,7 +128,7 @@ impl Expander {
         let Self { core, stateful, .. } = self;
         let Worker { id, factory: Factory { shape, expr }, policy, options } = worker;
         let id = argument(Some(id));
-        let factory = argument(Some(expr));
+        let factory = factory(expr);
         let policy = self.choice(policy);
         // What the builder's short form takes: nothing, or the context of a stateful supervisor.
         let (short, constructor) = match (self.flavor, shape) {
@@ -221,6 +221,20 @@ impl Expander {
 /// Returns an expression as an argument, where parentheses around it would be superfluous.
 fn argument(expr: Option<&Expr>) -> TokenStream {
     expr.cloned().map(without_parens).to_token_stream()
+}
+
+/// Returns a factory as an argument.
+///
+/// `|| Worker::new()` is how factories are written, so a closure counts as text of the macro: else
+/// clippy would ask for `Worker::new`. Its place in the source stays, for the compiler's errors.
+fn factory(expr: &Expr) -> TokenStream {
+    let mut expr = without_parens(expr.clone());
+    if let Expr::Closure(closure) = &mut expr {
+        for bar in [&mut closure.inputs_begin, &mut closure.inputs_end] {
+            bar.span = bar.span.resolved_at(Span::call_site());
+        }
+    }
+    expr.to_token_stream()
 }
 
 fn duration(time: &Time) -> TokenStream {

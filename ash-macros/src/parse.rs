@@ -2,15 +2,15 @@
 //! compiler shows every mistake.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _, Result};
-use syn::{Error, Expr, Path, Stmt, Token, braced, bracketed, parenthesized, token};
+use syn::{Error, Expr, Path, Stmt, braced, bracketed, parenthesized, token};
 
 use crate::ast::{
     ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Setting, Shape, Supervisor, Worker,
     visible,
 };
 use crate::errors::Errors;
+use crate::scan::{Comma, at_key, comma, key, skip_past_comma, skip_to_key_or_end};
 use crate::value;
 use crate::words::{AUTO_SHUTDOWN, Key, POLICY, Place, STRATEGY, Words, list};
 
@@ -124,23 +124,18 @@ impl Reader<'_> {
         match input.cursor().token_tree() {
             Some((TokenTree::Group(group), _)) if group.delimiter() == Delimiter::Parenthesis => {}
             Some((TokenTree::Group(group), _)) if group.delimiter() == Delimiter::Brace => {
-                let message = "a worker is a tuple `(id, factory, policy, options…)`; \
-                               supervisors in `{ }` belong in `supervisors`";
+                let message = format!("{WORKER}; supervisors in `{{ }}` belong in `supervisors`");
                 return Err(Error::new(group.span(), message));
             }
-            _ => return Err(input.error("a worker is a tuple `(id, factory, policy, options…)`")),
+            _ => return Err(input.error(WORKER)),
         }
         let content;
         let parens = parenthesized!(content in input);
-        let tuple = Tuple { content: &content, span: parens.span.join() };
-        let id =
-            tuple.element("a worker is `(id, factory, policy, options…)`: the id is missing")?;
-        let factory = tuple.element(
-            "a worker is `(id, factory, policy, options…)`: the factory is missing, such as \
-             `|| Worker::new()`",
-        )?;
+        let tuple = Tuple { is: WORKER, content: &content, span: parens.span.join() };
+        let id = tuple.element("the id is missing")?;
+        let factory = tuple.element("the factory is missing, such as `|| Worker::new()`")?;
         let factory = self.factory(factory);
-        let (policy, options) = self.policy_and_options(&tuple, Place::Worker, "a worker")?;
+        let (policy, options) = self.policy_and_options(&tuple, Place::Worker)?;
         Ok(Worker { id, factory, policy, options })
     }
 
@@ -174,18 +169,12 @@ impl Reader<'_> {
         &mut self,
         tuple: &Tuple<'_>,
         place: Place,
-        what: &str,
     ) -> Result<(Choice, Vec<ChildOption>)> {
-        let missing = || {
-            let words = list(POLICY.words);
-            format!("the policy of {what} is missing before its options; allowed: {words}")
-        };
         let input = tuple.content;
-        if input.is_empty() {
-            return Err(Error::new(tuple.span, missing()));
-        }
-        if at_key(input) {
-            return Err(Error::new(input.span(), missing()));
+        if input.is_empty() || at_key(input) {
+            let span = if input.is_empty() { tuple.span } else { input.span() };
+            let words = list(POLICY.words);
+            return Err(tuple.error(span, &format!("the policy is missing; allowed: {words}")));
         }
         let policy = self.choice(input, POLICY);
         comma(input)?;
@@ -213,23 +202,21 @@ impl Reader<'_> {
         }
         let content;
         let parens = parenthesized!(content in input);
-        let tuple = Tuple { content: &content, span: parens.span.join() };
+        let tuple = Tuple { is: SUPERVISOR, content: &content, span: parens.span.join() };
         if let Some(braces) = inline_in_parens(&content) {
             let message = "an inline supervisor stands without parentheses, and takes `restart`, \
                            `shutdown`, `init_timeout` and `significant` as keys";
             return Err(Error::new(braces, message));
         }
         if content.is_empty() {
-            let message = "expected a supervisor: an expression, or keys in `{ }`";
-            return Err(Error::new(tuple.span, message));
+            return Err(Error::new(tuple.span, SUPERVISOR));
         }
         let spec = content.parse()?;
         if content.is_empty() {
             return Ok(Nested::Expr(spec));
         }
         comma(&content)?;
-        let (policy, options) =
-            self.policy_and_options(&tuple, Place::Supervisor, "a supervisor in a tuple")?;
+        let (policy, options) = self.policy_and_options(&tuple, Place::Supervisor)?;
         Ok(Nested::Child { spec, policy, options })
     }
 
@@ -280,8 +267,14 @@ impl Reader<'_> {
     }
 }
 
+const WORKER: &str = "a worker is a tuple `(id, factory, policy, options…)`";
+const SUPERVISOR: &str = "a supervisor is `{ keys… }`, an expression, or a tuple \
+                          `(spec, policy, options…)`";
+
 /// The inside of a tuple.
 struct Tuple<'a> {
+    /// What the tuple should be.
+    is: &'static str,
     content: ParseStream<'a>,
     span: Span,
 }
@@ -290,52 +283,16 @@ impl Tuple<'_> {
     /// Reads the next element, which must be there.
     fn element(&self, missing: &str) -> Result<Expr> {
         if self.content.is_empty() {
-            return Err(Error::new(self.span, missing));
+            return Err(self.error(self.span, missing));
         }
         let expr = self.content.parse()?;
         comma(self.content)?;
         Ok(expr)
     }
-}
 
-/// Reads a key that may stand here and has not been given, and its colon.
-fn key(input: ParseStream<'_>, place: Place, seen: &mut Vec<Key>) -> Result<(Key, Ident)> {
-    if !input.peek(Ident::peek_any) {
-        let names: Vec<_> = place.keys().iter().map(|key| key.name()).collect();
-        let message = format!("expected `key: value`; allowed keys: {}", list(&names));
-        return Err(Error::new(input.span(), message));
+    fn error(&self, span: Span, problem: &str) -> Error {
+        Error::new(span, format!("{}: {problem}", self.is))
     }
-    let word = input.call(Ident::parse_any)?;
-    let name = word.to_string();
-    let Some(key) = Key::named(&name).filter(|key| place.keys().contains(key)) else {
-        return Err(Error::new(word.span(), place.unknown(&name)));
-    };
-    if seen.contains(&key) {
-        let message = format!("`{name}` is given twice; each key is allowed once");
-        return Err(Error::new(word.span(), message));
-    }
-    seen.push(key);
-    if !input.peek(Token![:]) {
-        return Err(Error::new(input.span(), format!("expected `:` after the key `{name}`")));
-    }
-    input.parse::<Token![:]>()?;
-    Ok((key, word))
-}
-
-/// Reads the comma that must follow unless this is the end.
-fn comma(input: ParseStream<'_>) -> Result<()> {
-    if input.is_empty() {
-        return Ok(());
-    }
-    if input.peek(Token![,]) {
-        return input.parse::<Token![,]>().map(drop);
-    }
-    Err(Error::new(input.span(), "expected `,`"))
-}
-
-/// Returns whether a key comes next.
-fn at_key(input: ParseStream<'_>) -> bool {
-    input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
 }
 
 /// Returns whether a closure's body is an `async` block, perhaps as the only thing in a block.
@@ -358,44 +315,4 @@ fn inline_in_parens(input: ParseStream<'_>) -> Option<Span> {
     let (colon, after) = after.punct()?;
     let path = after.punct().is_some_and(|(second, _)| second.as_char() == ':');
     (colon.as_char() == ':' && !path).then(|| span.join())
-}
-
-/// Whether skipping takes the comma that it ends at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Comma {
-    Taken,
-    Kept,
-}
-
-/// Skips what cannot be read, up to the next key.
-fn skip_to_key_or_end(input: ParseStream<'_>, comma: Comma) {
-    while !input.is_empty() && !at_key(input) {
-        if input.peek(Token![,]) {
-            let ahead = input.fork();
-            skip_token(&ahead);
-            if at_key(&ahead) || ahead.is_empty() {
-                if comma == Comma::Taken {
-                    skip_token(input);
-                }
-                return;
-            }
-        }
-        skip_token(input);
-    }
-}
-
-/// Skips what cannot be read of an entry, with the comma after it.
-fn skip_past_comma(input: ParseStream<'_>) {
-    while !input.is_empty() {
-        let ends = input.peek(Token![,]);
-        skip_token(input);
-        if ends {
-            return;
-        }
-    }
-}
-
-fn skip_token(input: ParseStream<'_>) {
-    // It takes any token, and callers have seen that there is one.
-    let _: Result<TokenTree> = input.parse();
 }

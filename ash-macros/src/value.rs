@@ -45,7 +45,9 @@ pub(crate) fn choice(input: ParseStream<'_>, words: Words) -> Result<Choice> {
 pub(crate) fn stop(input: ParseStream<'_>) -> Result<Stop> {
     let expr = expression(input, || SHUTDOWN.expected())?;
     match visible(&expr) {
-        Expr::Lit(literal) => literal_time(&literal.lit).map(Stop::Timeout),
+        Expr::Lit(ExprLit { lit: lit @ (Lit::Int(_) | Lit::Float(_)), .. }) => {
+            literal_time(lit).map(Stop::Timeout)
+        }
         Expr::Call(call) if word(&call.func).is_some_and(|word| word == "Timeout") => {
             match call.args.first() {
                 Some(argument) if call.args.len() == 1 => {
@@ -85,7 +87,7 @@ pub(crate) fn backoff(input: ParseStream<'_>) -> Result<Backoff> {
 /// Reads an intensity.
 pub(crate) fn intensity(input: ParseStream<'_>) -> Result<Intensity> {
     const EXPECTED: &str = "an intensity is `(max_restarts, within_seconds)`, such as `(5, 10)`, \
-                            or any other expression that is not a literal";
+                            or another expression of type `RestartIntensity`";
     let expr = without_parens(expression(input, || EXPECTED.into())?);
     match visible(&expr) {
         Expr::Tuple(pair) if pair.elems.len() == 2 => Ok(Intensity::Pair {
@@ -177,7 +179,7 @@ fn seconds(expr: &Expr) -> Result<Expr> {
     let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = visible(expr) else {
         return Ok(without_parens(expr.clone()));
     };
-    if !UNITS.iter().any(|(unit, ..)| *unit == number.suffix()) {
+    if matches!(number.suffix(), "" | "u64") {
         return Ok(expr.clone());
     }
     match literal_time(&Lit::Int(number.clone()))? {

@@ -171,7 +171,7 @@ impl Place {
 /// The variants of one of the enums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Words {
-    /// What users call it, with its article.
+    /// What users call it.
     pub(crate) what: &'static str,
     pub(crate) type_name: &'static str,
     pub(crate) words: &'static [&'static str],
@@ -206,7 +206,7 @@ pub(crate) const SHUTDOWN: Words = Words {
     what: "shutdown",
     type_name: "Shutdown",
     words: &["Infinity", "BrutalKill"],
-    or: "a duration such as `10s`, any other expression in `( )`",
+    or: "a duration such as `10s`, or any other expression in `( )`",
 };
 
 pub(crate) const BACKOFF: Words = Words {
@@ -224,7 +224,7 @@ impl Words {
 
     /// Returns what should have been here.
     pub(crate) fn expected(&self) -> String {
-        format!("expected a {}; allowed: {}, {}", self.what, list(self.words), self.or)
+        format!("expected one of {}, or {}", list(self.words), self.or)
     }
 }
 
@@ -248,7 +248,7 @@ pub(crate) fn list(words: &[&str]) -> String {
 /// Returns the word that differs least from `word`, if it differs by no more than a slip.
 fn closest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let word = letters(word);
-    let slip = 1 + word.len() / 4;
+    let slip = (1 + word.len() / 4).min(2);
     allowed
         .iter()
         .map(|&candidate| (distance(&word, &letters(candidate)), candidate))
