@@ -3,8 +3,9 @@
 //! All names are absolute paths, and the two variables of a stateful tree have the hygiene of
 //! `macro_rules`: users' names neither reach them nor are reached by them.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{Expr, Path};
 
 use crate::ast::{
@@ -125,28 +126,34 @@ impl Expander {
     }
 
     fn worker(&self, worker: &Worker) -> TokenStream {
-        let Self { core, stateful, .. } = self;
         let Worker { id, factory: Factory { shape, expr }, policy, options } = worker;
+        // What a factory makes is checked by the call, so errors about it point at the factory.
+        let here = expr.span().resolved_at(Span::call_site());
+        let (core, stateful) = (respanned(&self.core, here), respanned(&self.stateful, here));
         let id = argument(Some(id));
         let factory = factory(expr);
         let policy = self.choice(policy);
         // What the builder's short form takes: nothing, or the context of a stateful supervisor.
         let (short, constructor) = match (self.flavor, shape) {
             (Flavor::Plain, Shape::Nothing | Shape::Unknown) => {
-                (true, quote!(#core::ChildSpec::worker))
+                (true, quote_spanned!(here=> #core::ChildSpec::worker))
             }
-            (Flavor::Plain, Shape::Context) => (false, quote!(#core::ChildSpec::worker_with)),
-            (Flavor::Plain, Shape::Task) => (false, quote!(#core::ChildSpec::task)),
+            (Flavor::Plain, Shape::Context) => {
+                (false, quote_spanned!(here=> #core::ChildSpec::worker_with))
+            }
+            (Flavor::Plain, Shape::Task) => (false, quote_spanned!(here=> #core::ChildSpec::task)),
             (Flavor::Stateful, Shape::Context | Shape::Task | Shape::Unknown) => {
-                (true, quote!(#stateful::StatefulChildSpec::worker))
+                (true, quote_spanned!(here=> #stateful::StatefulChildSpec::worker))
             }
-            (Flavor::Stateful, Shape::Nothing) => (false, quote!(#core::ChildSpec::worker)),
+            (Flavor::Stateful, Shape::Nothing) => {
+                (false, quote_spanned!(here=> #core::ChildSpec::worker))
+            }
         };
         if short && options.is_empty() {
-            return quote!(.with_worker(#id, #factory, #policy));
+            return quote_spanned!(here=> .with_worker(#id, #factory, #policy));
         }
         let options = self.options(options);
-        quote!(.with_child(#constructor(#id, #factory).restart(#policy) #options))
+        quote_spanned!(here=> .with_child(#constructor(#id, #factory).restart(#policy) #options))
     }
 
     fn nested(&self, nested: &Nested) -> TokenStream {
@@ -235,6 +242,15 @@ fn factory(expr: &Expr) -> TokenStream {
         }
     }
     expr.to_token_stream()
+}
+
+/// Returns the path of a crate as if it were written at `span`.
+fn respanned(path: &TokenStream, span: Span) -> TokenStream {
+    let at_span = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    path.clone().into_iter().map(at_span).collect()
 }
 
 fn duration(time: &Time) -> TokenStream {

@@ -28,6 +28,7 @@ impl Worker for Idle {
 }
 
 /// Runs a tree and returns its children in start order.
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 async fn children(spec: SupervisorSpec) -> (SupervisorHandle, Vec<String>) {
     let handle = SupervisorHandle::start(spec);
     handle.ready().await.unwrap();
