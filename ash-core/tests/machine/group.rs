@@ -12,7 +12,11 @@ fn restart_3_one_for_all_stops_in_reverse_and_starts_in_order() {
     let mut rig = Rig::up(app(OneForAll), ["a", "b", "c"].map(permanent));
     rig.add(permanent("d"));
     rig.exited("b", error());
-    rig.expect(["note b#1 exited error: boom (restart)", "note b#1 restarting 1 in 0ns", "stop d#1"]);
+    rig.expect([
+        "note b#1 exited error: boom (restart)",
+        "note b#1 restarting 1 in 0ns",
+        "stop d#1",
+    ]);
     rig.stopped("d");
     rig.expect(["note d#1 stopped shutdown", "stop c#1"]);
     rig.stopped("c");
@@ -39,7 +43,11 @@ fn restart_7_failed_restart_of_a_sibling_is_absorbed_by_a_group_on_its_way_down(
     rig.add(permanent("e"));
     rig.skip();
     rig.exited("a", error());
-    rig.expect(["note a#2 exited error: boom (restart)", "note a#2 restarting 2 in 0ns", "stop e#1"]);
+    rig.expect([
+        "note a#2 exited error: boom (restart)",
+        "note a#2 restarting 2 in 0ns",
+        "stop e#1",
+    ]);
     rig.start_failed("b#2", failed());
     rig.expect(["note b#2 failed app/b: boom"]);
     assert_eq!(rig.state("b"), Some(ChildState::Waiting));
@@ -61,7 +69,10 @@ fn start_5_a_start_child_past_its_init_timeout_has_failed_whatever_its_group_doe
     rig.pass(100);
     rig.expect(["kill d#1"]);
     rig.exited("a", error());
-    rig.expect(["note a#1 exited error: boom (restart)", "note a#1 restarting 1 in 0ns"]);
+    rig.expect([
+        "note a#1 exited error: boom (restart)",
+        "note a#1 restarting 1 in 0ns",
+    ]);
     rig.start_failed("d", StartCause::Killed);
     rig.expect([
         "note d#1 failed app/d: timed out after 100ms",
@@ -107,7 +118,10 @@ fn restart_10_one_for_all_retry_brings_back_a_sibling_that_completed_meanwhile()
     rig.started("a");
     rig.skip();
     rig.start_failed("b", failed());
-    rig.expect(["note b#2 failed app/b: boom", "note b#2 restarting 2 in 100ms"]);
+    rig.expect([
+        "note b#2 failed app/b: boom",
+        "note b#2 restarting 2 in 100ms",
+    ]);
     rig.exited("a", ExitReason::Normal);
     rig.expect(["note a#2 exited normal", "note a#2 completed"]);
     rig.pass(100);
