@@ -20,12 +20,19 @@ pub(super) struct Child<P, C> {
     pub(super) payload: P,
     /// The number of its latest incarnation; 0 before the first.
     pub(super) number: u64,
-    pub(super) restarts: u64,
     /// When its latest incarnation had started; never, if it has not.
     pub(super) up_since: Timestamp,
-    pub(super) streak: Option<Box<Streak>>,
-    pub(super) last_exit: Option<Box<ExitReason>>,
+    /// What became of its earlier incarnations, if that matters.
+    history: Option<Box<History>>,
     pub(super) state: State<C>,
+}
+
+/// What became of a child's earlier incarnations.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) restarts: u64,
+    pub(super) streak: Streak,
+    pub(super) last_exit: Option<ExitReason>,
 }
 
 /// What a child is doing. The data of a state lives in it.
@@ -201,10 +208,8 @@ impl<P, C> Child<P, C> {
             origin,
             payload,
             number: 0,
-            restarts: 0,
             up_since: Timestamp::NEVER,
-            streak: None,
-            last_exit: None,
+            history: None,
             state,
         }
     }
@@ -214,6 +219,10 @@ impl<P, C> Child<P, C> {
         Incarnation { child: key, number: self.number }
     }
 
+    pub(super) fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+
     pub(super) fn info(&self, now: Timestamp) -> ChildInfo {
         ChildInfo {
             id: self.attributes.id.clone(),
@@ -221,7 +230,7 @@ impl<P, C> Child<P, C> {
             restart_policy: self.attributes.restart,
             state: self.state.public(),
             incarnation: self.number,
-            restarts: self.restarts,
+            restarts: self.history.as_ref().map_or(0, |history| history.restarts),
             uptime: match self.state {
                 State::Running { .. } | State::Stopping(_) => now.since(self.up_since),
                 State::Waiting(_)
@@ -231,7 +240,7 @@ impl<P, C> Child<P, C> {
                 | State::Stopped
                 | State::Completed => Duration::ZERO,
             },
-            last_exit: self.last_exit.as_deref().cloned(),
+            last_exit: self.history.as_ref().and_then(|history| history.last_exit.clone()),
         }
     }
 }

@@ -62,7 +62,9 @@ impl<P, C> Machine<P, C> {
     /// through.
     pub(super) fn judge(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         let Some(child) = self.children.get_mut(key) else { return };
-        child.last_exit = Some(Box::new(reason.clone()));
+        if child.attributes.restart != RestartPolicy::Temporary {
+            child.history().last_exit = Some(reason.clone());
+        }
         match &mut self.phase {
             Phase::Starting { exits, .. } => {
                 exits.push(child.incarnation(key));
@@ -197,8 +199,7 @@ impl<P, C> Machine<P, C> {
             return Attempt { number: 1, delay: core::time::Duration::ZERO };
         };
         let backoff = child.attributes.backoff().unwrap_or(self.config.backoff);
-        let streak = child.streak.get_or_insert_default();
-        let attempt = streak.fail(&backoff, ran, window, || random.f64());
+        let attempt = child.history().streak.fail(&backoff, ran, window, || random.f64());
         let kind = EventKind::Restarting { attempt: attempt.number, delay: attempt.delay };
         self.note(key, kind);
         attempt

@@ -80,7 +80,7 @@ impl<P, C> Machine<P, C> {
             return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
-            child.restarts += 1;
+            child.history().restarts += 1;
         }
         // A child that waits has no timer, and is as live as one that starts.
         child.state = State::Starting { pending, deadline };
@@ -160,7 +160,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else { return };
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
-        child.last_exit = Some(exit_reason(cause.clone()).into());
+        child.history().last_exit = Some(exit_reason(cause.clone()));
         self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
         let is_new = matches!(pending.purpose, Purpose::New(_));
         for caller in pending.take_callers() {

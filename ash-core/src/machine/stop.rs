@@ -131,7 +131,11 @@ impl<P, C> Machine<P, C> {
         let Stopping { stage, then, calls, .. } = stopping;
         let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
         let reason = if missed { ExitReason::Unresponsive } else { reason };
-        child.last_exit = Some(Box::new(reason.clone()));
+        let forgotten = matches!(then, Then::Remove)
+            || matches!(calls.iter().next(), Some((_, ChildCommand::Terminate)));
+        if !forgotten {
+            child.history().last_exit = Some(reason.clone());
+        }
         let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
             Then::Judge if called_off => {

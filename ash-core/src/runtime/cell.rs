@@ -1,7 +1,7 @@
 //! What the task of one incarnation shares with its supervisor.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,8 +18,6 @@ pub(crate) struct Cell {
     pub(crate) supervisor: Arc<Shared>,
     pub(crate) id: ChildId,
     pub(crate) incarnation: Incarnation,
-    /// When the worker last sent a heartbeat, in nanoseconds of the tree's clock.
-    heartbeat: AtomicU64,
     control: Mutex<Control>,
 }
 
@@ -28,8 +26,22 @@ struct Control {
     order: Order,
     stage: Stage,
     waker: Option<Waker>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few workers use, kept apart so that the others do not pay for it.
+#[derive(Debug, Default)]
+struct Extra {
     /// Made when the worker first asks for it.
     token: Option<CancellationToken>,
+    /// When the worker last sent a heartbeat.
+    heartbeat: Timestamp,
+}
+
+impl Control {
+    fn token(&self) -> Option<&CancellationToken> {
+        self.extra.as_ref().and_then(|extra| extra.token.as_ref())
+    }
 }
 
 /// What the supervisor wants of the incarnation. It never takes an order back.
@@ -54,12 +66,11 @@ impl Cell {
             supervisor,
             id,
             incarnation,
-            heartbeat: AtomicU64::new(0),
             control: Mutex::new(Control {
                 order: Order::Live,
                 stage: Stage::Launched,
                 waker: None,
-                token: None,
+                extra: None,
             }),
         }
     }
@@ -76,7 +87,7 @@ impl Cell {
                 return;
             }
             control.order = order;
-            (control.waker.take(), control.token.clone())
+            (control.waker.take(), control.token().cloned())
         };
         if let Some(token) = token {
             token.cancel();
@@ -104,14 +115,15 @@ impl Cell {
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that.
     pub(crate) fn is_to_be_cut(&self) -> bool {
         let control = self.control();
-        control.order >= Order::Stop && control.token.is_none()
+        control.order >= Order::Stop && control.token().is_none()
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.
     pub(crate) fn stop_token(&self) -> CancellationToken {
         let mut control = self.control();
         let asked = control.order >= Order::Stop || control.stage == Stage::Ended;
-        let token = control.token.get_or_insert_with(CancellationToken::new).clone();
+        let extra = control.extra.get_or_insert_default();
+        let token = extra.token.get_or_insert_with(CancellationToken::new).clone();
         drop(control);
         if asked {
             token.cancel();
@@ -120,14 +132,13 @@ impl Cell {
     }
 
     pub(crate) fn beat(&self) {
-        let now = self.supervisor.clock.now().since_epoch();
-        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        self.heartbeat.store(nanos, Ordering::Relaxed);
+        let now = self.supervisor.clock.now();
+        self.control().extra.get_or_insert_default().heartbeat = now;
     }
 
+    /// Returns when the worker last sent a heartbeat; the tree's start if it never has.
     pub(crate) fn last_beat(&self) -> Timestamp {
-        let nanos = self.heartbeat.load(Ordering::Relaxed);
-        Timestamp::from_epoch(core::time::Duration::from_nanos(nanos))
+        self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
     /// Tells the supervisor that the worker has started.
@@ -146,7 +157,7 @@ impl Cell {
         let token = {
             let mut control = self.control();
             control.stage = Stage::Ended;
-            control.token.clone()
+            control.token().cloned()
         };
         if let Some(token) = token {
             token.cancel();

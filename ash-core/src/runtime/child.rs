@@ -31,6 +31,7 @@ use crate::worker::Worker;
 ///
 /// Each child pays for the size of this future, so it is written to be small: what is made from
 /// an argument is not kept beside it, and what a hook left is only put together at the end.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
 pub(crate) fn live<W: Worker>(
     make: impl FnOnce(ChildContext) -> W + Send,
     guard: Guard,
@@ -61,6 +62,7 @@ struct Ran {
 }
 
 /// Goes through the hooks of a worker, which it leaves in `slot`.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
 fn hooks<W: Worker>(
     make: impl FnOnce(ChildContext) -> W + Send,
     slot: &mut Slot<W>,

@@ -12,16 +12,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Sleep;
 
 use crate::error::{StartCause, StartError};
-use crate::exit::{ExitReason, WorkerError};
+use crate::exit::ExitReason;
 use crate::machine::{
     Action, Event, Fact, Incarnation, Machine, Notice, Output, StartFailure, Timestamp,
 };
-use crate::runtime::cell::{Cell, Order};
-use crate::runtime::child_spec::{ChildSpec, Plan};
+use crate::runtime::cell::Order;
+use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Bus;
 use crate::runtime::handle::{ShutdownReport, SupervisorHandle};
 use crate::runtime::log::Log;
+use crate::runtime::plan::{Life, Place, Plan};
 use crate::runtime::shared::{Ended, Message, Shared, Status, Supervisor, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
@@ -33,13 +34,6 @@ const BATCH: usize = 128;
 pub(crate) struct Slot {
     plan: Plan,
     life: Option<Life>,
-}
-
-/// The incarnation of a child. Dropped, it is killed: nothing that a supervisor has started
-/// outlives it.
-enum Life {
-    Worker(Arc<Cell>),
-    Supervisor(SupervisorHandle),
 }
 
 /// Who is told how a supervisor fares, beside those who hold its handle.
@@ -64,28 +58,26 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Creates the driver of a root supervisor.
-    pub(crate) fn root(spec: &SupervisorSpec) -> Result<(Arc<Shared>, Self), SpecError> {
+    pub(crate) fn root(spec: &SupervisorSpec) -> Result<Self, SpecError> {
         let clock = Clock::start();
         let log = Log::root(spec.logger.as_ref());
         let path = String::from(spec.name.as_str());
-        let (mut driver, shared) = Self::new(spec, path, clock, Bus::root(), log, Upward::Root)?;
+        let mut driver = Self::new(spec, path, clock, Bus::root(), log, Upward::Root)?;
         // Panics here and now if the runtime has no timers, not in a task that nobody sees.
         driver.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
-        Ok((shared, driver))
+        Ok(driver)
     }
 
     /// Creates the driver of a supervisor that is a child of `parent`.
-    fn nested(
+    pub(crate) fn nested(
         spec: &SupervisorSpec,
         parent: &Arc<Shared>,
         incarnation: Incarnation,
-    ) -> Result<(Arc<Shared>, Self), SpecError> {
+    ) -> Result<Self, SpecError> {
         let path = join(&parent.path, &spec.name);
         let log = parent.log.nested(spec.logger.as_ref());
         let upward = Upward::Parent(Arc::clone(parent), incarnation);
-        let bus = Bus::nested(parent);
-        let (driver, shared) = Self::new(spec, path, parent.clock, bus, log, upward)?;
-        Ok((shared, driver))
+        Self::new(spec, path, parent.clock, Bus::nested(parent), log, upward)
     }
 
     fn new(
@@ -95,7 +87,7 @@ impl Driver {
         events: Bus,
         log: Log,
         upward: Upward,
-    ) -> Result<(Self, Arc<Shared>), SpecError> {
+    ) -> Result<Self, SpecError> {
         let seed = RandomState::new().build_hasher().finish();
         let children = spec.children.iter().cloned().map(ChildSpec::into_slot);
         let machine = Machine::new(spec.config(path.clone(), seed), children)?;
@@ -111,10 +103,13 @@ impl Driver {
             events,
             log,
         });
-        let timer = None;
-        let unstopped = Vec::new();
-        let driver = Self { machine, shared: Arc::clone(&shared), inbox, upward, timer, unstopped };
-        Ok((driver, shared))
+        let (timer, unstopped) = (None, Vec::new());
+        Ok(Self { machine, shared, inbox, upward, timer, unstopped })
+    }
+
+    /// Returns what its handles hold.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Drives the supervisor to its end.
@@ -194,34 +189,22 @@ impl Driver {
 
     fn start(&mut self, incarnation: Incarnation) {
         let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else { return };
-        match &slot.plan {
-            Plan::Worker(factory) => {
-                let cell = Arc::new(Cell::new(Arc::clone(&self.shared), id.clone(), incarnation));
-                slot.life = Some(Life::Worker(Arc::clone(&cell)));
-                factory.launch(cell);
+        let place = Place { supervisor: &self.shared, id, incarnation };
+        match slot.plan.launch(place) {
+            Ok(life) => slot.life = Some(life),
+            Err(cause) => {
+                let now = self.shared.clock.now();
+                let failed = Fact::StartFailed(cause.into());
+                self.machine.handle_event(now, Event::Fact(incarnation, failed));
             }
-            Plan::Supervisor(spec) => match Self::nested(spec, &self.shared, incarnation) {
-                Ok((shared, driver)) => {
-                    slot.life = Some(Life::Supervisor(SupervisorHandle::new(shared)));
-                    // The life owns the task: dropped, it has the supervisor end.
-                    drop(tokio::spawn(driver.run()));
-                }
-                Err(error) => {
-                    let cause = StartCause::Failed(WorkerError::new(error));
-                    let now = self.shared.clock.now();
-                    let failed = Fact::StartFailed(cause.into());
-                    self.machine.handle_event(now, Event::Fact(incarnation, failed));
-                }
-            },
         }
     }
 
     fn order(&self, incarnation: Incarnation, order: Order) {
-        let life = self.machine.payload(incarnation.child).and_then(|slot| slot.life.as_ref());
-        match life {
-            Some(Life::Worker(cell)) => cell.order(order),
-            Some(Life::Supervisor(handle)) => handle.order(order),
-            None => {}
+        if let Some(slot) = self.machine.payload(incarnation.child)
+            && let Some(life) = &slot.life
+        {
+            life.order(order);
         }
     }
 
@@ -324,15 +307,6 @@ impl Slot {
         match &self.life {
             Some(Life::Supervisor(handle)) => Some(handle),
             Some(Life::Worker(_)) | None => None,
-        }
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        match self {
-            Self::Worker(cell) => cell.order(Order::Kill),
-            Self::Supervisor(handle) => handle.order(Order::Kill),
         }
     }
 }

@@ -72,7 +72,8 @@ impl SupervisorHandle {
         let spec = spec.into();
         let checked = spec.check();
         match checked.and_then(|()| Driver::root(&spec)) {
-            Ok((shared, driver)) => {
+            Ok(driver) => {
+                let shared = driver.shared();
                 // The task ends with its machine; a shutdown, or the end of the runtime, sees to
                 // that.
                 drop(tokio::spawn(driver.run()));

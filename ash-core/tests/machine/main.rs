@@ -4,5 +4,6 @@
 mod group;
 mod harness;
 mod liveness;
+mod random;
 mod start;
 mod stop;
