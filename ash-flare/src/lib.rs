@@ -1,6 +1,8 @@
 #![doc = include_str!("../../README.md")]
 
 pub use ash_core::*;
+#[cfg(feature = "macros")]
+pub use ash_macros::supervision_tree;
 
 /// What most programs need, at most a dozen names: `use ash_flare::prelude::*;`.
 pub mod prelude {
