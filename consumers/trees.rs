@@ -72,6 +72,15 @@ pub fn stateful(other: SupervisorSpec) -> StatefulSupervisorSpec {
             ("bidder-1", |ctx| Idle::with_context(ctx), Permanent),
             ("bidder-2", |ctx| Idle::with_context(ctx), Transient, shutdown: 10s),
             ("clock", || Idle::new(), Permanent),
+            (
+                "tick",
+                |ctx, child| async move {
+                    ctx.set("ticks", 1.into());
+                    child.stop_token().cancelled().await;
+                    Ok::<_, std::io::Error>(())
+                },
+                Temporary,
+            ),
         ],
         supervisors: [
             other,
@@ -104,7 +113,7 @@ mod tests {
         let context = std::sync::Arc::clone(spec.context());
         let handle = SupervisorHandle::start(spec);
         let ids = children(&handle).await;
-        assert_eq!(ids, ["bidder-1", "bidder-2", "clock", "app", "inline"]);
+        assert_eq!(ids, ["bidder-1", "bidder-2", "clock", "tick", "app", "inline"]);
         assert_eq!(context.get("made"), Some(true.into()));
         handle.shutdown().await.expect("it stops");
     }

@@ -59,12 +59,19 @@ pub(crate) struct Factory {
 pub(crate) enum Shape {
     /// It is not a closure.
     Unknown,
-    /// `|| …`
-    Nothing,
-    /// `|context| …`
-    Context,
-    /// `|context| async …`
+    /// A closure that makes a worker.
+    Worker(Parameters),
+    /// A closure that is the worker: `|child| async …`
     Task,
+}
+
+/// How many parameters a closure has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parameters {
+    None,
+    One,
+    /// Only in a stateful tree.
+    Two,
 }
 
 /// One entry of `supervisors`.

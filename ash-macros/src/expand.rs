@@ -6,11 +6,11 @@
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Expr, Path};
+use syn::{Expr, Path, parse_quote};
 
 use crate::ast::{
-    Backoff, ChildOption, Choice, Factory, Flavor, Intensity, Nested, OptionValue, Setting, Shape,
-    Stop, Supervisor, Time, Worker, without_parens,
+    Backoff, ChildOption, Choice, Factory, Flavor, Intensity, Nested, OptionValue, Parameters,
+    Setting, Shape, Stop, Supervisor, Time, Worker, without_parens,
 };
 
 /// The crates whose names the expansion uses.
@@ -129,31 +129,66 @@ impl Expander {
         let Worker { id, factory: Factory { shape, expr }, policy, options } = worker;
         // What a factory makes is checked by the call, so errors about it point at the factory.
         let here = expr.span().resolved_at(Span::call_site());
-        let (core, stateful) = (respanned(&self.core, here), respanned(&self.stateful, here));
         let id = argument(Some(id));
-        let factory = factory(expr);
+        let factory = self.factory(*shape, expr);
         let policy = self.choice(policy);
         // What the builder's short form takes: nothing, or the context of a stateful supervisor.
-        let (short, constructor) = match (self.flavor, shape) {
-            (Flavor::Plain, Shape::Nothing | Shape::Unknown) => {
-                (true, quote_spanned!(here=> #core::ChildSpec::worker))
-            }
-            (Flavor::Plain, Shape::Context) => {
-                (false, quote_spanned!(here=> #core::ChildSpec::worker_with))
-            }
-            (Flavor::Plain, Shape::Task) => (false, quote_spanned!(here=> #core::ChildSpec::task)),
-            (Flavor::Stateful, Shape::Context | Shape::Task | Shape::Unknown) => {
-                (true, quote_spanned!(here=> #stateful::StatefulChildSpec::worker))
-            }
-            (Flavor::Stateful, Shape::Nothing) => {
-                (false, quote_spanned!(here=> #core::ChildSpec::worker))
-            }
+        let is_short = match (self.flavor, shape) {
+            (_, Shape::Unknown)
+            | (Flavor::Plain, Shape::Worker(Parameters::None))
+            | (Flavor::Stateful, Shape::Worker(Parameters::One)) => true,
+            (_, Shape::Worker(_) | Shape::Task) => false,
         };
-        if short && options.is_empty() {
+        if is_short && options.is_empty() {
             return quote_spanned!(here=> .with_worker(#id, #factory, #policy));
         }
+        let constructor = self.constructor(*shape, here);
         let options = self.options(options);
         quote_spanned!(here=> .with_child(#constructor(#id, #factory).restart(#policy) #options))
+    }
+
+    /// Returns the path of what makes a child of a factory of that shape.
+    fn constructor(&self, shape: Shape, here: Span) -> TokenStream {
+        let plain = |name| (&self.core, "ChildSpec", name);
+        let stateful = |name| (&self.stateful, "StatefulChildSpec", name);
+        let (root, child_spec, name) = match (self.flavor, shape) {
+            (_, Shape::Worker(Parameters::None)) | (Flavor::Plain, Shape::Unknown) => {
+                plain("worker")
+            }
+            (Flavor::Plain, Shape::Worker(_)) => plain("worker_with"),
+            (Flavor::Plain, Shape::Task) => plain("task"),
+            (Flavor::Stateful, Shape::Unknown | Shape::Worker(Parameters::One)) => {
+                stateful("worker")
+            }
+            (Flavor::Stateful, Shape::Worker(Parameters::Two)) => stateful("worker_with"),
+            (Flavor::Stateful, Shape::Task) => stateful("task"),
+        };
+        let root = respanned(root, here);
+        let (child_spec, name) = (Ident::new(child_spec, here), Ident::new(name, here));
+        quote_spanned!(here=> #root::#child_spec::#name)
+    }
+
+    /// Returns a factory as an argument.
+    ///
+    /// `|| Worker::new()` is how factories are written, so a closure counts as text of the macro:
+    /// else clippy would ask for `Worker::new`. Its place in the source stays, for the compiler's
+    /// errors. A task may leave out the parameters that it has no use for.
+    fn factory(&self, shape: Shape, expr: &Expr) -> TokenStream {
+        let mut expr = without_parens(expr.clone());
+        if let Expr::Closure(closure) = &mut expr {
+            for bar in [&mut closure.inputs_begin, &mut closure.inputs_end] {
+                bar.span = bar.span.resolved_at(Span::call_site());
+            }
+            let parameters = match (shape, self.flavor) {
+                (Shape::Task, Flavor::Plain) => 1,
+                (Shape::Task, Flavor::Stateful) => 2,
+                (Shape::Unknown | Shape::Worker(_), _) => 0,
+            };
+            while closure.inputs.len() < parameters {
+                closure.inputs.push(parse_quote!(_));
+            }
+        }
+        expr.to_token_stream()
     }
 
     fn nested(&self, nested: &Nested) -> TokenStream {
@@ -230,20 +265,6 @@ fn argument(expr: Option<&Expr>) -> TokenStream {
     expr.cloned().map(without_parens).to_token_stream()
 }
 
-/// Returns a factory as an argument.
-///
-/// `|| Worker::new()` is how factories are written, so a closure counts as text of the macro: else
-/// clippy would ask for `Worker::new`. Its place in the source stays, for the compiler's errors.
-fn factory(expr: &Expr) -> TokenStream {
-    let mut expr = without_parens(expr.clone());
-    if let Expr::Closure(closure) = &mut expr {
-        for bar in [&mut closure.inputs_begin, &mut closure.inputs_end] {
-            bar.span = bar.span.resolved_at(Span::call_site());
-        }
-    }
-    expr.to_token_stream()
-}
-
 /// Returns the path of a crate as if it were written at `span`.
 fn respanned(path: &TokenStream, span: Span) -> TokenStream {
     let at_span = |mut token: TokenTree| {
@@ -285,10 +306,8 @@ fn has_inline(tree: &Supervisor) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quote::quote;
-    use syn::parse_quote;
-
     use super::*;
+    use quote::quote;
 
     /// Compares as expressions, in which `||` is one thing however it is spaced.
     fn assert_expands(flavor: Flavor, input: TokenStream, output: TokenStream) {
@@ -408,6 +427,7 @@ mod tests {
                     ("a", |child| A::new(child), Permanent),
                     ("b", move |child: ChildContext| async move { run(child).await }, Permanent),
                     ("c", |_| { async { Ok(()) } }, Permanent, shutdown: 1h),
+                    ("d", || async { Ok(()) }, Permanent),
                 ]
             },
             quote! {
@@ -424,6 +444,8 @@ mod tests {
                         .shutdown(::core_root::Shutdown::Timeout(
                             ::core::time::Duration::from_secs(3600)
                         )))
+                    .with_child(::core_root::ChildSpec::task("d", |_| async { Ok(()) })
+                        .restart(::core_root::RestartPolicy::Permanent))
             },
         );
     }
@@ -478,6 +500,9 @@ mod tests {
                     ("a", |ctx| A::new(ctx), Permanent),
                     ("b", |ctx| B { ctx }, Transient, shutdown: BrutalKill),
                     ("c", || C, Temporary),
+                    ("d", |ctx, child| D { ctx, child }, Temporary),
+                    ("e", |ctx| async move { run(ctx).await }, Temporary),
+                    ("f", E::new, Temporary),
                 ],
                 supervisors: [],
             },
@@ -489,6 +514,18 @@ mod tests {
                         .shutdown(::core_root::Shutdown::BrutalKill))
                     .with_child(::core_root::ChildSpec::worker("c", || C)
                         .restart(::core_root::RestartPolicy::Temporary))
+                    .with_child(
+                        ::st_root::StatefulChildSpec::worker_with("d", |ctx, child| D { ctx, child })
+                            .restart(::core_root::RestartPolicy::Temporary)
+                    )
+                    .with_child(
+                        ::st_root::StatefulChildSpec::task(
+                            "e",
+                            |ctx, _| async move { run(ctx).await }
+                        )
+                        .restart(::core_root::RestartPolicy::Temporary)
+                    )
+                    .with_worker("f", E::new, ::core_root::RestartPolicy::Temporary)
             },
         );
     }

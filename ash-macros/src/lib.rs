@@ -113,8 +113,8 @@ use crate::expand::Roots;
 /// | `significant` | `true`, `false` | `false` |
 ///
 /// The id is any expression, and so is the factory. A closure without a parameter makes the
-/// worker; one with a parameter makes it from its `ChildContext`; and one with a parameter whose
-/// body is `async` is itself the worker, a task:
+/// worker, one with a parameter makes it from its `ChildContext`, and one whose body is `async` is
+/// itself the worker, a task:
 ///
 /// ```
 /// # use ash_macros::supervision_tree;
@@ -189,11 +189,51 @@ pub fn supervision_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStre
 ///
 /// It is written as [`supervision_tree!`] is, with two differences:
 ///
-/// - A factory with a parameter gets the supervisor's `Arc<WorkerContext>`, and `|ctx|` needs no
-///   type. One without makes a worker that needs no context.
+/// - A factory's parameter is the supervisor's `Arc<WorkerContext>`, and `|ctx|` needs no type. A
+///   second one is the `ChildContext`. A factory without parameters makes a worker that needs no
+///   context. What is not a closure must take the `Arc<WorkerContext>`.
 /// - Inline supervisors share their parent's context. One that is an expression has its own.
 ///
-/// STATEFUL_EXAMPLE
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use ash_core::{ChildContext, Worker};
+/// # use ash_macros::stateful_supervision_tree;
+/// # use ash_stateful::WorkerContext;
+/// # struct Bidder(Arc<WorkerContext>);
+/// # impl Bidder {
+/// #     fn new(_id: u32, ctx: Arc<WorkerContext>) -> Self { Bidder(ctx) }
+/// # }
+/// # #[ash_core::async_trait]
+/// # impl Worker for Bidder {
+/// #     type Error = std::io::Error;
+/// #     async fn run(&mut self) -> Result<(), Self::Error> { std::future::pending().await }
+/// # }
+/// let spec = stateful_supervision_tree! {
+///     name: "auction",
+///     strategy: OneForOne,
+///     intensity: (5, 10),
+///     workers: [
+///         ("bidder-1", |ctx| Bidder::new(1, ctx), Permanent),
+///         ("bidder-2", |ctx| Bidder::new(2, ctx), Transient, shutdown: 10s),
+///         (
+///             "clock",
+///             |ctx, child| async move {
+///                 ctx.set("ticks", 0.into());
+///                 child.stop_token().cancelled().await;
+///                 Ok::<_, std::io::Error>(())
+///             },
+///             Permanent,
+///         ),
+///     ],
+///     supervisors: [
+///         { name: "inline", workers: [("bidder-3", |ctx| Bidder::new(3, ctx), Permanent)] },
+///     ],
+/// };
+/// spec.context().set("open", true.into());
+/// assert!(spec.check().is_ok());
+/// ```
 #[proc_macro]
 pub fn stateful_supervision_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     tree(Flavor::Stateful, input.into(), roots::find).into()

@@ -6,8 +6,8 @@ use syn::parse::{ParseStream, Parser as _, Result};
 use syn::{Error, Expr, Path, Stmt, braced, bracketed, parenthesized, token};
 
 use crate::ast::{
-    ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Setting, Shape, Supervisor, Worker,
-    visible,
+    ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Parameters, Setting, Shape,
+    Supervisor, Worker, visible,
 };
 use crate::errors::Errors;
 use crate::scan::{Comma, at_key, comma, key, skip_past_comma, skip_to_key_or_end};
@@ -146,20 +146,20 @@ impl Reader<'_> {
             closure = visible(&paren.expr);
         }
         let shape = match closure {
-            Expr::Closure(closure) => match closure.inputs.len() {
-                0 => Shape::Nothing,
-                1 if closure.asyncness.is_some() || is_async(&closure.body) => Shape::Task,
-                1 => Shape::Context,
-                _ => {
-                    let context = match self.flavor {
-                        Flavor::Plain => "the child's context, `|child| …`",
-                        Flavor::Stateful => "the supervisor's context, `|ctx| …`",
-                    };
-                    let message = format!("a factory takes nothing, `|| …`, or {context}");
-                    self.errors.add(Error::new_spanned(&closure.inputs, message));
-                    Shape::Unknown
-                }
-            },
+            Expr::Closure(closure) => {
+                let parameters = match (closure.inputs.len(), self.flavor) {
+                    (0, _) => Parameters::None,
+                    (1, _) => Parameters::One,
+                    (2, Flavor::Stateful) => Parameters::Two,
+                    (_, flavor) => {
+                        let error = Error::new_spanned(&closure.inputs, parameters_of(flavor));
+                        self.errors.add(error);
+                        Parameters::None
+                    }
+                };
+                let is_task = closure.asyncness.is_some() || is_async(&closure.body);
+                if is_task { Shape::Task } else { Shape::Worker(parameters) }
+            }
             _ => Shape::Unknown,
         };
         Factory { shape, expr }
@@ -292,6 +292,17 @@ impl Tuple<'_> {
 
     fn error(&self, span: Span, problem: &str) -> Error {
         Error::new(span, format!("{}: {problem}", self.is))
+    }
+}
+
+/// Returns what factories of a tree may take.
+const fn parameters_of(flavor: Flavor) -> &'static str {
+    match flavor {
+        Flavor::Plain => "a factory takes nothing or the child's context; allowed: `||`, `|child|`",
+        Flavor::Stateful => {
+            "a factory takes nothing, the supervisor's context, or that and the child's; allowed: \
+             `||`, `|ctx|`, `|ctx, child|`"
+        }
     }
 }
 

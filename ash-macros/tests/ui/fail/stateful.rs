@@ -6,7 +6,7 @@ fn main() {
         crate: ash_core,
         nmae: "auction",
         workers: [
-            ("a", |ctx, child| todo(), Permanent),
+            ("a", |ctx, child, third| todo(), Permanent),
             ("b", |ctx| todo(), Permanent, liveness: 30),
         ],
         supervisors: [{ name: "c", crate: ash_core }],
