@@ -166,7 +166,7 @@ impl<P, C> Machine<P, C> {
             config,
             phase: Phase::Idle,
             children: table,
-            timers: Timers::default(),
+            timers: Timers::new(),
             significant_live: significant,
             leaked: BTreeMap::new(),
             output: VecDeque::new(),

@@ -154,11 +154,13 @@ impl Cell {
     /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
     /// token is asked to stop, too.
     pub(crate) fn report_end(&self, fact: Fact) {
-        let token = {
+        let (token, waker) = {
             let mut control = self.control();
             control.stage = Stage::Ended;
-            control.token().cloned()
+            (control.token().cloned(), control.waker.take())
         };
+        // Kept any longer, it would keep the memory of the task.
+        drop(waker);
         if let Some(token) = token {
             token.cancel();
         }

@@ -80,7 +80,7 @@ fn hooks<W: Worker>(
         }
         // A worker that blocks its thread at once would strand the supervisor that was just woken
         // in this thread's next-to-run slot, where no other thread finds it.
-        tokio::task::yield_now().await;
+        yield_once().await;
         let returned = {
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
@@ -92,6 +92,19 @@ fn hooks<W: Worker>(
         let hook_error = worker.shutdown().await.err().map(WorkerError::new);
         End::Exited { ran, hook_error }
     }
+}
+
+/// Lets the tasks run that are ready on this thread. Unlike tokio's `yield_now`, it does not have
+/// the thread look at its timers and sockets first.
+fn yield_once() -> impl Future<Output = ()> {
+    let mut yielded = false;
+    poll_fn(move |context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.

@@ -69,10 +69,7 @@ fn start_5_a_start_child_past_its_init_timeout_has_failed_whatever_its_group_doe
     rig.pass(100);
     rig.expect(["kill d#1"]);
     rig.exited("a", error());
-    rig.expect([
-        "note a#1 exited error: boom (restart)",
-        "note a#1 restarting 1 in 0ns",
-    ]);
+    rig.expect(["note a#1 exited error: boom (restart)", "note a#1 restarting 1 in 0ns"]);
     rig.start_failed("d", StartCause::Killed);
     rig.expect([
         "note d#1 failed app/d: timed out after 100ms",
@@ -118,10 +115,7 @@ fn restart_10_one_for_all_retry_brings_back_a_sibling_that_completed_meanwhile()
     rig.started("a");
     rig.skip();
     rig.start_failed("b", failed());
-    rig.expect([
-        "note b#2 failed app/b: boom",
-        "note b#2 restarting 2 in 100ms",
-    ]);
+    rig.expect(["note b#2 failed app/b: boom", "note b#2 restarting 2 in 100ms"]);
     rig.exited("a", ExitReason::Normal);
     rig.expect(["note a#2 exited normal", "note a#2 completed"]);
     rig.pass(100);

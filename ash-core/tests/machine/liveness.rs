@@ -17,18 +17,12 @@ fn liveness_1_terminate_of_an_unresponsive_child_reports_it_as_unresponsive() {
 
 #[test]
 fn liveness_1_an_unresponsive_child_taken_by_a_group_is_reported_as_unresponsive() {
-    let mut rig = Rig::up(
-        app(OneForAll),
-        [permanent("a").liveness(100), permanent("b")],
-    );
+    let mut rig = Rig::up(app(OneForAll), [permanent("a").liveness(100), permanent("b")]);
     rig.pass(100);
     rig.heartbeat("a", 0);
     rig.skip();
     rig.exited("b", error());
-    rig.expect([
-        "note b#1 exited error: boom (restart)",
-        "note b#1 restarting 1 in 0ns",
-    ]);
+    rig.expect(["note b#1 exited error: boom (restart)", "note b#1 restarting 1 in 0ns"]);
     rig.exited("a", ExitReason::Killed);
     rig.expect(["note a#1 stopped unresponsive", "start a#2"]);
 }

@@ -170,11 +170,8 @@ impl Sim {
         let mut sim = Self {
             ever_significant: !significant.is_empty(),
             significant,
-            machine: Machine::new(
-                config.clone(),
-                children.into_iter().map(|child| (child, ())),
-            )
-            .expect("the spec is valid"),
+            machine: Machine::new(config.clone(), children.into_iter().map(|child| (child, ())))
+                .expect("the spec is valid"),
             config,
             now: Timestamp::ZERO,
             tasks: Vec::new(),
@@ -203,12 +200,7 @@ impl Sim {
             self.check_settled();
             self.tell_trace(|_| "-- the end".to_owned());
             self.told_to_end = true;
-            self.feed(
-                Event::Shutdown {
-                    deadline: Timestamp::NEVER,
-                },
-                true,
-            );
+            self.feed(Event::Shutdown { deadline: Timestamp::NEVER }, true);
             self.settle();
         }
         self.demand(self.finished, "it finishes once all tasks have ended");
@@ -255,12 +247,7 @@ impl Sim {
             Op::Pass(millis) => self.pass_until(self.now + ms(u64::from(*millis))),
             Op::Shutdown => {
                 self.told_to_end = true;
-                self.feed(
-                    Event::Shutdown {
-                        deadline: Timestamp::NEVER,
-                    },
-                    drains,
-                );
+                self.feed(Event::Shutdown { deadline: Timestamp::NEVER }, drains);
             }
             Op::ShutdownWithin(millis) => {
                 self.told_to_end = true;
@@ -276,9 +263,8 @@ impl Sim {
 
     /// Has one of the tasks that can do so tell a fact.
     fn of_tasks(&mut self, pick: u8, drains: bool, fact: impl Fn(&Task) -> Option<Fact>) {
-        let able: Vec<usize> = (0..self.tasks.len())
-            .filter(|&index| fact(&self.tasks[index]).is_some())
-            .collect();
+        let able: Vec<usize> =
+            (0..self.tasks.len()).filter(|&index| fact(&self.tasks[index]).is_some()).collect();
         if able.is_empty() {
             return;
         }
@@ -309,14 +295,7 @@ impl Sim {
         let attributes = kind.attributes(id, self.config.auto_shutdown);
         let (significant, caller) = (attributes.significant, self.caller());
         let was_held = self.machine.find(id).is_some();
-        self.feed(
-            Event::StartChild {
-                attributes,
-                payload: (),
-                caller,
-            },
-            false,
-        );
+        self.feed(Event::StartChild { attributes, payload: (), caller }, false);
         if !was_held && self.machine.find(id).is_some() {
             self.significant.remove(id);
             if significant {
@@ -332,14 +311,7 @@ impl Sim {
     fn command(&mut self, id: u8, command: ChildCommand, drains: bool) {
         let id = IDS[usize::from(id) % IDS.len()].into();
         let caller = self.caller();
-        self.feed(
-            Event::Command {
-                id,
-                command,
-                caller,
-            },
-            drains,
-        );
+        self.feed(Event::Command { id, command, caller }, drains);
     }
 
     fn caller(&mut self) -> u32 {
@@ -388,16 +360,9 @@ impl Sim {
                 continue;
             }
             let is_idle = |state: ChildState| {
-                matches!(
-                    state,
-                    ChildState::Running | ChildState::Stopped | ChildState::Completed
-                )
+                matches!(state, ChildState::Running | ChildState::Stopped | ChildState::Completed)
             };
-            if self
-                .machine
-                .children(self.now)
-                .all(|(_, child)| is_idle(child.state))
-            {
+            if self.machine.children(self.now).all(|(_, child)| is_idle(child.state)) {
                 return;
             }
             let Some(next) = self.machine.poll_timeout() else {
@@ -426,17 +391,11 @@ impl Sim {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::Action(Action::Start(incarnation)) = &output {
-                let (id, ()) = self
-                    .machine
-                    .payload_mut(incarnation.child)
-                    .expect("it is held");
+                let (id, ()) = self.machine.payload_mut(incarnation.child).expect("it is held");
                 self.ids.insert(*incarnation, id.to_string());
             }
             self.tell_trace(|sim| {
-                format!(
-                    "   => {}",
-                    render_output(&output, |incarnation| sim.label(incarnation))
-                )
+                format!("   => {}", render_output(&output, |incarnation| sim.label(incarnation)))
             });
             match output {
                 Output::Action(action) => self.act(action),
@@ -466,11 +425,7 @@ impl Sim {
             Action::CheckHeartbeat(incarnation) => {
                 if let Some(index) = self.index(incarnation) {
                     let task = self.tasks[index];
-                    let last = if task.beats {
-                        self.now
-                    } else {
-                        task.started_at
-                    };
+                    let last = if task.beats { self.now } else { task.started_at };
                     self.tell(index, Fact::Heartbeat(last), true);
                 }
             }
@@ -482,10 +437,9 @@ impl Sim {
                 self.demand(!self.ready && !self.finished, "it gets ready once");
                 self.ready = true;
             }
-            Action::Finish {
-                reason,
-                start_error,
-            } => self.on_finish(&reason, start_error.is_some()),
+            Action::Finish { reason, start_error } => {
+                self.on_finish(&reason, start_error.is_some())
+            }
         }
     }
 
@@ -519,21 +473,12 @@ impl Sim {
     fn on_finish(&mut self, reason: &ExitReason, start_error: bool) {
         self.demand(!self.finished, "it finishes once");
         self.finished = true;
-        self.demand(
-            self.tasks.iter().all(|task| task.leaked),
-            "all tasks have ended or leaked",
-        );
+        self.demand(self.tasks.iter().all(|task| task.leaked), "all tasks have ended or leaked");
         self.demand(self.machine.is_empty(), "no child is left at the end");
-        self.demand(
-            start_error != self.ready,
-            "a supervisor that was never ready says why",
-        );
+        self.demand(start_error != self.ready, "a supervisor that was never ready says why");
         let by_itself = matches!(reason, ExitReason::Shutdown) && !self.told_to_end;
         let may = self.config.auto_shutdown != AutoShutdown::Never && self.ever_significant;
-        self.demand(
-            may || !by_itself,
-            "only significant children end it without being told",
-        );
+        self.demand(may || !by_itself, "only significant children end it without being told");
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -542,10 +487,7 @@ impl Sim {
             EventKind::IntensityExceeded { .. } => {
                 let RestartIntensity { max_restarts, .. } = self.config.intensity;
                 let count = self.charged_in_window();
-                self.demand(
-                    count == max_restarts,
-                    "it gives up at one too many, not before",
-                );
+                self.demand(count == max_restarts, "it gives up at one too many, not before");
             }
             EventKind::Leaked => {
                 let leaked = notice.child.as_ref().and_then(|(id, number)| {
@@ -586,10 +528,7 @@ impl Sim {
 
     fn charged_in_window(&self) -> usize {
         let window = self.config.intensity.window();
-        self.charged
-            .iter()
-            .filter(|&&at| self.now.since(at) <= window)
-            .count()
+        self.charged.iter().filter(|&&at| self.now.since(at) <= window).count()
     }
 
     /// What the machine says of its children is what the tasks say.
@@ -620,30 +559,16 @@ impl Sim {
         }
         let orphan =
             |task: &&Task| !task.leaked && self.machine.payload(task.incarnation.child).is_none();
-        self.demand(
-            self.tasks.iter().find(orphan).is_none(),
-            "every task has its child",
-        );
+        self.demand(self.tasks.iter().find(orphan).is_none(), "every task has its child");
         let counts = self.machine.counts();
-        self.demand(
-            counts.specs == specs && self.machine.len() == specs,
-            "specs are counted",
-        );
+        self.demand(counts.specs == specs && self.machine.len() == specs, "specs are counted");
         self.demand(counts.active == active, "active children are counted");
-        self.demand(
-            counts.workers + counts.supervisors == specs,
-            "kinds are counted",
-        );
-        self.demand(
-            specs <= self.config.max_children.max(IDS.len()),
-            "the maximum holds",
-        );
+        self.demand(counts.workers + counts.supervisors == specs, "kinds are counted");
+        self.demand(specs <= self.config.max_children.max(IDS.len()), "the maximum holds");
     }
 
     fn index(&self, incarnation: Incarnation) -> Option<usize> {
-        self.tasks
-            .iter()
-            .position(|task| task.incarnation == incarnation)
+        self.tasks.iter().position(|task| task.incarnation == incarnation)
     }
 
     fn label(&self, incarnation: Incarnation) -> String {
@@ -659,12 +584,7 @@ impl Sim {
     fn fail(&self, what: &str) -> ! {
         panic!(
             "broken: {what}\n{}",
-            self.trace
-                .iter()
-                .flatten()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n")
+            self.trace.iter().flatten().cloned().collect::<Vec<_>>().join("\n")
         );
     }
 
@@ -695,23 +615,14 @@ impl Task {
 impl fmt::Debug for Step {
     /// Shows it on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?}{}",
-            self.op,
-            if self.drains { "" } else { ", undrained" }
-        )
+        write!(f, "{:?}{}", self.op, if self.drains { "" } else { ", undrained" })
     }
 }
 
 impl fmt::Debug for Kind {
     /// Shows on one line what is not as usual.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} {:?} {:?}",
-            self.restart, self.child_type, self.shutdown
-        )?;
+        write!(f, "{:?} {:?} {:?}", self.restart, self.child_type, self.shutdown)?;
         if self.significant {
             f.write_str(" significant")?;
         }
@@ -721,8 +632,7 @@ impl fmt::Debug for Kind {
         if let Some(millis) = self.liveness {
             write!(f, " liveness {millis}ms")?;
         }
-        self.backoff
-            .map_or(Ok(()), |backoff| write!(f, " {backoff:?}"))
+        self.backoff.map_or(Ok(()), |backoff| write!(f, " {backoff:?}"))
     }
 }
 
@@ -739,11 +649,7 @@ impl How {
 
 fn backoffs() -> [(u64, Backoff); 3] {
     let exponential = Backoff::exponential(ms(10), ms(50)).with_jitter(0.5);
-    [
-        (2, Backoff::none()),
-        (1, Backoff::constant(ms(20))),
-        (1, exponential),
-    ]
+    [(2, Backoff::none()), (1, Backoff::constant(ms(20))), (1, exponential)]
 }
 
 impl Kind {
@@ -766,16 +672,8 @@ impl Kind {
             shutdown: draw(raw, &shutdown),
             init_timeout: draw(raw, &rare),
             liveness: draw(raw, &rare),
-            backoff: if rest / 4 == 4 {
-                Some(draw(raw, &backoffs()))
-            } else {
-                None
-            },
-            child_type: if rest % 4 == 3 {
-                ChildType::Supervisor
-            } else {
-                ChildType::Worker
-            },
+            backoff: if rest / 4 == 4 { Some(draw(raw, &backoffs())) } else { None },
+            child_type: if rest % 4 == 3 { ChildType::Supervisor } else { ChildType::Worker },
             significant: rest % 2 == 1,
         }
     }
@@ -820,24 +718,16 @@ fn spec() -> impl Strategy<Value = Spec> {
     let kind = any::<Draw>().prop_map(|mut raw| Kind::decode(&mut raw));
     let children = vec_of(kind, 0..=5);
     let backoff = any::<Draw>().prop_map(|mut raw| draw(&mut raw, &backoffs()));
-    (
-        strategy,
-        intensity,
-        backoff,
-        auto_shutdown,
-        max_children,
-        children,
+    (strategy, intensity, backoff, auto_shutdown, max_children, children).prop_map(
+        |(strategy, intensity, backoff, auto_shutdown, max_children, children)| Spec {
+            strategy,
+            intensity,
+            backoff,
+            auto_shutdown,
+            max_children,
+            children,
+        },
     )
-        .prop_map(
-            |(strategy, intensity, backoff, auto_shutdown, max_children, children)| Spec {
-                strategy,
-                intensity,
-                backoff,
-                auto_shutdown,
-                max_children,
-                children,
-            },
-        )
 }
 
 /// What is drawn for one step. Small numbers stand for simple things, so that a history shrinks.
@@ -865,31 +755,14 @@ const fn take(draw: &mut Draw, bound: u64) -> u64 {
 
 /// What children and time do.
 fn happening(raw: &mut Draw) -> Op {
-    let what = draw(
-        raw,
-        &[
-            (12, 0),
-            (3, 1),
-            (2, 2),
-            (5, 3),
-            (8, 4),
-            (1, 5),
-            (1, 6),
-            (3, 7),
-        ],
-    );
+    let what = draw(raw, &[(12, 0), (3, 1), (2, 2), (5, 3), (8, 4), (1, 5), (1, 6), (3, 7)]);
     let pick = u8::try_from(take(raw, 16)).expect("it is small");
     match what {
         0 => Op::InitOk(pick),
         1 => Op::InitFail(pick),
         2 => Op::Return(pick),
         3 => {
-            let how = [
-                (2, How::Normal),
-                (3, How::Error),
-                (1, How::Panic),
-                (1, How::Killed),
-            ];
+            let how = [(2, How::Normal), (3, How::Error), (1, How::Panic), (1, How::Killed)];
             Op::End(pick, draw(raw, &how))
         }
         4 => Op::Obey(pick),

@@ -14,9 +14,5 @@ fn stop_4_a_supervisor_that_is_killed_while_it_stops_ends_as_killed() {
     rig.exited("b", ExitReason::Killed);
     rig.expect(["note b#1 stopped killed"]);
     rig.exited("a", ExitReason::Killed);
-    rig.expect([
-        "note a#1 stopped killed",
-        "note ended killed",
-        "finish killed",
-    ]);
+    rig.expect(["note a#1 stopped killed", "note ended killed", "finish killed"]);
 }
