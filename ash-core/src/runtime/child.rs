@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use crate::error::StartCause;
 use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::{Cell, Order};
+use crate::runtime::cell::Cell;
 use crate::runtime::context::ChildContext;
 use crate::worker::Worker;
 
@@ -205,7 +205,8 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
-        let end = if this.cell.listen(context) == Order::Kill {
+        this.cell.listen(context);
+        let end = if this.cell.is_killed() {
             End::Killed
         } else {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {

@@ -26,6 +26,11 @@ impl Log {
         Self(logger.unwrap_or(&self.0).clone())
     }
 
+    /// Tells whether anything at all is logged.
+    pub(crate) fn is_on(&self) -> bool {
+        contain(|| self.0.is_enabled(Level::Critical)).unwrap_or(false)
+    }
+
     /// Logs what happened. Neither a drain nor an error's text that panics gets any further.
     pub(crate) fn notice(&self, supervisor: &Shared, notice: &Notice) {
         let log = &self.0;
