@@ -1,6 +1,7 @@
 //! The machine, rule by rule: every test feeds events and compares the whole trace of what comes
 //! out. A test's name begins with the rule of the semantics that it shows.
 
+mod admin;
 mod backoff;
 mod group;
 mod harness;
@@ -8,5 +9,6 @@ mod intensity;
 mod liveness;
 mod random;
 mod restart;
+mod significant;
 mod start;
 mod stop;
