@@ -40,7 +40,7 @@ pub enum ExitReason {
         /// The child whose exit was one too many.
         child: ChildId,
         /// Why that child had ended the last time.
-        reason: Box<ExitReason>,
+        reason: Box<Self>,
     },
 }
 
