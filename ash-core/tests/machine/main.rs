@@ -10,5 +10,6 @@ mod liveness;
 mod random;
 mod restart;
 mod significant;
+mod sim;
 mod start;
 mod stop;
