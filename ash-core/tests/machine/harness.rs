@@ -397,6 +397,7 @@ pub(crate) fn render_output(output: &Output<u32>, label: impl Fn(Incarnation) ->
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it well enough")]
 fn render(reason: &ExitReason) -> String {
     match reason {
         ExitReason::Error(error) if error.downcast_ref::<StartError>().is_some() => {
@@ -409,6 +410,7 @@ fn render(reason: &ExitReason) -> String {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it well enough")]
 fn render_start_error(error: &StartError) -> String {
     match error {
         StartError::ShuttingDown(name) => format!("{name} shut down"),
