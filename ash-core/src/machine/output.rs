@@ -53,6 +53,24 @@ pub struct Notice {
     pub kind: EventKind,
 }
 
+/// Which notices a machine gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a driver chooses one")]
+pub enum Notices {
+    /// All of them.
+    #[default]
+    All,
+    /// Of children, only that one was killed or leaked: what the report of a stop is made of.
+    Losses,
+}
+
+impl EventKind {
+    /// Tells whether a child did not end as it should have.
+    pub(super) const fn is_loss(&self) -> bool {
+        matches!(self, Self::Leaked | Self::Stopped { reason: ExitReason::Killed })
+    }
+}
+
 /// What happened to a child or a supervisor.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -68,15 +68,20 @@ impl<P, C> Machine<P, C> {
     /// Starts a child that waits.
     pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
         let Some(child) = self.children.get_mut(key) else { return };
-        debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
+        if !matches!(child.state, State::Waiting(_)) {
+            debug_assert!(
+                false,
+                "only a child that waits is started, not {:?}",
+                child.state.public()
+            );
+            return;
+        }
         let deadline =
             child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
         child.up_since = Timestamp::NEVER;
         let incarnation = child.incarnation(key);
-        let waited = core::mem::replace(&mut child.state, State::Stopped);
-        let State::Waiting(pending) = waited else {
-            debug_assert!(false, "only a child that waits is started, not {:?}", waited.public());
+        let State::Waiting(pending) = core::mem::replace(&mut child.state, State::Stopped) else {
             return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
@@ -144,8 +149,8 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         cause: StartCause,
     ) {
-        let obeyed = matches!(cause, StartCause::Stopped);
-        let reason = if obeyed { ExitReason::Shutdown } else { exit_reason(cause) };
+        let was_told = matches!(cause, StartCause::Stopped);
+        let reason = if was_told { ExitReason::Shutdown } else { exit_reason(cause) };
         self.on_stopped(now, key, stopping, reason);
     }
 

@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use crate::error::StartCause;
 use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::{Cell, Order};
+use crate::runtime::cell::Cell;
 use crate::runtime::context::ChildContext;
 use crate::worker::Worker;
 
@@ -80,7 +80,7 @@ fn hooks<W: Worker>(
         }
         // A worker that blocks its thread at once would strand the supervisor that was just woken
         // in this thread's next-to-run slot, where no other thread finds it.
-        tokio::task::yield_now().await;
+        yield_once().await;
         let returned = {
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
@@ -92,6 +92,19 @@ fn hooks<W: Worker>(
         let hook_error = worker.shutdown().await.err().map(WorkerError::new);
         End::Exited { ran, hook_error }
     }
+}
+
+/// Lets the tasks run that are ready on this thread. Unlike tokio's `yield_now`, it does not have
+/// the thread look at its timers and sockets first.
+fn yield_once() -> impl Future<Output = ()> {
+    let mut yielded = false;
+    poll_fn(move |context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.
@@ -192,7 +205,8 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
-        let end = if this.cell.listen(context) == Order::Kill {
+        this.cell.listen(context);
+        let end = if this.cell.is_killed() {
             End::Killed
         } else {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {

@@ -122,9 +122,14 @@ impl Bus {
         Events { next: ReusableBoxFuture::new(receiver.receive()), is_over: false }
     }
 
+    /// Tells whether anyone listens, anywhere in the tree.
+    pub(crate) fn is_on(&self) -> bool {
+        self.subscribers.load(Ordering::Relaxed) > 0
+    }
+
     /// Tells all who listen what happened in `supervisor`, whose bus this is.
     pub(crate) fn publish(&self, supervisor: &Shared, notice: Notice) {
-        if self.subscribers.load(Ordering::Relaxed) == 0 {
+        if !self.is_on() {
             return;
         }
         let Notice { child, kind } = notice;

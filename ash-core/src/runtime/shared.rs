@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
-use crate::machine::{ChildCommand, EventKind, Fact, Incarnation, Machine, Timestamp};
+use crate::machine::{ChildCommand, EventKind, Fact, Incarnation, Machine, Notices, Timestamp};
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::Slot;
@@ -96,7 +96,23 @@ impl Unstopped {
     }
 }
 
+impl Message {
+    /// Tells whether the next message makes this one pointless: that `run` has returned, when the
+    /// incarnation has ended by now.
+    pub(crate) fn is_outdated_by(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Self::Fact(this, Fact::Returned), Self::Fact(that, Fact::Exited(_))) => this == that,
+            _ => false,
+        }
+    }
+}
+
 impl Shared {
+    /// Returns which notices anyone would read.
+    pub(crate) fn notices(&self) -> Notices {
+        if self.events.is_on() || self.log.is_on() { Notices::All } else { Notices::Losses }
+    }
+
     /// Creates the remains of a supervisor whose spec is invalid, so that it never lived.
     pub(crate) fn stillborn(spec: &SupervisorSpec, error: StartError) -> Arc<Self> {
         let clock = Clock::start();
