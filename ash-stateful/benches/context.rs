@@ -116,8 +116,8 @@ fn compare(case: &str, threads: usize, keys: &[String]) {
         }
         let (mut bare_times, mut our_times, mut ratios) = (vec![], vec![], vec![]);
         for pair in 0..=PAIRS {
-            let mut measure_bare = || measure(threads, keys, |key| (work.bare)(&bare, key));
-            let mut measure_ours = || measure(threads, keys, |key| (work.ours)(&ours, key));
+            let measure_bare = || measure(threads, keys, |key| (work.bare)(&bare, key));
+            let measure_ours = || measure(threads, keys, |key| (work.ours)(&ours, key));
             let (bare, ours) = if pair % 2 == 0 {
                 let bare = measure_bare();
                 (bare, measure_ours())

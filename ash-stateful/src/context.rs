@@ -1,14 +1,12 @@
 //! The context that the workers of a supervisor share.
 
-use std::any::Any;
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::{Entry, VacantEntry};
+use dashmap::mapref::entry::Entry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -60,7 +58,10 @@ use crate::watch::{Feed, Wakeup, Watch};
 /// ```
 #[derive(Default)]
 pub struct WorkerContext {
-    entries: DashMap<String, Value>,
+    /// `None` stands for a key that is being removed, or set for the first time: its update has
+    /// the value in hand, or is about to take the entry away. Whoever meets one takes the key for
+    /// absent. It costs no space, and it is what makes a panic in an update leave nothing behind.
+    entries: DashMap<String, Option<Value>>,
     feed: Arc<Feed>,
     #[cfg(feature = "persist")]
     store: Option<Store>,
@@ -81,10 +82,11 @@ impl WorkerContext {
     ///
     /// Panics inside the closure of an `update` of the same context.
     #[must_use]
+    #[inline]
     #[track_caller]
     pub fn get(&self, key: &str) -> Option<Value> {
         self.check(Access::Read, "get");
-        self.entries.get(key).map(|value| value.clone())
+        self.entries.get(key)?.clone()
     }
 
     /// Sets a key's value, in place of the one it has.
@@ -92,11 +94,12 @@ impl WorkerContext {
     /// # Panics
     ///
     /// Panics inside a [closure](Self#closures) of the same context.
+    #[inline]
     #[track_caller]
     pub fn set(&self, key: impl Into<String>, value: Value) {
         let key = key.into();
         self.check(Access::Write, "set");
-        self.put(key, value).wake();
+        self.put(key, value);
     }
 
     /// Removes a key and returns the value it had.
@@ -113,7 +116,7 @@ impl WorkerContext {
             true
         });
         wakeup.wake();
-        removed.map(|(_, value)| value)
+        removed.and_then(|(_, value)| value)
     }
 
     /// Changes a key's value in one atomic step.
@@ -154,22 +157,32 @@ impl WorkerContext {
     /// ctx.update("bids", |_| None);
     /// assert!(!ctx.contains_key("bids"));
     /// ```
+    #[inline]
     #[track_caller]
     pub fn update<F>(&self, key: &str, f: F)
     where
         F: FnOnce(Option<Value>) -> Option<Value>,
     {
-        self.check(Access::Write, "update");
-        let mut f = Some(f);
-        let mut settled = Settled::default();
-        // A key that is not there may be set by somebody else before its entry is taken.
-        while let Some(absent) = self.update_present(key, &mut f, &mut settled) {
-            match self.entries.entry(key.to_owned()) {
-                Entry::Occupied(_) => f = Some(absent),
-                Entry::Vacant(vacant) => self.update_absent(vacant, absent, &mut settled),
-            }
+        // After a panic these are dropped from the last to the first: the lock is released, the
+        // thread is outside again, the entry without a value goes.
+        let sweep = Sweep { context: self, key };
+        let inside = Inside::enter(self.id(), Access::Write, "update");
+        let mut slot = match self.entries.get_mut(key) {
+            Some(slot) => slot,
+            None => self.entries.entry(key.to_owned()).or_insert(None),
+        };
+        let value = slot.value_mut();
+        *value = f(value.take());
+        let is_gone = value.is_none();
+        let wakeup = self.changed(key, value.as_ref());
+        drop(slot);
+        drop(inside);
+        if is_gone {
+            drop(sweep);
+        } else {
+            mem::forget(sweep);
         }
-        settled.finish();
+        wakeup.wake();
     }
 
     /// Looks at a key's value without copying it, and returns what the closure makes of it.
@@ -194,17 +207,17 @@ impl WorkerContext {
     /// let count = ctx.with_value("bids", |bids| bids.and_then(Value::as_array).map_or(0, Vec::len));
     /// assert_eq!(count, 2);
     /// ```
+    #[inline]
     #[track_caller]
     pub fn with_value<F, R>(&self, key: &str, f: F) -> R
     where
         F: FnOnce(Option<&Value>) -> R,
     {
-        self.check(Access::Read, "with_value");
-        let value = self.entries.get(key);
         // Said for an absent key too, though no lock is held then: what a closure may do must not
         // depend on what the context holds.
-        let _inside = Inside::enter(self.id(), Access::Read);
-        f(value.as_deref())
+        let _inside = Inside::enter(self.id(), Access::Read, "with_value");
+        let value = self.entries.get(key);
+        f(value.as_deref().and_then(Option::as_ref))
     }
 
     /// Tells whether a key has a value.
@@ -216,7 +229,7 @@ impl WorkerContext {
     #[track_caller]
     pub fn contains_key(&self, key: &str) -> bool {
         self.check(Access::Read, "contains_key");
-        self.entries.contains_key(key)
+        self.entries.get(key).is_some_and(|value| value.is_some())
     }
 
     /// Returns how many keys there are. While others write it is a guess: the parts of the map
@@ -253,7 +266,7 @@ impl WorkerContext {
     #[track_caller]
     pub fn keys(&self) -> Vec<String> {
         self.check(Access::Read, "keys");
-        let entries = self.entries.iter();
+        let entries = self.entries.iter().filter(|entry| entry.is_some());
         entries.map(|entry| entry.key().clone()).collect()
     }
 
@@ -320,7 +333,7 @@ impl WorkerContext {
         self.check(Access::Write, "set_as");
         match serde_json::to_value(value) {
             Ok(value) => {
-                self.put(key, value).wake();
+                self.put(key, value);
                 Ok(())
             }
             Err(source) => Err(ValueError::Encode { key, source }),
@@ -357,7 +370,7 @@ impl WorkerContext {
     pub fn snapshot(&self) -> Value {
         self.check(Access::Read, "snapshot");
         let entries = self.entries.iter();
-        let copy = entries.map(|entry| (entry.key().clone(), entry.value().clone()));
+        let copy = entries.filter_map(|its| Some((its.key().clone(), its.value().clone()?)));
         Value::Object(copy.collect())
     }
 
@@ -382,7 +395,7 @@ impl WorkerContext {
         self.whole(|| {
             self.retain(|key| entries.contains_key(key));
             for (key, value) in entries {
-                self.put(key, value).wake();
+                self.put(key, value);
             }
         });
         Ok(())
@@ -401,28 +414,54 @@ impl WorkerContext {
         let key = key.into();
         self.check(Access::Write, "watch");
         let watch = self.feed.subscribe(key.clone());
-        let wakeup = match self.entries.entry(key) {
-            Entry::Occupied(its) => self.feed.publish(its.key(), Some(its.get())),
-            Entry::Vacant(its) => self.feed.publish(its.key(), None),
-        };
-        wakeup.wake();
+        self.show(key);
         watch
     }
 
-    /// Sets a value, under the lock of its part of the map. The old one is dropped outside of it.
-    fn put(&self, key: String, value: Value) -> Wakeup {
+    /// Sets a value. The old one is dropped outside of the lock.
+    #[inline]
+    fn put(&self, key: String, value: Value) {
+        if self.feed.is_observed() {
+            return self.put_observed(key, value);
+        }
+        drop(self.entries.insert(key, Some(value)));
+        // Whoever began to watch meanwhile may have looked at the key before it was set.
+        if self.feed.is_observed() {
+            self.resync();
+        }
+    }
+
+    #[cold]
+    fn put_observed(&self, key: String, value: Value) {
         let (old, wakeup) = match self.entries.entry(key) {
             Entry::Occupied(mut its) => {
-                let old = its.insert(value);
-                (Some(old), self.changed(its.key(), Some(its.get())))
+                let old = its.insert(Some(value));
+                (old, self.changed(its.key(), its.get().as_ref()))
             }
             Entry::Vacant(its) => {
-                let set = its.insert(value);
-                (None, self.changed(set.key(), Some(set.value())))
+                let set = its.insert(Some(value));
+                (None, self.changed(set.key(), set.value().as_ref()))
             }
         };
         drop(old);
-        wakeup
+        wakeup.wake();
+    }
+
+    /// Shows all watchers what their keys hold.
+    #[cold]
+    fn resync(&self) {
+        for key in self.feed.keys() {
+            self.show(key);
+        }
+    }
+
+    /// Shows the watchers of a key what it holds.
+    fn show(&self, key: String) {
+        let wakeup = match self.entries.entry(key) {
+            Entry::Occupied(its) => self.feed.publish(its.key(), its.get().as_ref()),
+            Entry::Vacant(its) => self.feed.publish(its.key(), None),
+        };
+        wakeup.wake();
     }
 
     fn retain(&self, is_kept: impl Fn(&str) -> bool) {
@@ -438,59 +477,6 @@ impl WorkerContext {
             is_kept
         });
         wakeups.into_iter().for_each(Wakeup::wake);
-    }
-
-    /// Updates a key that has a value; gives the closure back if it has none.
-    #[inline]
-    fn update_present<F>(&self, key: &str, f: &mut Option<F>, settled: &mut Settled) -> Option<F>
-    where
-        F: FnOnce(Option<Value>) -> Option<Value>,
-    {
-        let removed = self.entries.remove_if_mut(key, |key, value| {
-            let Some(f) = f.take() else { return false };
-            // If the closure panics, the value stays taken, and the key goes before anybody can
-            // see it. Nothing else is seen after the panic but what the caller captured, and the
-            // caller gets the panic.
-            let is_kept = self.contain(settled, || {
-                let new = f(Some(mem::take(value)));
-                let is_kept = new.is_some();
-                if let Some(new) = new {
-                    *value = new;
-                }
-                is_kept
-            });
-            settled.wakeup = self.changed(key, is_kept.then_some(&*value));
-            !is_kept
-        });
-        drop(removed);
-        f.take()
-    }
-
-    #[cold]
-    fn update_absent<F>(&self, vacant: VacantEntry<'_, String, Value>, f: F, settled: &mut Settled)
-    where
-        F: FnOnce(Option<Value>) -> Option<Value>,
-    {
-        let mut new = None;
-        self.contain(settled, || {
-            new = f(None);
-            true
-        });
-        if let Some(new) = new {
-            let set = vacant.insert(new);
-            settled.wakeup = self.changed(set.key(), Some(set.value()));
-        }
-    }
-
-    /// Runs the closure of an update; its panic is kept, to go on when the lock is released, and
-    /// counts as `false`.
-    #[inline]
-    fn contain(&self, settled: &mut Settled, f: impl FnOnce() -> bool) -> bool {
-        let _inside = Inside::enter(self.id(), Access::Write);
-        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-            settled.panic = Some(panic);
-            false
-        })
     }
 
     /// Tells those who look at changes of one. Called under the lock of the key's part of the map.
@@ -531,27 +517,26 @@ impl WorkerContext {
     }
 }
 
-/// What is left to do of an update when the lock is released.
-struct Settled {
-    wakeup: Wakeup,
-    panic: Option<Box<dyn Any + Send>>,
+/// Takes an entry away, when it is dropped, that an update has left without a value.
+struct Sweep<'a> {
+    context: &'a WorkerContext,
+    key: &'a str,
 }
 
-impl Default for Settled {
-    fn default() -> Self {
-        Self {
-            wakeup: Wakeup::NONE,
-            panic: None,
-        }
-    }
-}
-
-impl Settled {
-    fn finish(self) {
-        self.wakeup.wake();
-        if let Some(panic) = self.panic {
-            resume_unwind(panic);
-        }
+impl Drop for Sweep<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        let Self { context, key } = self;
+        let mut wakeup = Wakeup::NONE;
+        // Unless somebody has set it again meanwhile.
+        context.entries.remove_if(*key, |key, value| {
+            let is_gone = value.is_none();
+            if is_gone {
+                wakeup = context.changed(key, None);
+            }
+            is_gone
+        });
+        wakeup.wake();
     }
 }
 

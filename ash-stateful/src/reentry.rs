@@ -11,38 +11,59 @@ use std::cell::{Cell, RefCell};
 
 /// What a closure holds of its context, or what a call wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum Access {
     /// Shared with other readers, on this thread too: the map's locks let readers in while
     /// writers wait, so a reader inside a reader does not wait for itself.
-    Read,
-    Write,
+    Read = 0,
+    Write = 1,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    /// The context's address, which cannot change while one of its methods runs.
-    context: usize,
-    access: Access,
+/// A closure that runs inside of a context: the context's address, which cannot change while one
+/// of its methods runs, and in its lowest bit, which alignment leaves free, the access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Frame(usize);
+
+impl Frame {
+    const NONE: Self = Self(0);
+    const ACCESS: usize = 1;
+
+    const fn new(context: usize, access: Access) -> Self {
+        Self(context | access as usize)
+    }
+
+    const fn context(self) -> usize {
+        self.0 & !Self::ACCESS
+    }
+
+    const fn is_write(self) -> bool {
+        self.0 & Self::ACCESS == Access::Write as usize
+    }
 }
 
 thread_local! {
-    static INNERMOST: Cell<Option<Frame>> = const { Cell::new(None) };
+    static INNERMOST: Cell<Frame> = const { Cell::new(Frame::NONE) };
     static OUTER: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Says, while it lives, that this thread runs a closure inside of a context.
+#[derive(Debug)]
 pub(crate) struct Inside {
     is_nested: bool,
 }
 
 impl Inside {
+    /// Goes inside a context, or panics like [`check`].
     #[inline]
-    pub(crate) fn enter(context: usize, access: Access) -> Self {
-        let outer = INNERMOST.replace(Some(Frame { context, access }));
-        let is_nested = outer.is_some();
-        if let Some(outer) = outer {
+    #[track_caller]
+    pub(crate) fn enter(context: usize, access: Access, call: &'static str) -> Self {
+        let outer = INNERMOST.get();
+        let is_nested = outer != Frame::NONE;
+        if is_nested {
+            check_frames(outer, context, access, call);
             OUTER.with_borrow_mut(|frames| frames.push(outer));
         }
+        INNERMOST.set(Frame::new(context, access));
         Self { is_nested }
     }
 }
@@ -50,8 +71,11 @@ impl Inside {
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        let outer = self.is_nested.then(|| OUTER.with_borrow_mut(Vec::pop));
-        INNERMOST.set(outer.flatten());
+        let mut outer = Frame::NONE;
+        if self.is_nested {
+            outer = OUTER.with_borrow_mut(Vec::pop).unwrap_or(Frame::NONE);
+        }
+        INNERMOST.set(outer);
     }
 }
 
@@ -59,7 +83,8 @@ impl Drop for Inside {
 #[inline]
 #[track_caller]
 pub(crate) fn check(context: usize, wanted: Access, call: &'static str) {
-    if let Some(innermost) = INNERMOST.get() {
+    let innermost = INNERMOST.get();
+    if innermost != Frame::NONE {
         check_frames(innermost, context, wanted, call);
     }
 }
@@ -67,22 +92,22 @@ pub(crate) fn check(context: usize, wanted: Access, call: &'static str) {
 #[cold]
 #[track_caller]
 fn check_frames(innermost: Frame, context: usize, wanted: Access, call: &'static str) {
-    let is_own = |frame: &Frame| frame.context == context;
-    let is_inside_write = OUTER.with_borrow(|outer| {
-        let own = outer.iter().chain([&innermost]).filter(|frame| is_own(frame));
-        let mut accesses = own.map(|frame| frame.access).peekable();
-        accesses.peek()?;
-        Some(accesses.any(|access| access == Access::Write))
+    let (mut is_inside, mut is_inside_write) = (false, false);
+    OUTER.with_borrow(|outer| {
+        for frame in outer.iter().chain([&innermost]) {
+            if frame.context() == context {
+                is_inside = true;
+                is_inside_write |= frame.is_write();
+            }
+        }
     });
-    match (is_inside_write, wanted) {
-        (None, _) | (Some(false), Access::Read) => {}
-        (Some(true), _) => panic!(
-            "`WorkerContext::{call}` was called inside the closure of an `update` of the same \
-             context, where it would wait for itself"
-        ),
-        (Some(false), Access::Write) => panic!(
-            "`WorkerContext::{call}` was called inside the closure of a `with_value` of the same \
-             context, where it would wait for itself"
-        ),
-    }
+    let closure_of = match (is_inside_write, wanted) {
+        (true, Access::Read | Access::Write) => "an `update`",
+        (false, Access::Write) if is_inside => "a `with_value`",
+        (false, Access::Read | Access::Write) => return,
+    };
+    panic!(
+        "`WorkerContext::{call}` was called inside the closure of {closure_of} of the same \
+         context, where it would wait for itself"
+    );
 }

@@ -167,6 +167,12 @@ impl Feed {
         self.observers.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Returns the keys that are watched.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.keys().cloned().collect()
+    }
+
     /// Puts a key's value where its watchers find it. Called under the lock of the map, which
     /// keeps the order; the watchers are woken after it is released.
     pub(crate) fn publish(&self, key: &str, value: Option<&Value>) -> Wakeup {
