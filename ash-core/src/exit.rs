@@ -40,7 +40,7 @@ pub enum ExitReason {
         /// The child whose exit was one too many.
         child: ChildId,
         /// Why that child had ended the last time.
-        reason: Box<ExitReason>,
+        reason: Box<Self>,
     },
 }
 
@@ -105,10 +105,13 @@ impl WorkerError {
 
     /// Rebuilds an error from its texts, the outermost first: what remains of it after the wire.
     #[must_use]
-    pub fn from_texts(texts: impl IntoIterator<Item = String, IntoIter: DoubleEndedIterator>) -> Self {
-        let chain = texts.into_iter().rev().fold(None, |source, text| {
-            Some(Box::new(Text { text, source }))
-        });
+    pub fn from_texts(
+        texts: impl IntoIterator<Item = String, IntoIter: DoubleEndedIterator>,
+    ) -> Self {
+        let chain = texts
+            .into_iter()
+            .rev()
+            .fold(None, |source, text| Some(Box::new(Text { text, source })));
         match chain {
             Some(error) => Self(Arc::new(*error)),
             None => Self(Arc::new(Text { text: "unknown error".to_owned(), source: None })),

@@ -38,5 +38,10 @@ pub use exit::{BoxError, ExitReason, WorkerError, panic_message};
 pub use id::ChildId;
 pub use machine::{ChildCounts, ChildInfo, ChildState, EventKind};
 pub use restart::{Backoff, RestartIntensity};
+#[cfg(feature = "tokio")]
+pub use runtime::{
+    ChildContext, ChildSpec, Event, Events, Lagged, ShutdownReport, Signal, SupervisorHandle,
+    SupervisorSpec, Tree, TreeNode,
+};
 pub use spec::{AutoShutdown, ChildType, RestartPolicy, RestartStrategy, Shutdown, SpecError};
 pub use worker::Worker;

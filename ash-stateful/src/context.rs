@@ -309,10 +309,7 @@ impl WorkerContext {
     pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ValueError> {
         self.check(Access::Read, "get_as");
         let value = self.with_value(key, |value| value.map(T::deserialize).transpose());
-        value.map_err(|source| ValueError::Decode {
-            key: key.to_owned(),
-            source,
-        })
+        value.map_err(|source| ValueError::Decode { key: key.to_owned(), source })
     }
 
     /// Sets a key's value from anything that has a JSON form.
@@ -482,11 +479,7 @@ impl WorkerContext {
     /// Tells those who look at changes of one. Called under the lock of the key's part of the map.
     #[inline]
     fn changed(&self, key: &str, value: Option<&Value>) -> Wakeup {
-        if self.feed.is_observed() {
-            self.publish(key, value)
-        } else {
-            Wakeup::NONE
-        }
+        if self.feed.is_observed() { self.publish(key, value) } else { Wakeup::NONE }
     }
 
     #[cold]

@@ -139,10 +139,9 @@ impl Feed {
     pub(crate) fn subscribe(self: &Arc<Self>, key: String) -> Watch {
         self.observers.fetch_add(1, Ordering::Relaxed);
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let watched = slots.entry(key.clone()).or_insert_with(|| Watched {
-            slot: Arc::default(),
-            watchers: 0,
-        });
+        let watched = slots
+            .entry(key.clone())
+            .or_insert_with(|| Watched { slot: Arc::default(), watchers: 0 });
         watched.watchers += 1;
         let slot = Arc::clone(&watched.slot);
         drop(slots);

@@ -75,7 +75,12 @@ impl<P, C> Machine<P, C> {
             State::Ended { .. } | State::Stopped | State::Completed => {
                 pending.callers.push(caller);
                 self.call_off(key);
-                self.start_for(now, key, pending);
+                if self.is_absorbed(key) {
+                    // Its group would stop it again at once; it starts in its turn.
+                    self.set_state(key, State::Waiting(pending));
+                } else {
+                    self.start_for(now, key, pending);
+                }
             }
         }
     }

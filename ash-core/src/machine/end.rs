@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{State, Stopping, Then};
+use crate::machine::child::{Stage, State, Stopping, Then};
 use crate::machine::event::ChildKey;
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::Phase;
@@ -26,12 +26,21 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// The supervisor is killed: so are its children, all at once.
-    pub(super) fn kill_all(&mut self, now: Timestamp) {
+    /// The supervisor is killed. If it was told to stop before, it has not done so in time; what
+    /// else it had been ending with says more than the kill.
+    pub(super) fn on_kill(&mut self, now: Timestamp) {
+        if let Phase::Stopping { reason: reason @ ExitReason::Shutdown, .. } = &mut self.phase {
+            *reason = ExitReason::Killed;
+        }
         self.enter_stopping(ExitReason::Killed, None);
+        self.kill_all(now);
+    }
+
+    /// Kills all children at once.
+    fn kill_all(&mut self, now: Timestamp) {
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
-            self.kill(now, key, Then::Remove);
+            self.kill(now, key, Stage::Killed, Then::Remove);
         }
     }
 
@@ -97,7 +106,7 @@ impl<P, C> Machine<P, C> {
                 match core::mem::replace(then, Then::Remove) {
                     Then::FailStart(pending, _) => self.disappoint(key, *pending),
                     Then::Regroup(pending) => self.disappoint(key, pending),
-                    Then::Judge | Then::JudgeUnresponsive | Then::Rest | Then::Remove => {}
+                    Then::Judge | Then::Rest | Then::Remove => {}
                 }
             }
             State::Waiting(_)

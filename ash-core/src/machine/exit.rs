@@ -5,11 +5,14 @@ use alloc::boxed::Box;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
-use crate::machine::event::{ChildKey, Exit};
+use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{Group, GroupStage, Phase};
+use crate::machine::rare_list::RareList;
 use crate::restart::{Attempt, Charge, Verdict, verdict};
-use crate::spec::{AutoShutdown, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy, RestartStrategy, Shutdown};
+use crate::spec::{
+    AutoShutdown, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy, RestartStrategy, Shutdown,
+};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -29,7 +32,7 @@ impl<P, C> Machine<P, C> {
                 stage: Stage::Returned,
                 deadline: now + bound,
                 then: Then::Judge,
-                calls: alloc::vec::Vec::new(),
+                calls: RareList::new(),
             }),
         );
     }
@@ -59,10 +62,12 @@ impl<P, C> Machine<P, C> {
     /// through.
     pub(super) fn judge(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         let Some(child) = self.children.get_mut(key) else { return };
-        child.last_exit = Some(Box::new(reason.clone()));
+        if child.attributes.restart != RestartPolicy::Temporary {
+            child.history().last_exit = Some(reason.clone());
+        }
         match &mut self.phase {
             Phase::Starting { exits, .. } => {
-                exits.push(key);
+                exits.push(child.incarnation(key));
                 self.set_state(key, State::Ended { reason });
             }
             Phase::Running { group: Some(group) } if group.absorbs(key) => {
@@ -76,10 +81,14 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// Takes up an exit that had to wait for the end of the initial start.
-    pub(super) fn take_up_exit(&mut self, now: Timestamp, key: ChildKey) {
+    /// Takes up an exit that had to wait for the end of the initial start, unless a call has
+    /// brought the child back since.
+    pub(super) fn take_up_exit(&mut self, now: Timestamp, incarnation: Incarnation) {
+        let key = incarnation.child;
         let Some(child) = self.children.get(key) else { return };
-        if let State::Ended { reason } = &child.state {
+        if let State::Ended { reason } = &child.state
+            && child.number == incarnation.number
+        {
             let reason = reason.clone();
             self.judge(now, key, reason);
         }
@@ -90,11 +99,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let will_restart = child.attributes.restart != RestartPolicy::Temporary;
         self.note(key, EventKind::Exited { reason, will_restart });
-        if will_restart {
-            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-        } else {
-            self.forget(key);
-        }
+        self.regroup(key);
     }
 
     fn decide(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
@@ -194,8 +199,7 @@ impl<P, C> Machine<P, C> {
             return Attempt { number: 1, delay: core::time::Duration::ZERO };
         };
         let backoff = child.attributes.backoff().unwrap_or(self.config.backoff);
-        let streak = child.streak.get_or_insert_default();
-        let attempt = streak.fail(&backoff, ran, window, || random.f64());
+        let attempt = child.history().streak.fail(&backoff, ran, window, || random.f64());
         let kind = EventKind::Restarting { attempt: attempt.number, delay: attempt.delay };
         self.note(key, kind);
         attempt
@@ -205,10 +209,8 @@ impl<P, C> Machine<P, C> {
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
         let Some(child) = self.forget(key) else { return };
-        let exceeded = ExitReason::IntensityExceeded {
-            child: child.attributes.id,
-            reason: Box::new(reason),
-        };
+        let exceeded =
+            ExitReason::IntensityExceeded { child: child.attributes.id, reason: Box::new(reason) };
         self.begin_end(now, exceeded, None);
     }
 }

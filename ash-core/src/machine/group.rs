@@ -46,13 +46,7 @@ impl<P, C> Machine<P, C> {
     fn take_along(&mut self, key: ChildKey) {
         let Some(child) = self.children.get(key) else { return };
         match &child.state {
-            State::BackingOff { .. } | State::Stopped | State::Completed => {
-                if child.attributes.restart == RestartPolicy::Temporary {
-                    self.forget(key);
-                } else {
-                    self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-                }
-            }
+            State::BackingOff { .. } | State::Stopped | State::Completed => self.regroup(key),
             State::Ended { reason } => {
                 let reason = reason.clone();
                 self.absorb(key, reason);
@@ -62,6 +56,22 @@ impl<P, C> Machine<P, C> {
             | State::Running { .. }
             | State::Stopping(_) => {}
         }
+    }
+
+    /// Has a child that has no incarnation wait for the start of its group; a temporary one is
+    /// forgotten instead.
+    pub(super) fn regroup(&mut self, key: ChildKey) {
+        let Some(child) = self.children.get(key) else { return };
+        if child.attributes.restart == RestartPolicy::Temporary {
+            self.forget(key);
+        } else {
+            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
+        }
+    }
+
+    /// Tells whether a child's group is on its way down, so that the child's own end is no news.
+    pub(super) fn is_absorbed(&self, key: ChildKey) -> bool {
+        matches!(&self.phase, Phase::Running { group: Some(group) } if group.absorbs(key))
     }
 
     /// Goes on with the group restart.
@@ -113,7 +123,9 @@ impl<P, C> Machine<P, C> {
 
     /// Sees to it that a member goes down for its group. Returns whether it has to be waited for.
     fn stop_member(&mut self, now: Timestamp, key: ChildKey) -> bool {
-        let Some(child) = self.children.get(key) else { return false };
+        let Some(child) = self.children.get(key) else {
+            return false;
+        };
         if !child.state.has_incarnation() {
             return false;
         }
@@ -134,16 +146,11 @@ impl<P, C> Machine<P, C> {
             Some(State::Stopping(stopping)) => {
                 let Stopping { then, .. } = stopping;
                 let then = match then {
-                    Then::Judge | Then::JudgeUnresponsive => {
-                        Then::Regroup(Pending::new(Purpose::Restart))
+                    Then::Judge => Then::Regroup(Pending::new(Purpose::Restart)),
+                    // A start that took too long has failed, and its callers are told so.
+                    then @ (Then::FailStart(..) | Then::Rest | Then::Regroup(_) | Then::Remove) => {
+                        then
                     }
-                    Then::FailStart(mut pending, _) => {
-                        if matches!(pending.purpose, Purpose::Admin | Purpose::Initial) {
-                            pending.purpose = Purpose::Restart;
-                        }
-                        Then::Regroup(*pending)
-                    }
-                    then @ (Then::Rest | Then::Regroup(_) | Then::Remove) => then,
                 };
                 self.set_state(key, State::Stopping(Stopping { then, ..stopping }));
             }
@@ -177,8 +184,15 @@ impl<P, C> Machine<P, C> {
             && group.trigger == key
             && self.config.strategy == RestartStrategy::OneForAll
         {
-            // The retry takes the whole group again, those that had started included.
-            group.stage = GroupStage::Stopping { left: group.members.clone() };
+            // The retry takes the whole group again, those that had started or even completed
+            // included. One that a call has stopped meanwhile is out of it.
+            let members = group.members.clone();
+            group.stage = GroupStage::Stopping { left: members.clone() };
+            for key in members {
+                if self.children.get(key).is_some_and(|c| matches!(c.state, State::Completed)) {
+                    self.regroup(key);
+                }
+            }
         }
     }
 }

@@ -51,6 +51,7 @@ mod info;
 mod output;
 mod phase;
 mod query;
+mod rare_list;
 mod start;
 mod stop;
 mod timers;
@@ -182,7 +183,7 @@ impl<P, C> Machine<P, C> {
             }
             Event::Command { id, command, caller } => self.command(now, id, command, caller),
             Event::Shutdown { deadline } => self.shut_down(now, deadline),
-            Event::Kill => self.kill_all(now),
+            Event::Kill => self.on_kill(now),
         }
         self.proceed(now);
     }

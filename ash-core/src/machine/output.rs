@@ -3,10 +3,10 @@
 use alloc::string::String;
 use core::time::Duration;
 
+use crate::ChildId;
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::event::Incarnation;
-use crate::ChildId;
 
 /// One thing that the machine says. A driver drains all of them, in order, after each turn.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::child::State;
 use crate::machine::children::Children;
-use crate::machine::event::ChildKey;
+use crate::machine::event::{ChildKey, Incarnation};
 use crate::time::Timestamp;
 
 /// What the supervisor as a whole is doing.
@@ -16,7 +16,7 @@ pub(super) enum Phase {
     /// It has not begun.
     Idle,
     /// Its static children start, one after the other. Exits of children that are up wait.
-    Starting { sequence: Sequence, exits: Vec<ChildKey> },
+    Starting { sequence: Sequence, exits: Vec<Incarnation> },
     /// It is up; under `OneForAll` and `RestForOne` a group may be on its way down and up again.
     Running { group: Option<Group> },
     /// Its children stop. What is left at the deadline is killed.
@@ -92,6 +92,7 @@ impl Sequence {
 impl Group {
     /// Tells whether this child is to be stopped with the group, so that its own exit is no news.
     pub(super) fn absorbs(&self, key: ChildKey) -> bool {
-        matches!(self.stage, GroupStage::Stopping { .. }) && self.members.binary_search(&key).is_ok()
+        matches!(self.stage, GroupStage::Stopping { .. })
+            && self.members.binary_search(&key).is_ok()
     }
 }

@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
+use crate::machine::Machine;
 use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
-use crate::machine::Machine;
 use crate::spec::{ChildAttributes, Origin, check_child, join};
 use crate::time::Timestamp;
 
@@ -57,8 +57,8 @@ impl<P, C> Machine<P, C> {
                 self.phase = Phase::Running { group: None };
                 self.act(Action::Ready);
                 self.note_supervisor(EventKind::SupervisorStarted);
-                for key in exits {
-                    self.take_up_exit(now, key);
+                for incarnation in exits {
+                    self.take_up_exit(now, incarnation);
                 }
                 self.proceed(now);
             }
@@ -69,19 +69,18 @@ impl<P, C> Machine<P, C> {
     pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
         let Some(child) = self.children.get_mut(key) else { return };
         debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
-        let deadline = child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
+        let deadline =
+            child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
+        child.up_since = Timestamp::NEVER;
         let incarnation = child.incarnation(key);
         let waited = core::mem::replace(&mut child.state, State::Stopped);
-        let pending = match waited {
-            State::Waiting(pending) => pending,
-            other => {
-                debug_assert!(false, "only a child that waits is started, not {:?}", other.public());
-                Pending::new(Purpose::Restart)
-            }
+        let State::Waiting(pending) = waited else {
+            debug_assert!(false, "only a child that waits is started, not {:?}", waited.public());
+            return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
-            child.restarts += 1;
+            child.history().restarts += 1;
         }
         // A child that waits has no timer, and is as live as one that starts.
         child.state = State::Starting { pending, deadline };
@@ -145,10 +144,8 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         cause: StartCause,
     ) {
-        let reason = match cause {
-            StartCause::Stopped => ExitReason::Shutdown,
-            cause => exit_reason(cause),
-        };
+        let obeyed = matches!(cause, StartCause::Stopped);
+        let reason = if obeyed { ExitReason::Shutdown } else { exit_reason(cause) };
         self.on_stopped(now, key, stopping, reason);
     }
 
@@ -163,7 +160,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else { return };
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
-        child.last_exit = Some(exit_reason(cause.clone()).into());
+        child.history().last_exit = Some(exit_reason(cause.clone()));
         self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
         let is_new = matches!(pending.purpose, Purpose::New(_));
         for caller in pending.take_callers() {
@@ -181,6 +178,8 @@ impl<P, C> Machine<P, C> {
                 let reason = ExitReason::Error(WorkerError::new(error.clone()));
                 self.begin_end(now, reason, Some(error));
             }
+            // A second failure while its group goes down is no news: the group brings it back.
+            Purpose::Restart | Purpose::Admin if self.is_absorbed(key) => self.regroup(key),
             Purpose::Restart => self.retry(now, key, exit_reason(cause)),
             Purpose::Admin | Purpose::New(_) => {
                 self.set_state(key, State::Stopped);

@@ -1,7 +1,6 @@
 //! Stopping one child: asked, killed, given up as leaked; and what becomes of it then.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::error::{StartCause, SupervisorError};
@@ -10,6 +9,7 @@ use crate::machine::Machine;
 use crate::machine::child::{Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
+use crate::machine::rare_list::RareList;
 use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
 use crate::time::Timestamp;
 
@@ -26,25 +26,23 @@ impl<P, C> Machine<P, C> {
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
-        let stopping = Stopping { stage, deadline, then, calls: Vec::new() };
+        let stopping = Stopping { stage, deadline, then, calls: RareList::new() };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
     }
 
     /// Kills a child's incarnation. One that is stopping already keeps what becomes of it.
-    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, then: Then<C>) {
+    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, stage: Stage, then: Then<C>) {
         let deadline = self.grace(now, key);
         let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
         let stopping = match self.set_state(key, State::Stopped) {
-            Some(State::Stopping(old)) if old.stage == Stage::Killed => {
+            Some(State::Stopping(old)) if old.stage.is_killed() => {
                 self.set_state(key, State::Stopping(old));
                 return;
             }
-            Some(State::Stopping(old)) => Stopping { stage: Stage::Killed, deadline, ..old },
-            Some(_) | None => {
-                Stopping { stage: Stage::Killed, deadline, then, calls: Vec::new() }
-            }
+            Some(State::Stopping(old)) => Stopping { stage, deadline, ..old },
+            Some(_) | None => Stopping { stage, deadline, then, calls: RareList::new() },
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
@@ -71,19 +69,22 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
         let then = Then::FailStart(Box::new(pending), bound);
-        let (action, stage, deadline) = match (child.attributes.child_type, child.attributes.shutdown)
-        {
-            (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
-                (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
-            }
-            (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
-                (Action::Stop(incarnation), Stage::Asked, now + timeout)
-            }
-            (ChildType::Supervisor, Shutdown::Infinity) => {
-                (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER)
-            }
-        };
-        self.set_state(key, State::Stopping(Stopping { stage, deadline, then, calls: Vec::new() }));
+        let (action, stage, deadline) =
+            match (child.attributes.child_type, child.attributes.shutdown) {
+                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
+                    (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+                }
+                (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
+                    (Action::Stop(incarnation), Stage::Asked, now + timeout)
+                }
+                (ChildType::Supervisor, Shutdown::Infinity) => {
+                    (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER)
+                }
+            };
+        self.set_state(
+            key,
+            State::Stopping(Stopping { stage, deadline, then, calls: RareList::new() }),
+        );
         self.act(action);
     }
 
@@ -92,8 +93,8 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let State::Stopping(stopping) = &child.state else { return };
         match stopping.stage {
-            Stage::Returned | Stage::Asked => self.kill(now, key, Then::Rest),
-            Stage::Killed => self.leak(now, key),
+            Stage::Returned | Stage::Asked => self.kill(now, key, Stage::Killed, Then::Rest),
+            Stage::Killed | Stage::Unresponsive => self.leak(now, key),
         }
     }
 
@@ -127,20 +128,25 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else { return };
         let id = child.attributes.id.clone();
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
-        child.last_exit = Some(Box::new(reason.clone()));
-        let Stopping { then, calls, .. } = stopping;
+        let Stopping { stage, then, calls, .. } = stopping;
+        let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
+        let reason = if missed { ExitReason::Unresponsive } else { reason };
+        let forgotten = matches!(then, Then::Remove)
+            || matches!(calls.iter().next(), Some((_, ChildCommand::Terminate)));
+        if !forgotten {
+            child.history().last_exit = Some(reason.clone());
+        }
         let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
-            Then::Judge | Then::JudgeUnresponsive if called_off => {
+            Then::Judge if called_off => {
                 self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
-            Then::JudgeUnresponsive => {
-                let killed = matches!(reason, ExitReason::Killed);
-                self.judge(now, key, if killed { ExitReason::Unresponsive } else { reason });
-            }
-            Then::FailStart(pending, bound) => {
+            Then::FailStart(mut pending, bound) => {
+                if called_off {
+                    pending.leave_to_calls();
+                }
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
                 self.start_failed(now, key, *pending, failure);
             }
@@ -232,7 +238,7 @@ impl<P, C> Machine<P, C> {
         if check > now {
             self.set_state(key, State::Running { check });
         } else {
-            self.kill(now, key, Then::JudgeUnresponsive);
+            self.kill(now, key, Stage::Unresponsive, Then::Judge);
         }
     }
 }

@@ -1,0 +1,4 @@
+//! The runtime against the rules, on paused time.
+
+mod start;
+mod support;
