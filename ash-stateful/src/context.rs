@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::error::{RestoreError, ValueError};
 #[cfg(feature = "persist")]
-use crate::persist::Store;
+use crate::persist::{Store, StoreFile};
 use crate::reentry::{self, Access, Inside};
 use crate::watch::{Feed, Wakeup, Watch};
 
@@ -72,6 +72,21 @@ impl WorkerContext {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes a context of what a store holds, and has it keep what comes.
+    #[cfg(feature = "persist")]
+    pub(crate) fn kept_in(file: StoreFile, values: Vec<(String, Value)>) -> std::io::Result<Self> {
+        let store = Some(Store::start(file)?);
+        let entries = values.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let context = Self { entries, feed: Arc::default(), store };
+        context.feed.observe();
+        Ok(context)
+    }
+
+    #[cfg(feature = "persist")]
+    pub(crate) const fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// Returns a copy of a key's value.
