@@ -70,13 +70,12 @@ async fn hooks<W: Worker>(
         }
         Some(Ok(())) => cell.report_started(),
     }
-    // A worker that blocks its thread at once would strand the supervisor that was just woken in
-    // this thread's next-to-run slot, where no other thread finds it.
-    tokio::task::yield_now().await;
+    let_supervisor_go().await;
     let returned = unless(|| cell.is_to_be_cut(), worker.run()).await;
     let asked = cell.is_asked();
     if !asked {
         cell.report(Fact::Returned);
+        let_supervisor_go().await;
     }
     let reason = match returned {
         None => ExitReason::Shutdown,
@@ -86,6 +85,12 @@ async fn hooks<W: Worker>(
     };
     let hook_error = worker.shutdown().await.err().map(WorkerError::new);
     End::Exited(Exit { reason, hook_error })
+}
+
+/// Lets the supervisor run that was just told something. It was woken in this thread's next-to-run
+/// slot, where no other thread finds it: a worker that blocks its thread now would strand it.
+async fn let_supervisor_go() {
+    tokio::task::yield_now().await;
 }
 
 /// Waits for a hook, or drops it as soon as `cut` says so. The task is polled when that may have
