@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use ash_core::{
-    ChildContext, ChildSpec, Event, EventKind, Events, ExitReason, RestartPolicy, SupervisorHandle,
-    SupervisorSpec, Worker, async_trait,
+    ChildContext, ChildSpec, Event, EventKind, Events, ExitReason, RestartIntensity, RestartPolicy,
+    SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
 use futures_util::FutureExt;
 use tokio::sync::Notify;
@@ -55,6 +55,10 @@ pub(crate) enum Step {
     Hang,
     /// Takes the stop token and returns when it is cancelled.
     Obey,
+    /// Takes the stop token, and returns this long after it was cancelled.
+    ObeyAfter(Duration),
+    /// Takes the stop token, and never returns.
+    Deaf,
     /// Waits to be told, then returns this error.
     ErrWhen(Arc<Notify>, &'static str),
     /// Waits to be told, then returns.
@@ -162,6 +166,15 @@ impl Scripted {
             Step::Obey => {
                 self.context.stop_token().cancelled().await;
                 Ok(())
+            }
+            Step::ObeyAfter(time) => {
+                self.context.stop_token().cancelled().await;
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Step::Deaf => {
+                let _token = self.context.stop_token();
+                std::future::pending().await
             }
             Step::ErrWhen(told, error) => {
                 told.notified().await;
@@ -393,4 +406,12 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// So many restarts in so many seconds.
+pub(crate) const fn intensity(max_restarts: usize, within_seconds: u64) -> RestartIntensity {
+    RestartIntensity {
+        max_restarts,
+        within_seconds,
+    }
 }
