@@ -78,9 +78,7 @@ fn hooks<W: Worker>(
                 Some(Ok(())) => cell.report_started(),
             }
         }
-        // A worker that blocks its thread at once would strand the supervisor that was just woken
-        // in this thread's next-to-run slot, where no other thread finds it.
-        yield_once().await;
+        let_supervisor_go().await;
         let returned = {
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
@@ -88,15 +86,18 @@ fn hooks<W: Worker>(
         let ran = Ran { returned, asked: cell.is_asked() };
         if !ran.asked {
             cell.report(Fact::Returned);
+            let_supervisor_go().await;
         }
         let hook_error = worker.shutdown().await.err().map(WorkerError::new);
         End::Exited { ran, hook_error }
     }
 }
 
-/// Lets the tasks run that are ready on this thread. Unlike tokio's `yield_now`, it does not have
-/// the thread look at its timers and sockets first.
-fn yield_once() -> impl Future<Output = ()> {
+/// Lets the supervisor run that was just told something. It was woken in this thread's next-to-run
+/// slot, where no other thread finds it: a worker that blocks its thread now would strand it.
+///
+/// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
+fn let_supervisor_go() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |context| {
         if core::mem::replace(&mut yielded, true) {

@@ -123,14 +123,9 @@ impl Driver {
             self.wait(&mut batch).await;
             let now = self.shared.clock.now();
             self.machine.set_notices(self.shared.notices());
-            let mut messages = batch.drain(..).peekable();
-            while let Some(message) = messages.next() {
-                // A worker whose hook was over at once needs no bound for it.
-                if messages.peek().is_none_or(|next| !message.is_outdated_by(next)) {
-                    self.take(now, message);
-                }
+            for message in batch.drain(..) {
+                self.take(now, message);
             }
-            drop(messages);
             if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                 self.machine.handle_timeout(now);
             }

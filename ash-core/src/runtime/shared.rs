@@ -96,17 +96,6 @@ impl Unstopped {
     }
 }
 
-impl Message {
-    /// Tells whether the next message makes this one pointless: that `run` has returned, when the
-    /// incarnation has ended by now.
-    pub(crate) fn is_outdated_by(&self, next: &Self) -> bool {
-        match (self, next) {
-            (Self::Fact(this, Fact::Returned), Self::Fact(that, Fact::Exited(_))) => this == that,
-            _ => false,
-        }
-    }
-}
-
 impl Shared {
     /// Returns which notices anyone would read.
     pub(crate) fn notices(&self) -> Notices {
