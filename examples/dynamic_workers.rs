@@ -74,7 +74,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show(&handle, "all at work").await?;
 
     // The sixth is one too many; a second one of the same name is refused, whatever its state.
-    let one_more = handle.start_child("resize-4", || Resize { picture: 4 }, RestartPolicy::Transient);
+    let one_more =
+        handle.start_child("resize-4", || Resize { picture: 4 }, RestartPolicy::Transient);
     match one_more.await {
         Err(error @ SupervisorError::TooManyChildren(5)) => println!("refused: {error}"),
         other => return Err(format!("expected a refusal, not {other:?}").into()),
