@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ash_flare::{
-    ChildContext, ChildSpec, EventKind, Events, ExitReason, RestartIntensity, RestartStrategy,
+    ChildContext, ChildSpec, Events, ExitReason, RestartIntensity, RestartStrategy,
     SupervisorHandle, SupervisorSpec,
 };
 
@@ -65,25 +65,7 @@ fn app() -> SupervisorSpec {
 async fn narrate(mut events: Events) {
     while let Some(event) = events.next().await {
         match event {
-            Ok(event) => {
-                let at = event.at.as_millis();
-                match event.kind {
-                    EventKind::Exited { reason, .. } => {
-                        println!("{at:>5} ms  {} exited: {reason}", event.path);
-                    }
-                    EventKind::Restarting { attempt, .. } => {
-                        println!("{at:>5} ms  {} restarting, attempt {attempt}", event.path);
-                    }
-                    EventKind::IntensityExceeded { .. } => {
-                        println!("{at:>5} ms  {} failed once too often", event.path);
-                    }
-                    EventKind::Started => {
-                        println!("{at:>5} ms  {} started (#{})", event.path, event.incarnation);
-                    }
-                    EventKind::Stopped { .. } => println!("{at:>5} ms  {} stopped", event.path),
-                    _ => {}
-                }
-            }
+            Ok(event) => println!("{:>5} ms  {event}", event.at.as_millis()),
             Err(lagged) => println!("          {lagged}"),
         }
     }
@@ -102,8 +84,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         tokio::time::sleep(Duration::from_millis(1_000)).await;
         println!("healed:\n{}", handle.tree().await?);
-        let sessions = handle.child("web").await?;
-        assert_eq!(sessions.restarts, 0, "`web` dealt with it, nobody above had to");
+        let web = handle.child("web").await?;
+        assert_eq!(web.restarts, 0, "`web` dealt with it, nobody above had to");
         let sessions = handle.supervisor("web").await?.child("sessions").await?;
         assert_eq!(sessions.restarts, 1, "`sessions` gave up once and was brought back");
         handle.shutdown().await?;
