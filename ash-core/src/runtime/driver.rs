@@ -155,7 +155,7 @@ impl Driver {
     /// Feeds the machine.
     fn take(&mut self, now: Timestamp, message: Message) {
         let event = match message {
-            Message::Fact(incarnation, fact) => Event::Fact(incarnation, fact),
+            Message::Fact(incarnation, fact) => return self.hear(now, incarnation, fact),
             Message::StartChild(spec, caller) => {
                 let (attributes, payload) = spec.into_slot();
                 Event::StartChild { attributes, payload, caller }
@@ -167,6 +167,18 @@ impl Driver {
             Message::Unstopped(below) => return self.unstopped.extend(below),
         };
         self.machine.handle_event(now, event);
+    }
+
+    /// Feeds the machine a fact, and has the task go on that waits until it was heard.
+    fn hear(&mut self, now: Timestamp, incarnation: Incarnation, fact: Fact) {
+        let waits = matches!(fact, Fact::Started | Fact::Returned);
+        self.machine.handle_event(now, Event::Fact(incarnation, fact));
+        if waits
+            && let Some(slot) = self.machine.payload(incarnation.child)
+            && let Some(life) = &slot.life
+        {
+            life.hear(incarnation);
+        }
     }
 
     /// Does all that the machine says. Returns how the supervisor ended, when it has.
