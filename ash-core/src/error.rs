@@ -3,9 +3,9 @@
 use alloc::string::String;
 use core::time::Duration;
 
+use crate::ChildId;
 use crate::exit::WorkerError;
 use crate::spec::SpecError;
-use crate::ChildId;
 
 /// Why a child did not start.
 ///

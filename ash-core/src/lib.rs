@@ -15,6 +15,7 @@
 //! | the crate's root | what users of the runtime need: specs, workers, handles, errors |
 
 #![no_std]
+#![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
@@ -38,5 +39,10 @@ pub use exit::{BoxError, ExitReason, WorkerError, panic_message};
 pub use id::ChildId;
 pub use machine::{ChildCounts, ChildInfo, ChildState, EventKind};
 pub use restart::{Backoff, RestartIntensity};
+#[cfg(feature = "tokio")]
+pub use runtime::{
+    ChildContext, ChildSpec, Event, Events, Lagged, ShutdownReport, Signal, SupervisorHandle,
+    SupervisorSpec, Tree, TreeNode,
+};
 pub use spec::{AutoShutdown, ChildType, RestartPolicy, RestartStrategy, Shutdown, SpecError};
 pub use worker::Worker;

@@ -1,12 +1,12 @@
 //! One child as its supervisor sees it: what it is, and the state it is in.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::exit::ExitReason;
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation};
 use crate::machine::info::{ChildInfo, ChildState};
+use crate::machine::rare_list::RareList;
 use crate::restart::Streak;
 use crate::spec::{ChildAttributes, Origin};
 use crate::time::Timestamp;
@@ -20,12 +20,19 @@ pub(super) struct Child<P, C> {
     pub(super) payload: P,
     /// The number of its latest incarnation; 0 before the first.
     pub(super) number: u64,
-    pub(super) restarts: u64,
     /// When its latest incarnation had started; never, if it has not.
     pub(super) up_since: Timestamp,
-    pub(super) streak: Option<Box<Streak>>,
-    pub(super) last_exit: Option<Box<ExitReason>>,
+    /// What became of its earlier incarnations, if that matters.
+    history: Option<Box<History>>,
     pub(super) state: State<C>,
+}
+
+/// What became of a child's earlier incarnations.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) restarts: u64,
+    pub(super) streak: Streak,
+    pub(super) last_exit: Option<ExitReason>,
 }
 
 /// What a child is doing. The data of a state lives in it.
@@ -55,7 +62,7 @@ pub(super) enum State<C> {
 pub(super) struct Pending<C> {
     pub(super) purpose: Purpose<C>,
     /// The callers of `restart_child`.
-    pub(super) callers: Vec<C>,
+    pub(super) callers: RareList<C>,
 }
 
 /// Why a child is started, which decides what a failure means.
@@ -80,7 +87,7 @@ pub(super) struct Stopping<C> {
     /// What becomes of the child when its incarnation has ended.
     pub(super) then: Then<C>,
     /// The calls that wait for that, in order of arrival.
-    pub(super) calls: Vec<(C, ChildCommand)>,
+    pub(super) calls: RareList<(C, ChildCommand)>,
 }
 
 /// How far a stop has come.
@@ -113,28 +120,31 @@ pub(super) enum Then<C> {
 
 impl<C> Pending<C> {
     pub(super) const fn new(purpose: Purpose<C>) -> Self {
-        Self { purpose, callers: Vec::new() }
+        Self { purpose, callers: RareList::new() }
     }
 
     /// Leaves what becomes of a child whose start has failed to the calls that wait for its end.
     /// The failure of an initial start remains its supervisor's.
     pub(super) fn leave_to_calls(&mut self) {
-        if !matches!(self.purpose, Purpose::Initial) {
-            self.callers = self.take_callers();
-            self.purpose = Purpose::Admin;
+        if matches!(self.purpose, Purpose::Initial) {
+            return;
+        }
+        if let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Admin) {
+            self.callers.push(caller);
         }
     }
 
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
     /// for. What a `start_child` had begun goes on as a restart.
-    pub(super) fn take_callers(&mut self) -> Vec<C> {
-        let mut callers = core::mem::take(&mut self.callers);
-        if matches!(self.purpose, Purpose::New(_))
+    pub(super) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
+        let first = if matches!(self.purpose, Purpose::New(_))
             && let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Restart)
         {
-            callers.insert(0, caller);
-        }
-        callers
+            Some(caller)
+        } else {
+            None
+        };
+        first.into_iter().chain(self.callers.take())
     }
 }
 
@@ -198,10 +208,8 @@ impl<P, C> Child<P, C> {
             origin,
             payload,
             number: 0,
-            restarts: 0,
             up_since: Timestamp::NEVER,
-            streak: None,
-            last_exit: None,
+            history: None,
             state,
         }
     }
@@ -211,6 +219,10 @@ impl<P, C> Child<P, C> {
         Incarnation { child: key, number: self.number }
     }
 
+    pub(super) fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+
     pub(super) fn info(&self, now: Timestamp) -> ChildInfo {
         ChildInfo {
             id: self.attributes.id.clone(),
@@ -218,7 +230,7 @@ impl<P, C> Child<P, C> {
             restart_policy: self.attributes.restart,
             state: self.state.public(),
             incarnation: self.number,
-            restarts: self.restarts,
+            restarts: self.history.as_ref().map_or(0, |history| history.restarts),
             uptime: match self.state {
                 State::Running { .. } | State::Stopping(_) => now.since(self.up_since),
                 State::Waiting(_)
@@ -228,7 +240,7 @@ impl<P, C> Child<P, C> {
                 | State::Stopped
                 | State::Completed => Duration::ZERO,
             },
-            last_exit: self.last_exit.as_deref().cloned(),
+            last_exit: self.history.as_ref().and_then(|history| history.last_exit.clone()),
         }
     }
 }

@@ -102,9 +102,9 @@ impl<P, C> Children<P, C> {
 
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
         let hash = self.hasher.hash_one(id);
-        let slot = *self.by_id.find(hash, |&slot| {
-            self.slots[slot as usize].child.attributes.id.as_str() == id
-        })?;
+        let slot = *self
+            .by_id
+            .find(hash, |&slot| self.slots[slot as usize].child.attributes.id.as_str() == id)?;
         self.key(slot)
     }
 
@@ -124,7 +124,10 @@ impl<P, C> Children<P, C> {
     }
 
     /// Returns the children from `key` on, in start order.
-    pub(super) fn iter_from(&self, key: ChildKey) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+    pub(super) fn iter_from(
+        &self,
+        key: ChildKey,
+    ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
         let first = if self.get(key).is_some() { key.slot } else { NONE };
         self.walk(first, |entry| entry.next)
     }

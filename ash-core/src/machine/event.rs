@@ -1,10 +1,10 @@
 //! What goes into the machine: facts about incarnations, and commands.
 
+use crate::ChildId;
 use crate::error::StartCause;
 use crate::exit::{ExitReason, WorkerError};
 use crate::spec::ChildAttributes;
 use crate::time::Timestamp;
-use crate::ChildId;
 use alloc::string::String;
 
 /// A child's place in its supervisor's table, never used for another child.

@@ -8,8 +8,11 @@ use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{GroupStage, Phase};
+use crate::machine::rare_list::RareList;
 use crate::restart::{Attempt, Charge, Verdict, verdict};
-use crate::spec::{AutoShutdown, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy, RestartStrategy, Shutdown};
+use crate::spec::{
+    AutoShutdown, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy, RestartStrategy, Shutdown,
+};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -29,7 +32,7 @@ impl<P, C> Machine<P, C> {
                 stage: Stage::Returned,
                 deadline: now + bound,
                 then: Then::Judge,
-                calls: alloc::vec::Vec::new(),
+                calls: RareList::new(),
             }),
         );
     }
@@ -59,7 +62,9 @@ impl<P, C> Machine<P, C> {
     /// through.
     pub(super) fn judge(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         let Some(child) = self.children.get_mut(key) else { return };
-        child.last_exit = Some(Box::new(reason.clone()));
+        if child.attributes.restart != RestartPolicy::Temporary {
+            child.history().last_exit = Some(reason.clone());
+        }
         match &mut self.phase {
             Phase::Starting { exits, .. } => {
                 exits.push(child.incarnation(key));
@@ -164,7 +169,10 @@ impl<P, C> Machine<P, C> {
         self.back_off(now, key, attempt);
         // Under `OneForAll` and `RestForOne` a restart is always its group's.
         if let Phase::Running { group: Some(group) } = &mut self.phase {
-            debug_assert!(group.members.binary_search(&key).is_ok(), "it is restarted by its group");
+            debug_assert!(
+                group.members.binary_search(&key).is_ok(),
+                "it is restarted by its group"
+            );
             group.trigger = key;
             group.stage = GroupStage::Retrying;
         }
@@ -183,8 +191,7 @@ impl<P, C> Machine<P, C> {
             return Attempt { number: 1, delay: core::time::Duration::ZERO };
         };
         let backoff = child.attributes.backoff().unwrap_or(self.config.backoff);
-        let streak = child.streak.get_or_insert_default();
-        let attempt = streak.fail(&backoff, ran, window, || random.f64());
+        let attempt = child.history().streak.fail(&backoff, ran, window, || random.f64());
         let kind = EventKind::Restarting { attempt: attempt.number, delay: attempt.delay };
         self.note(key, kind);
         attempt
@@ -194,10 +201,8 @@ impl<P, C> Machine<P, C> {
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
         let Some(child) = self.forget(key) else { return };
-        let exceeded = ExitReason::IntensityExceeded {
-            child: child.attributes.id,
-            reason: Box::new(reason),
-        };
+        let exceeded =
+            ExitReason::IntensityExceeded { child: child.attributes.id, reason: Box::new(reason) };
         self.begin_end(now, exceeded, None);
     }
 }

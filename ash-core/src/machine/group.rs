@@ -123,7 +123,9 @@ impl<P, C> Machine<P, C> {
 
     /// Sees to it that a member goes down for its group. Returns whether it has to be waited for.
     fn stop_member(&mut self, now: Timestamp, key: ChildKey) -> bool {
-        let Some(child) = self.children.get(key) else { return false };
+        let Some(child) = self.children.get(key) else {
+            return false;
+        };
         if !child.state.has_incarnation() {
             return false;
         }

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
+use crate::ChildId;
 use crate::exit::ExitReason;
 use crate::spec::{ChildType, RestartPolicy};
-use crate::ChildId;
 
 /// What a supervisor knows of one child.
 #[derive(Clone, Debug)]

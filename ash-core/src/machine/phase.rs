@@ -92,6 +92,7 @@ impl Sequence {
 impl Group {
     /// Tells whether this child is to be stopped with the group, so that its own exit is no news.
     pub(super) fn absorbs(&self, key: ChildKey) -> bool {
-        matches!(self.stage, GroupStage::Stopping { .. }) && self.members.binary_search(&key).is_ok()
+        matches!(self.stage, GroupStage::Stopping { .. })
+            && self.members.binary_search(&key).is_ok()
     }
 }

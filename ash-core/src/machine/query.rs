@@ -1,12 +1,12 @@
 //! Questions that change nothing.
 
+use crate::ChildId;
 use crate::machine::Machine;
 use crate::machine::child::State;
 use crate::machine::event::ChildKey;
 use crate::machine::info::{ChildCounts, ChildInfo};
 use crate::spec::ChildType;
 use crate::time::Timestamp;
-use crate::ChildId;
 
 impl<P, C> Machine<P, C> {
     /// Returns the children in start order, live or not.

@@ -5,11 +5,11 @@ use core::time::Duration;
 
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
+use crate::machine::Machine;
 use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
-use crate::machine::Machine;
 use crate::spec::{ChildAttributes, Origin, check_child, join};
 use crate::time::Timestamp;
 
@@ -69,10 +69,15 @@ impl<P, C> Machine<P, C> {
     pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
         let Some(child) = self.children.get_mut(key) else { return };
         if !matches!(child.state, State::Waiting(_)) {
-            debug_assert!(false, "only a child that waits is started, not {:?}", child.state.public());
+            debug_assert!(
+                false,
+                "only a child that waits is started, not {:?}",
+                child.state.public()
+            );
             return;
         }
-        let deadline = child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
+        let deadline =
+            child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
         child.up_since = Timestamp::NEVER;
         let incarnation = child.incarnation(key);
@@ -80,7 +85,7 @@ impl<P, C> Machine<P, C> {
             return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
-            child.restarts += 1;
+            child.history().restarts += 1;
         }
         // A child that waits has no timer, and is as live as one that starts.
         child.state = State::Starting { pending, deadline };
@@ -160,7 +165,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else { return };
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
-        child.last_exit = Some(exit_reason(cause.clone()).into());
+        child.history().last_exit = Some(exit_reason(cause.clone()));
         self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
         let is_new = matches!(pending.purpose, Purpose::New(_));
         for caller in pending.take_callers() {

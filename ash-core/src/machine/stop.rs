@@ -1,7 +1,6 @@
 //! Stopping one child: asked, killed, given up as leaked; and what becomes of it then.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::error::{StartCause, SupervisorError};
@@ -10,6 +9,7 @@ use crate::machine::Machine;
 use crate::machine::child::{Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
+use crate::machine::rare_list::RareList;
 use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
 use crate::time::Timestamp;
 
@@ -26,7 +26,7 @@ impl<P, C> Machine<P, C> {
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
-        let stopping = Stopping { stage, deadline, then, calls: Vec::new() };
+        let stopping = Stopping { stage, deadline, then, calls: RareList::new() };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
     }
@@ -42,7 +42,7 @@ impl<P, C> Machine<P, C> {
                 return;
             }
             Some(State::Stopping(old)) => Stopping { stage, deadline, ..old },
-            Some(_) | None => Stopping { stage, deadline, then, calls: Vec::new() },
+            Some(_) | None => Stopping { stage, deadline, then, calls: RareList::new() },
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
@@ -69,19 +69,22 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
         let then = Then::FailStart(Box::new(pending), bound);
-        let (action, stage, deadline) = match (child.attributes.child_type, child.attributes.shutdown)
-        {
-            (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
-                (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
-            }
-            (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
-                (Action::Stop(incarnation), Stage::Asked, now + timeout)
-            }
-            (ChildType::Supervisor, Shutdown::Infinity) => {
-                (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER)
-            }
-        };
-        self.set_state(key, State::Stopping(Stopping { stage, deadline, then, calls: Vec::new() }));
+        let (action, stage, deadline) =
+            match (child.attributes.child_type, child.attributes.shutdown) {
+                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
+                    (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+                }
+                (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
+                    (Action::Stop(incarnation), Stage::Asked, now + timeout)
+                }
+                (ChildType::Supervisor, Shutdown::Infinity) => {
+                    (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER)
+                }
+            };
+        self.set_state(
+            key,
+            State::Stopping(Stopping { stage, deadline, then, calls: RareList::new() }),
+        );
         self.act(action);
     }
 
@@ -123,12 +126,16 @@ impl<P, C> Machine<P, C> {
         reason: ExitReason,
     ) {
         let Some(child) = self.children.get_mut(key) else { return };
-        let id = child.attributes.id.clone();
+        let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
         let Stopping { stage, then, calls, .. } = stopping;
         let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
         let reason = if missed { ExitReason::Unresponsive } else { reason };
-        child.last_exit = Some(Box::new(reason.clone()));
+        let forgotten = matches!(then, Then::Remove)
+            || matches!(calls.iter().next(), Some((_, ChildCommand::Terminate)));
+        if !forgotten {
+            child.history().last_exit = Some(reason.clone());
+        }
         let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
             Then::Judge if called_off => {
@@ -162,7 +169,9 @@ impl<P, C> Machine<P, C> {
             }
         }
         for (caller, command) in calls {
-            self.command_after_stop(now, &id, command, caller);
+            if let Some(id) = &id {
+                self.command_after_stop(now, id, command, caller);
+            }
         }
     }
 

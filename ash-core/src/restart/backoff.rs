@@ -156,9 +156,17 @@ mod tests {
         for _ in 0..4 {
             fail(&mut streak, &backoff, Duration::ZERO);
         }
-        assert_eq!(fail(&mut streak, &backoff, 8 * SECOND), 16 * SECOND, "no longer than its delay");
+        assert_eq!(
+            fail(&mut streak, &backoff, 8 * SECOND),
+            16 * SECOND,
+            "no longer than its delay"
+        );
         assert_eq!(fail(&mut streak, &backoff, 17 * SECOND), SECOND);
-        assert_eq!(fail(&mut streak, &backoff, 5 * SECOND), 2 * SECOND, "no longer than the window");
+        assert_eq!(
+            fail(&mut streak, &backoff, 5 * SECOND),
+            2 * SECOND,
+            "no longer than the window"
+        );
         assert_eq!(fail(&mut streak, &backoff, 6 * SECOND), SECOND);
     }
 

@@ -1,0 +1,36 @@
+//! The runtime: what the machine says is done here, on tokio. Nothing is decided here.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
+//! | `driver.rs` | one task for each supervisor: drain the machine, wait, feed it |
+//! | `plan.rs` | how a child is made: a factory, or a spec |
+//! | `child.rs` | one task for each incarnation of a worker |
+//! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
+//! | `shared.rs` | what a supervisor's task shares with its handles and children |
+//! | `handle.rs`, `tree.rs`, `signal.rs` | what a user holds |
+//! | `context.rs` | what a worker holds |
+//! | `events.rs`, `log.rs` | what is told of all that |
+
+mod cell;
+mod child;
+mod child_spec;
+mod clock;
+mod context;
+mod driver;
+mod events;
+mod handle;
+mod log;
+mod plan;
+mod shared;
+mod signal;
+mod spec;
+mod tree;
+
+pub use child_spec::ChildSpec;
+pub use context::ChildContext;
+pub use events::{Event, Events, Lagged};
+pub use handle::{ShutdownReport, SupervisorHandle};
+pub use signal::Signal;
+pub use spec::SupervisorSpec;
+pub use tree::{Tree, TreeNode};

@@ -18,7 +18,9 @@ pub enum SpecError {
         parent: String,
     },
     /// An id or a supervisor's name holds a `/`, which separates the parts of a path.
-    #[error("the id of `{path}` holds a `/`, which separates the parts of a path; use another character")]
+    #[error(
+        "the id of `{path}` holds a `/`, which separates the parts of a path; use another character"
+    )]
     SlashInId {
         /// The path of the child.
         path: String,
@@ -36,7 +38,9 @@ pub enum SpecError {
         path: String,
     },
     /// A significant child is under a supervisor that never stops by itself.
-    #[error("`{path}` is significant, but its supervisor's auto-shutdown is `Never`; set it to `AnySignificant` or `AllSignificant`")]
+    #[error(
+        "`{path}` is significant, but its supervisor's auto-shutdown is `Never`; set it to `AnySignificant` or `AllSignificant`"
+    )]
     SignificantUnderNever {
         /// The path of the child.
         path: String,

@@ -3,10 +3,10 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use crate::ChildId;
 use crate::restart::Backoff;
 use crate::spec::policy::DEFAULT_SHUTDOWN_TIMEOUT;
 use crate::spec::{ChildType, RestartPolicy, Shutdown};
-use crate::ChildId;
 
 /// What a supervisor is told about a child, but for how to make it.
 #[derive(Clone, Debug)]

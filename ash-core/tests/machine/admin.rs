@@ -35,13 +35,7 @@ fn backing_off() -> Rig {
     let mut rig = Rig::up(app(OneForOne).constant_backoff(100), [permanent("x")]);
     rig.exited("x", error());
     rig.skip();
-    assert_eq!(
-        rig.state("x"),
-        Some(ChildState::Restarting {
-            attempt: 1,
-            delay: ms(100)
-        })
-    );
+    assert_eq!(rig.state("x"), Some(ChildState::Restarting { attempt: 1, delay: ms(100) }));
     rig
 }
 
@@ -64,14 +58,7 @@ fn completed() -> Rig {
 
 #[test]
 fn admin_1_start_child() {
-    for mut rig in [
-        waiting(),
-        starting(),
-        running(),
-        backing_off(),
-        stopped(),
-        completed(),
-    ] {
+    for mut rig in [waiting(), starting(), running(), backing_off(), stopped(), completed()] {
         let state = rig.state("x");
         rig.start_child(1, permanent("x"));
         rig.expect(["reply 1 exists"]);
@@ -140,19 +127,12 @@ fn admin_1_stop_child() {
     for mut rig in [waiting(), backing_off(), stopped()] {
         rig.stop(1, "x");
         rig.expect(["reply 1 ok"]);
-        assert_eq!(
-            (rig.state("x"), rig.timeout()),
-            (Some(ChildState::Stopped), None)
-        );
+        assert_eq!((rig.state("x"), rig.timeout()), (Some(ChildState::Stopped), None));
     }
     let mut rig = completed();
     rig.stop(1, "x");
     rig.expect(["reply 1 ok"]);
-    assert_eq!(
-        rig.state("x"),
-        Some(ChildState::Completed),
-        "nothing changes"
-    );
+    assert_eq!(rig.state("x"), Some(ChildState::Completed), "nothing changes");
 }
 
 #[test]
@@ -162,24 +142,14 @@ fn admin_1_restart_child() {
     rig.expect(["stop x#2"]);
     rig.start_failed("x", StartCause::Stopped);
     rig.started("x");
-    rig.expect([
-        "note x#2 stopped shutdown",
-        "start x#3",
-        "note x#3 started",
-        "reply 1 ok",
-    ]);
+    rig.expect(["note x#2 stopped shutdown", "start x#3", "note x#3 started", "reply 1 ok"]);
 
     let mut rig = running();
     rig.restart(1, "x");
     rig.expect(["stop x#1"]);
     rig.stopped("x");
     rig.started("x");
-    rig.expect([
-        "note x#1 stopped shutdown",
-        "start x#2",
-        "note x#2 started",
-        "reply 1 ok",
-    ]);
+    rig.expect(["note x#1 stopped shutdown", "start x#2", "note x#2 started", "reply 1 ok"]);
 
     let mut rig = waiting();
     rig.restart(1, "x");
@@ -223,24 +193,15 @@ fn admin_1_a_failed_restart_child_gives_the_cause_and_keeps_the_spec() {
     for mut rig in [stopped(), completed(), backing_off()] {
         rig.restart(1, "x");
         rig.start_failed("x", failed());
-        rig.expect([
-            "start x#2",
-            "note x#2 failed app/x: boom",
-            "reply 1 failed app/x: boom",
-        ]);
-        assert_eq!(
-            (rig.state("x"), rig.timeout()),
-            (Some(ChildState::Stopped), None)
-        );
+        rig.expect(["start x#2", "note x#2 failed app/x: boom", "reply 1 failed app/x: boom"]);
+        assert_eq!((rig.state("x"), rig.timeout()), (Some(ChildState::Stopped), None));
     }
 }
 
 #[test]
 fn admin_1_no_call_triggers_strategy_intensity_or_auto_shutdown() {
     for strategy in [OneForOne, OneForAll, RestForOne] {
-        let config = app(strategy)
-            .intensity(0, 5)
-            .auto_shutdown(AutoShutdown::AnySignificant);
+        let config = app(strategy).intensity(0, 5).auto_shutdown(AutoShutdown::AnySignificant);
         let mut rig = Rig::up(config, [permanent("a"), transient("x").significant()]);
         rig.restart(1, "x");
         rig.exited("x", error());
@@ -298,10 +259,7 @@ fn admin_1_a_temporary_child_can_be_restarted_by_a_call() {
 #[test]
 fn admin_2_a_call_that_races_with_the_end_of_the_child_is_no_restart_and_no_charge() {
     for command in [ChildCommand::Terminate, ChildCommand::Stop] {
-        let mut rig = Rig::up(
-            app(OneForAll).intensity(0, 5),
-            [permanent("x"), permanent("b")],
-        );
+        let mut rig = Rig::up(app(OneForAll).intensity(0, 5), [permanent("x"), permanent("b")]);
         // Its hook runs after `run` has failed.
         rig.returned("x");
         rig.command(1, command, "x");
@@ -311,10 +269,7 @@ fn admin_2_a_call_that_races_with_the_end_of_the_child_is_no_restart_and_no_char
         assert_eq!(rig.live(), ["b"]);
 
         // The word of its end is on the way.
-        let mut rig = Rig::up(
-            app(OneForAll).intensity(0, 5),
-            [permanent("x"), permanent("b")],
-        );
+        let mut rig = Rig::up(app(OneForAll).intensity(0, 5), [permanent("x"), permanent("b")]);
         rig.command(1, command, "x");
         rig.exited("x", error());
         rig.expect(["stop x#1", "note x#1 stopped error: boom", "reply 1 ok"]);
@@ -329,12 +284,7 @@ fn admin_2_restart_child_that_races_with_the_end_of_the_child_starts_it_uncharge
     rig.restart(1, "x");
     rig.exited("x", error());
     rig.started("x");
-    rig.expect([
-        "note x#1 exited error: boom",
-        "start x#2",
-        "note x#2 started",
-        "reply 1 ok",
-    ]);
+    rig.expect(["note x#1 exited error: boom", "start x#2", "note x#2 started", "reply 1 ok"]);
 }
 
 #[test]
@@ -442,12 +392,7 @@ fn admin_3_calls_that_meet_a_stop_wait_and_act_on_its_result() {
     rig.stop(1, "x");
     rig.terminate(2, "x");
     rig.stopped("x");
-    rig.expect([
-        "stop x#1",
-        "note x#1 stopped shutdown",
-        "reply 1 ok",
-        "reply 2 ok",
-    ]);
+    rig.expect(["stop x#1", "note x#1 stopped shutdown", "reply 1 ok", "reply 2 ok"]);
     assert!(rig.machine.is_empty());
 }
 
@@ -466,37 +411,22 @@ fn admin_3_terminate_answers_when_the_incarnation_is_gone_or_leaked() {
 
 #[test]
 fn admin_3_a_call_meets_the_kill_of_an_unresponsive_child() {
-    let mut rig = Rig::up(
-        app(OneForOne).intensity(0, 5),
-        [permanent("x").liveness(100)],
-    );
+    let mut rig = Rig::up(app(OneForOne).intensity(0, 5), [permanent("x").liveness(100)]);
     rig.pass(100);
     rig.heartbeat("x", 0);
     rig.expect(["check x#1", "kill x#1"]);
     rig.stop(1, "x");
     rig.pass(1_000);
-    rig.expect([
-        "note x#1 leaked",
-        "note x#1 exited unresponsive",
-        "reply 1 ok",
-    ]);
+    rig.expect(["note x#1 leaked", "note x#1 exited unresponsive", "reply 1 ok"]);
     assert_eq!(rig.state("x"), Some(ChildState::Stopped));
 }
 
 #[test]
 fn admin_3_start_child_and_terminate_of_it_in_one_turn() {
     let mut rig = Rig::up(app(OneForOne), []);
-    let terminate = Event::Command {
-        id: "x".into(),
-        command: ChildCommand::Terminate,
-        caller: 2,
-    };
+    let terminate = Event::Command { id: "x".into(), command: ChildCommand::Terminate, caller: 2 };
     rig.feed_all([
-        Event::StartChild {
-            attributes: permanent("x"),
-            payload: (),
-            caller: 1,
-        },
+        Event::StartChild { attributes: permanent("x"), payload: (), caller: 1 },
         terminate,
     ]);
     rig.expect(["start x#1", "reply 1 failed app/x: stopped", "stop x#1"]);
@@ -519,11 +449,7 @@ fn admin_3_restart_child_of_a_child_that_initialises_for_start_child() {
         "note x#2 failed app/x: boom",
         "reply 2 failed app/x: boom",
     ]);
-    assert_eq!(
-        rig.state("x"),
-        Some(ChildState::Stopped),
-        "restart_child keeps the spec"
-    );
+    assert_eq!(rig.state("x"), Some(ChildState::Stopped), "restart_child keeps the spec");
 }
 
 #[test]
@@ -542,12 +468,7 @@ fn admin_3_a_late_started_after_a_stop_changes_nothing() {
 
 #[test]
 fn admin_4_what_is_told_of_children() {
-    let children = [
-        permanent("a"),
-        supervisor("b"),
-        transient("c"),
-        permanent("d"),
-    ];
+    let children = [permanent("a"), supervisor("b"), transient("c"), permanent("d")];
     let mut rig = Rig::up(app(OneForOne).constant_backoff(100), children);
     rig.exited("c", ExitReason::Normal);
     rig.stop(1, "d");
@@ -571,10 +492,7 @@ fn admin_4_what_is_told_of_children() {
     assert!(rig.info("b").last_exit.is_none());
     rig.pass(50);
     rig.start_failed("a", failed());
-    assert!(matches!(
-        rig.info("a").last_exit,
-        Some(ExitReason::Error(_))
-    ));
+    assert!(matches!(rig.info("a").last_exit, Some(ExitReason::Error(_))));
     rig.skip();
 }
 
@@ -597,17 +515,11 @@ fn admin_7_the_maximum_bounds_the_children_held() {
     rig.skip();
     rig.start_child(1, permanent("c"));
     rig.start_child(2, permanent("b"));
-    rig.expect([
-        "reply 1 the supervisor holds its maximum of 2 children",
-        "reply 2 exists",
-    ]);
+    rig.expect(["reply 1 the supervisor holds its maximum of 2 children", "reply 2 exists"]);
     rig.delete(3, "a");
     rig.start_child(4, permanent("c"));
     rig.expect(["reply 3 ok", "start c#1"]);
     rig.terminate(5, "b");
     rig.start_child(6, permanent("d"));
-    rig.expect([
-        "stop b#1",
-        "reply 6 the supervisor holds its maximum of 2 children",
-    ]);
+    rig.expect(["stop b#1", "reply 6 the supervisor holds its maximum of 2 children"]);
 }

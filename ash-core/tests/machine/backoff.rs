@@ -21,13 +21,8 @@ fn backoff_1_the_default_restarts_at_once() {
 
 #[test]
 fn backoff_1_an_own_backoff_goes_before_that_of_the_supervisor() {
-    let children = [
-        permanent("a"),
-        permanent("b").backoff(Backoff::constant(ms(70))),
-    ];
-    let children = children
-        .into_iter()
-        .chain([permanent("c").backoff(Backoff::none())]);
+    let children = [permanent("a"), permanent("b").backoff(Backoff::constant(ms(70)))];
+    let children = children.into_iter().chain([permanent("c").backoff(Backoff::none())]);
     let mut rig = Rig::up(app(OneForOne).constant_backoff(50), children);
     for id in ["a", "b", "c"] {
         rig.exited(id, error());
@@ -55,17 +50,10 @@ fn backoff_1_the_delay_grows_with_failures_of_run_and_of_initialize() {
     let child = permanent("a").backoff(backoff);
     let mut rig = Rig::up(app(OneForOne).intensity(ENDLESS, 1), [child]);
     rig.exited("a", error());
-    rig.expect([
-        "note a#1 exited error: boom (restart)",
-        "note a#1 restarting 1 in 100ms",
-    ]);
+    rig.expect(["note a#1 exited error: boom (restart)", "note a#1 restarting 1 in 100ms"]);
     rig.pass(100);
     rig.start_failed("a", failed());
-    rig.expect([
-        "start a#2",
-        "note a#2 failed app/a: boom",
-        "note a#2 restarting 2 in 200ms",
-    ]);
+    rig.expect(["start a#2", "note a#2 failed app/a: boom", "note a#2 restarting 2 in 200ms"]);
     rig.pass(200);
     rig.started("a");
     rig.exited("a", error());
@@ -77,11 +65,7 @@ fn backoff_1_the_delay_grows_with_failures_of_run_and_of_initialize() {
     ]);
     rig.pass(400);
     rig.start_failed("a", failed());
-    rig.expect([
-        "start a#4",
-        "note a#4 failed app/a: boom",
-        "note a#4 restarting 4 in 500ms",
-    ]);
+    rig.expect(["start a#4", "note a#4 failed app/a: boom", "note a#4 restarting 4 in 500ms"]);
 }
 
 #[test]
@@ -124,10 +108,7 @@ fn backoff_1_jitter_spreads_and_is_the_same_for_the_same_seed() {
             rig.exited(id, error());
         }
         rig.skip();
-        ["a", "b", "c", "d"]
-            .iter()
-            .filter_map(|id| rig.state(id))
-            .collect()
+        ["a", "b", "c", "d"].iter().filter_map(|id| rig.state(id)).collect()
     };
     let some = delays(1);
     for state in &some {
@@ -147,13 +128,7 @@ fn backoff_2_a_child_that_backs_off_is_listed_and_not_active() {
     let mut rig = Rig::up(config, ["a", "b"].map(permanent));
     rig.exited("a", error());
     rig.skip();
-    assert_eq!(
-        rig.state("a"),
-        Some(ChildState::Restarting {
-            attempt: 1,
-            delay: ms(100)
-        })
-    );
+    assert_eq!(rig.state("a"), Some(ChildState::Restarting { attempt: 1, delay: ms(100) }));
     assert_eq!(rig.live(), ["a", "b"]);
     let counts = rig.machine.counts();
     assert_eq!((counts.specs, counts.active, counts.workers), (2, 1, 2));
@@ -171,22 +146,14 @@ fn backoff_2_restart_child_starts_a_child_that_backs_off_at_once() {
     rig.expect(["start a#2", "reply 1 failed app/a: stopped", "stop a#2"]);
     rig.start_failed("a", ash_core::StartCause::Stopped);
     rig.started("a");
-    rig.expect([
-        "note a#2 stopped shutdown",
-        "start a#3",
-        "note a#3 started",
-        "reply 2 ok",
-    ]);
+    rig.expect(["note a#2 stopped shutdown", "start a#3", "note a#3 started", "reply 2 ok"]);
     rig.pass(1_000);
     rig.expect([]);
 }
 
 #[test]
 fn backoff_3_a_group_waits_for_the_child_that_failed_with_its_siblings_down() {
-    let mut rig = Rig::up(
-        app(OneForAll).constant_backoff(100),
-        ["a", "b", "c"].map(permanent),
-    );
+    let mut rig = Rig::up(app(OneForAll).constant_backoff(100), ["a", "b", "c"].map(permanent));
     rig.exited("b", error());
     rig.expect([
         "note b#1 exited error: boom (restart)",
@@ -195,11 +162,7 @@ fn backoff_3_a_group_waits_for_the_child_that_failed_with_its_siblings_down() {
     ]);
     rig.stopped("c");
     rig.stopped("a");
-    rig.expect([
-        "note c#1 stopped shutdown",
-        "stop a#1",
-        "note a#1 stopped shutdown",
-    ]);
+    rig.expect(["note c#1 stopped shutdown", "stop a#1", "note a#1 stopped shutdown"]);
     assert_eq!(rig.state("a"), Some(ChildState::Waiting));
     assert_eq!(rig.state("c"), Some(ChildState::Waiting));
     rig.pass(99);
@@ -210,10 +173,7 @@ fn backoff_3_a_group_waits_for_the_child_that_failed_with_its_siblings_down() {
 
 #[test]
 fn backoff_3_a_group_that_goes_down_slowly_does_not_wait_longer_than_that() {
-    let mut rig = Rig::up(
-        app(RestForOne).constant_backoff(100),
-        ["a", "b"].map(permanent),
-    );
+    let mut rig = Rig::up(app(RestForOne).constant_backoff(100), ["a", "b"].map(permanent));
     rig.exited("a", error());
     rig.skip();
     rig.pass(300);

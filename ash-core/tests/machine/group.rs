@@ -95,10 +95,7 @@ fn restart_10_one_for_all_retry_brings_back_a_sibling_that_completed_meanwhile()
     rig.started("a");
     rig.skip();
     rig.start_failed("b", failed());
-    rig.expect([
-        "note b#2 failed app/b: boom",
-        "note b#2 restarting 2 in 100ms",
-    ]);
+    rig.expect(["note b#2 failed app/b: boom", "note b#2 restarting 2 in 100ms"]);
     rig.exited("a", ExitReason::Normal);
     rig.expect(["note a#2 exited normal", "note a#2 completed"]);
     rig.pass(100);
@@ -148,28 +145,18 @@ fn restart_4_the_last_child_restarts_alone() {
 #[test]
 fn restart_3_an_exit_that_needs_no_restart_leaves_the_siblings_alone() {
     for strategy in [OneForAll, RestForOne] {
-        let mut rig = Rig::up(
-            app(strategy),
-            [temporary("a"), transient("b"), permanent("c")],
-        );
+        let mut rig = Rig::up(app(strategy), [temporary("a"), transient("b"), permanent("c")]);
         rig.exited("a", error());
         rig.exited("b", ExitReason::Normal);
-        rig.expect([
-            "note a#1 exited error: boom",
-            "note b#1 exited normal",
-            "note b#1 completed",
-        ]);
+        rig.expect(["note a#1 exited error: boom", "note b#1 exited normal", "note b#1 completed"]);
         assert_eq!(rig.live(), ["c"]);
     }
 }
 
 #[test]
 fn restart_3_siblings_are_stopped_as_their_shutdown_policy_has_it() {
-    let children = [
-        permanent("a").brutal(),
-        permanent("b").timeout(100),
-        permanent("c").infinity(),
-    ];
+    let children =
+        [permanent("a").brutal(), permanent("b").timeout(100), permanent("c").infinity()];
     let children = children.into_iter().chain([permanent("d")]);
     let mut rig = Rig::up(app(OneForAll), children);
     rig.exited("d", error());
@@ -188,19 +175,11 @@ fn restart_3_siblings_are_stopped_as_their_shutdown_policy_has_it() {
 
 #[test]
 fn restart_3_a_sibling_that_leaks_does_not_hold_the_group_up() {
-    let mut rig = Rig::up(
-        app(OneForAll),
-        [permanent("a"), permanent("b").timeout(100)],
-    );
+    let mut rig = Rig::up(app(OneForAll), [permanent("a"), permanent("b").timeout(100)]);
     rig.exited("a", error());
     rig.skip();
     rig.pass(1_100);
-    rig.expect([
-        "kill b#1",
-        "note b#1 leaked",
-        "note b#1 stopped killed",
-        "start a#2",
-    ]);
+    rig.expect(["kill b#1", "note b#1 leaked", "note b#1 stopped killed", "start a#2"]);
     rig.started("a");
     rig.started("b");
     rig.expect(["note a#2 started", "start b#2", "note b#2 started"]);
@@ -238,12 +217,7 @@ fn restart_6_temporary_siblings_are_stopped_and_forgotten() {
     rig.expect(["note d#1 stopped error: boom", "stop c#1"]);
     rig.stopped("c");
     rig.stopped("b");
-    rig.expect([
-        "note c#1 stopped shutdown",
-        "stop b#1",
-        "note b#1 stopped shutdown",
-        "start a#2",
-    ]);
+    rig.expect(["note c#1 stopped shutdown", "stop b#1", "note b#1 stopped shutdown", "start a#2"]);
     rig.started("a");
     rig.started("c");
     rig.expect(["note a#2 started", "start c#2", "note c#2 started"]);
@@ -252,10 +226,7 @@ fn restart_6_temporary_siblings_are_stopped_and_forgotten() {
 
 #[test]
 fn restart_6_a_temporary_sibling_that_ends_before_its_turn_is_forgotten() {
-    let mut rig = Rig::up(
-        app(OneForAll),
-        [permanent("a"), temporary("b"), permanent("c")],
-    );
+    let mut rig = Rig::up(app(OneForAll), [permanent("a"), temporary("b"), permanent("c")]);
     rig.exited("a", error());
     rig.skip();
     rig.exited("b", error());
@@ -265,16 +236,8 @@ fn restart_6_a_temporary_sibling_that_ends_before_its_turn_is_forgotten() {
 
 #[test]
 fn restart_6_completed_and_stopped_children_come_back_with_their_group() {
-    let children = [
-        transient("a"),
-        permanent("b"),
-        permanent("c"),
-        transient("d"),
-    ];
-    for (strategy, starts) in [
-        (OneForAll, &["a", "b", "c", "d"][..]),
-        (RestForOne, &["c", "d"]),
-    ] {
+    let children = [transient("a"), permanent("b"), permanent("c"), transient("d")];
+    for (strategy, starts) in [(OneForAll, &["a", "b", "c", "d"][..]), (RestForOne, &["c", "d"])] {
         let mut rig = Rig::up(app(strategy), children.clone());
         rig.exited("a", ExitReason::Normal);
         rig.exited("d", ExitReason::Normal);
@@ -292,22 +255,14 @@ fn restart_6_completed_and_stopped_children_come_back_with_their_group() {
 
 #[test]
 fn restart_7_a_sibling_that_exits_by_itself_is_absorbed() {
-    let children = [
-        permanent("a"),
-        permanent("b"),
-        transient("c"),
-        permanent("d"),
-    ];
+    let children = [permanent("a"), permanent("b"), transient("c"), permanent("d")];
     let mut rig = Rig::up(app(OneForAll).intensity(1, 5), children);
     rig.exited("a", error());
     rig.skip();
     // One that is not asked yet, one that is done, and one that is asked.
     rig.exited("b", ExitReason::Panic("ouch".into()));
     rig.exited("c", ExitReason::Normal);
-    rig.expect([
-        "note b#1 exited panic: ouch (restart)",
-        "note c#1 exited normal (restart)",
-    ]);
+    rig.expect(["note b#1 exited panic: ouch (restart)", "note c#1 exited normal (restart)"]);
     assert_eq!(rig.state("c"), Some(ChildState::Waiting));
     rig.exited("d", error());
     rig.expect(["note d#1 stopped error: boom", "start a#2"]);
@@ -329,10 +284,7 @@ fn restart_7_a_sibling_whose_hook_runs_is_waited_for() {
     let mut rig = Rig::up(app(OneForAll).intensity(1, 5), ["a", "b"].map(permanent));
     rig.returned("b");
     rig.exited("a", error());
-    rig.expect([
-        "note a#1 exited error: boom (restart)",
-        "note a#1 restarting 1 in 0ns",
-    ]);
+    rig.expect(["note a#1 exited error: boom (restart)", "note a#1 restarting 1 in 0ns"]);
     rig.exited("b", error());
     rig.expect(["note b#1 stopped error: boom", "start a#2"]);
 }
@@ -348,10 +300,7 @@ fn restart_10_one_for_all_retry_takes_the_whole_group_again() {
     rig.started("a");
     rig.skip();
     rig.start_failed("b", failed());
-    rig.expect([
-        "note b#2 failed app/b: boom",
-        "note b#2 restarting 1 in 100ms",
-    ]);
+    rig.expect(["note b#2 failed app/b: boom", "note b#2 restarting 1 in 100ms"]);
     // The one before it keeps running, and calls are served.
     assert_eq!(rig.state("a"), Some(ChildState::Running));
     assert_eq!(rig.state("c"), Some(ChildState::Waiting));
@@ -384,19 +333,13 @@ fn restart_10_rest_for_one_retry_starts_at_the_failing_child() {
     rig.started("b");
     rig.skip();
     rig.start_failed("c", failed());
-    rig.expect([
-        "note c#2 failed app/c: boom",
-        "note c#2 restarting 1 in 100ms",
-    ]);
+    rig.expect(["note c#2 failed app/c: boom", "note c#2 restarting 1 in 100ms"]);
     rig.pass(100);
     rig.expect(["start c#3"]);
     rig.started("c");
     rig.started("d");
     rig.expect(["note c#3 started", "start d#2", "note d#2 started"]);
-    assert_eq!(
-        (rig.info("a").incarnation, rig.info("b").incarnation),
-        (1, 2)
-    );
+    assert_eq!((rig.info("a").incarnation, rig.info("b").incarnation), (1, 2));
 }
 
 #[test]
@@ -437,10 +380,7 @@ fn restart_11_a_cancelled_retry_starts_the_rest_of_its_group() {
         rig.expect(["note c#2 started"]);
         rig.pass(1_000);
         rig.expect([]);
-        assert_eq!(
-            (rig.ids(), rig.live()),
-            (vec!["b".into(), "c".into()], vec!["c".into()])
-        );
+        assert_eq!((rig.ids(), rig.live()), (vec!["b".into(), "c".into()], vec!["c".into()]));
     }
 }
 
@@ -473,20 +413,14 @@ fn restart_11_a_group_takes_over_the_pending_retry_of_a_member() {
     let slow = permanent("c").backoff(Backoff::constant(ms(60_000)));
     let mut rig = Rig::up(config, [permanent("a"), permanent("b"), slow]);
     rig.exited("c", error());
-    rig.expect([
-        "note c#1 exited error: boom (restart)",
-        "note c#1 restarting 1 in 60s",
-    ]);
+    rig.expect(["note c#1 exited error: boom (restart)", "note c#1 restarting 1 in 60s"]);
     rig.exited("a", error());
     rig.expect([
         "note a#1 exited error: boom (restart)",
         "note a#1 restarting 1 in 0ns",
         "stop b#1",
     ]);
-    assert_eq!(
-        (rig.state("c"), rig.timeout()),
-        (Some(ChildState::Waiting), Some(5_000))
-    );
+    assert_eq!((rig.state("c"), rig.timeout()), (Some(ChildState::Waiting), Some(5_000)));
     rig.stopped("b");
     rig.started("a");
     rig.started("b");
@@ -600,10 +534,7 @@ fn restart_15_an_exit_outside_of_a_group_on_its_way_down_is_a_new_decision() {
     rig.exited("b", error());
     rig.skip();
     rig.exited("a", error());
-    rig.expect([
-        "note a#1 exited error: boom (restart)",
-        "note a#1 restarting 1 in 0ns",
-    ]);
+    rig.expect(["note a#1 exited error: boom (restart)", "note a#1 restarting 1 in 0ns"]);
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown", "start a#2"]);
     rig.started("a");
@@ -631,10 +562,7 @@ fn restart_15_a_child_that_comes_up_as_its_start_is_abandoned_goes_down_again() 
 
 #[test]
 fn restart_15_an_exit_that_needs_no_restart_lets_the_group_go_on() {
-    let mut rig = Rig::up(
-        app(OneForAll),
-        [transient("a"), permanent("b"), permanent("c")],
-    );
+    let mut rig = Rig::up(app(OneForAll), [transient("a"), permanent("b"), permanent("c")]);
     rig.exited("b", error());
     rig.stopped("c");
     rig.stopped("a");
@@ -660,11 +588,7 @@ fn admin_1_calls_on_members_of_a_group_on_its_way_down() {
     rig.expect(["stop c#1", "reply 3 running"]);
     rig.stopped("d");
     rig.expect(["note d#1 stopped shutdown", "reply 1 ok"]);
-    assert_eq!(
-        rig.state("d"),
-        Some(ChildState::Stopped),
-        "it is out of the group"
-    );
+    assert_eq!(rig.state("d"), Some(ChildState::Stopped), "it is out of the group");
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown", "reply 2 ok", "stop b#1"]);
     rig.stopped("b");
@@ -694,18 +618,12 @@ fn admin_1_a_member_that_a_call_takes_out_as_the_group_starts_is_passed_over() {
     rig.expect(["note a#2 started", "start d#2"]);
     rig.started("d");
     rig.expect(["note d#2 started"]);
-    assert_eq!(
-        (rig.ids().len(), rig.live()),
-        (3, vec!["a".into(), "d".into()])
-    );
+    assert_eq!((rig.ids().len(), rig.live()), (3, vec!["a".into(), "d".into()]));
 }
 
 #[test]
 fn restart_7_a_restart_child_that_fails_while_its_group_goes_down_comes_back_with_it() {
-    let mut rig = Rig::up(
-        app(OneForAll).intensity(1, 5),
-        ["a", "b", "c"].map(permanent),
-    );
+    let mut rig = Rig::up(app(OneForAll).intensity(1, 5), ["a", "b", "c"].map(permanent));
     rig.stop(1, "b");
     rig.stopped("b");
     rig.restart(2, "b");
@@ -740,11 +658,7 @@ fn stop_6_a_shutdown_in_the_middle_of_a_group_restart() {
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown", "stop a#1"]);
     rig.stopped("a");
-    rig.expect([
-        "note a#1 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]
@@ -762,11 +676,7 @@ fn stop_6_a_shutdown_while_a_group_starts() {
     rig.start_failed("b", failed());
     rig.expect(["note b#2 stopped error: boom", "stop a#2"]);
     rig.stopped("a");
-    rig.expect([
-        "note a#2 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#2 stopped shutdown", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]
@@ -784,12 +694,7 @@ fn restart_7_a_restart_child_that_a_group_takes_is_a_restart_of_the_group() {
     ]);
     rig.start_failed("b", StartCause::Stopped);
     rig.started("a");
-    rig.expect([
-        "note b#2 stopped shutdown",
-        "start a#2",
-        "note a#2 started",
-        "start b#3",
-    ]);
+    rig.expect(["note b#2 stopped shutdown", "start a#2", "note a#2 started", "start b#3"]);
     rig.start_failed("b", failed());
     rig.expect([
         "note b#3 failed app/b: boom",

@@ -23,11 +23,7 @@ fn intensity_1_so_many_restarts_are_fine_and_one_more_is_not() {
     rig.pass(6_000);
     // The first one is exactly ten seconds old and still counts.
     rig.exited("a", error());
-    rig.expect([
-        "note a#2 exited error: boom",
-        "note a#2 exceeded error: boom",
-        "stop b#2",
-    ]);
+    rig.expect(["note a#2 exited error: boom", "note a#2 exceeded error: boom", "stop b#2"]);
     rig.stopped("b");
     rig.expect([
         "note b#2 stopped shutdown",
@@ -79,18 +75,12 @@ fn intensity_2_what_is_not_charged() {
     rig.stop(6, "a");
     rig.exited("a", ExitReason::Killed);
     rig.skip();
-    assert_eq!(
-        (rig.ids(), rig.machine.is_ending()),
-        (vec!["a".into(), "b".into()], false)
-    );
+    assert_eq!((rig.ids(), rig.machine.is_ending()), (vec!["a".into(), "b".into()], false));
 }
 
 #[test]
 fn intensity_2_siblings_in_a_group_are_not_charged() {
-    let mut rig = Rig::up(
-        app(OneForAll).intensity(1, 5),
-        ["a", "b", "c"].map(permanent),
-    );
+    let mut rig = Rig::up(app(OneForAll).intensity(1, 5), ["a", "b", "c"].map(permanent));
     rig.exited("b", error());
     rig.exited("c", error());
     rig.exited("a", ExitReason::Killed);
@@ -100,25 +90,14 @@ fn intensity_2_siblings_in_a_group_are_not_charged() {
     rig.skip();
     assert_eq!(rig.live(), ["a", "b", "c"]);
     rig.exited("a", error());
-    rig.expect([
-        "note a#2 exited error: boom",
-        "note a#2 exceeded error: boom",
-        "stop c#2",
-    ]);
+    rig.expect(["note a#2 exited error: boom", "note a#2 exceeded error: boom", "stop c#2"]);
 }
 
 #[test]
 fn intensity_3_giving_up_stops_the_others_in_reverse_order() {
-    let mut rig = Rig::up(
-        app(OneForAll).intensity(0, 5),
-        ["a", "b", "c"].map(permanent),
-    );
+    let mut rig = Rig::up(app(OneForAll).intensity(0, 5), ["a", "b", "c"].map(permanent));
     rig.exited("b", error());
-    rig.expect([
-        "note b#1 exited error: boom",
-        "note b#1 exceeded error: boom",
-        "stop c#1",
-    ]);
+    rig.expect(["note b#1 exited error: boom", "note b#1 exceeded error: boom", "stop c#1"]);
     assert_eq!(rig.ids(), ["a", "c"]);
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown", "stop a#1"]);
@@ -146,10 +125,7 @@ fn intensity_3_giving_up_names_the_last_reason_of_a_retry() {
 
 #[test]
 fn intensity_3_giving_up_in_the_middle_of_a_group_tells_all_who_wait() {
-    let mut rig = Rig::up(
-        app(OneForAll).intensity(1, 5),
-        ["a", "b", "c"].map(permanent),
-    );
+    let mut rig = Rig::up(app(OneForAll).intensity(1, 5), ["a", "b", "c"].map(permanent));
     rig.exited("a", error());
     rig.stopped("c");
     rig.stopped("b");
@@ -186,10 +162,8 @@ fn intensity_4_a_nested_supervisor_that_gave_up_is_restarted_and_charged() {
     let mut nested = supervisor("db");
     nested.restart = ash_core::RestartPolicy::Transient;
     let mut rig = Rig::up(app(OneForOne).intensity(1, 5), [nested]);
-    let gave_up = || ExitReason::IntensityExceeded {
-        child: "pool".into(),
-        reason: Box::new(error()),
-    };
+    let gave_up =
+        || ExitReason::IntensityExceeded { child: "pool".into(), reason: Box::new(error()) };
     rig.exited("db", gave_up());
     rig.expect([
         "note db#1 exited gave up on pool (error: boom) (restart)",
@@ -222,10 +196,7 @@ fn intensity_6_the_default_is_three_in_five_seconds() {
 
 #[test]
 fn intensity_6_any_values_are_fine() {
-    let mut endless = Rig::up(
-        app(OneForOne).intensity(usize::MAX, u64::MAX),
-        [permanent("a")],
-    );
+    let mut endless = Rig::up(app(OneForOne).intensity(usize::MAX, u64::MAX), [permanent("a")]);
     for _ in 0..1_000 {
         crash(&mut endless, "a");
     }
@@ -249,10 +220,7 @@ fn intensity_6_any_values_are_fine() {
 
 #[test]
 fn intensity_1_a_restart_after_the_end_of_a_hook_counts_when_it_is_decided() {
-    let mut rig = Rig::up(
-        app(OneForOne).intensity(1, 5),
-        [permanent("a").timeout(10_000)],
-    );
+    let mut rig = Rig::up(app(OneForOne).intensity(1, 5), [permanent("a").timeout(10_000)]);
     crash(&mut rig, "a");
     rig.returned("a");
     rig.pass(5_001);

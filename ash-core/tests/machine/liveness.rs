@@ -91,10 +91,7 @@ fn liveness_1_a_child_that_ends_by_itself_as_it_is_killed_keeps_its_reason() {
 
 #[test]
 fn liveness_1_a_child_that_is_stopping_owes_no_heartbeat() {
-    let mut rig = Rig::up(
-        app(OneForOne),
-        ["a", "b"].map(|id| permanent(id).liveness(100)),
-    );
+    let mut rig = Rig::up(app(OneForOne), ["a", "b"].map(|id| permanent(id).liveness(100)));
     rig.stop(1, "a");
     rig.returned("b");
     rig.pass(1_000);
@@ -113,10 +110,7 @@ fn liveness_1_an_answer_that_comes_late_is_for_its_own_incarnation() {
     rig.skip();
     rig.heartbeat("a#1", 0);
     rig.expect([]);
-    assert_eq!(
-        (rig.state("a"), rig.timeout()),
-        (Some(ChildState::Running), Some(200))
-    );
+    assert_eq!((rig.state("a"), rig.timeout()), (Some(ChildState::Running), Some(200)));
 }
 
 #[test]
@@ -133,28 +127,19 @@ fn liveness_1_terminate_of_an_unresponsive_child_reports_it_as_unresponsive() {
 
 #[test]
 fn liveness_1_an_unresponsive_child_taken_by_a_group_is_reported_as_unresponsive() {
-    let mut rig = Rig::up(
-        app(OneForAll),
-        [permanent("a").liveness(100), permanent("b")],
-    );
+    let mut rig = Rig::up(app(OneForAll), [permanent("a").liveness(100), permanent("b")]);
     rig.pass(100);
     rig.heartbeat("a", 0);
     rig.skip();
     rig.exited("b", error());
-    rig.expect([
-        "note b#1 exited error: boom (restart)",
-        "note b#1 restarting 1 in 0ns",
-    ]);
+    rig.expect(["note b#1 exited error: boom (restart)", "note b#1 restarting 1 in 0ns"]);
     rig.exited("a", ExitReason::Killed);
     rig.expect(["note a#1 stopped unresponsive", "start a#2"]);
 }
 
 #[test]
 fn liveness_1_missed_heartbeats_are_charged() {
-    let mut rig = Rig::up(
-        app(OneForOne).intensity(0, 5),
-        [permanent("a").liveness(100)],
-    );
+    let mut rig = Rig::up(app(OneForOne).intensity(0, 5), [permanent("a").liveness(100)]);
     rig.pass(100);
     rig.heartbeat("a", 0);
     rig.exited("a", ExitReason::Killed);

@@ -29,33 +29,21 @@ fn spec() -> impl Strategy<Value = Spec> {
     let kind = any::<Draw>().prop_map(|mut raw| kind(&mut raw));
     let children = vec_of(kind, 0..=5);
     let backoff = any::<Draw>().prop_map(|mut raw| draw(&mut raw, &backoffs()));
-    (
-        strategy,
-        intensity,
-        backoff,
-        auto_shutdown,
-        max_children,
-        children,
+    (strategy, intensity, backoff, auto_shutdown, max_children, children).prop_map(
+        |(strategy, intensity, backoff, auto_shutdown, max_children, children)| Spec {
+            strategy,
+            intensity,
+            backoff,
+            auto_shutdown,
+            max_children,
+            children,
+        },
     )
-        .prop_map(
-            |(strategy, intensity, backoff, auto_shutdown, max_children, children)| Spec {
-                strategy,
-                intensity,
-                backoff,
-                auto_shutdown,
-                max_children,
-                children,
-            },
-        )
 }
 
 fn backoffs() -> [(u64, Backoff); 3] {
     let exponential = Backoff::exponential(ms(10), ms(50)).with_jitter(0.5);
-    [
-        (2, Backoff::none()),
-        (1, Backoff::constant(ms(20))),
-        (1, exponential),
-    ]
+    [(2, Backoff::none()), (1, Backoff::constant(ms(20))), (1, exponential)]
 }
 
 fn kind(raw: &mut Draw) -> Kind {
@@ -77,16 +65,8 @@ fn kind(raw: &mut Draw) -> Kind {
         shutdown: draw(raw, &shutdown),
         init_timeout: draw(raw, &rare),
         liveness: draw(raw, &rare),
-        backoff: if rest / 4 == 4 {
-            Some(draw(raw, &backoffs()))
-        } else {
-            None
-        },
-        child_type: if rest % 4 == 3 {
-            ChildType::Supervisor
-        } else {
-            ChildType::Worker
-        },
+        backoff: if rest / 4 == 4 { Some(draw(raw, &backoffs())) } else { None },
+        child_type: if rest % 4 == 3 { ChildType::Supervisor } else { ChildType::Worker },
         significant: rest % 2 == 1,
     }
 }
@@ -116,31 +96,14 @@ const fn take(draw: &mut Draw, bound: u64) -> u64 {
 
 /// What children and time do.
 fn happening(raw: &mut Draw) -> Op {
-    let what = draw(
-        raw,
-        &[
-            (12, 0),
-            (3, 1),
-            (2, 2),
-            (5, 3),
-            (8, 4),
-            (1, 5),
-            (1, 6),
-            (3, 7),
-        ],
-    );
+    let what = draw(raw, &[(12, 0), (3, 1), (2, 2), (5, 3), (8, 4), (1, 5), (1, 6), (3, 7)]);
     let pick = u8::try_from(take(raw, 16)).expect("it is small");
     match what {
         0 => Op::InitOk(pick),
         1 => Op::InitFail(pick),
         2 => Op::Return(pick),
         3 => {
-            let how = [
-                (2, How::Normal),
-                (3, How::Error),
-                (1, How::Panic),
-                (1, How::Killed),
-            ];
+            let how = [(2, How::Normal), (3, How::Error), (1, How::Panic), (1, How::Killed)];
             Op::End(pick, draw(raw, &how))
         }
         4 => Op::Obey(pick),
@@ -203,7 +166,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 properties! {
-    #![proptest_config(config(10_000))]
+    #![proptest_config(config(6_000))]
 
     #[test]
     fn any_history_keeps_the_promises_of_the_machine(

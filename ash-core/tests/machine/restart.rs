@@ -11,10 +11,7 @@ use crate::harness::{
 /// Every reason that a child can end for, and how it is shown.
 fn reasons() -> [(ExitReason, &'static str); 7] {
     let child = "worker".into();
-    let exceeded = ExitReason::IntensityExceeded {
-        child,
-        reason: Box::new(ExitReason::Killed),
-    };
+    let exceeded = ExitReason::IntensityExceeded { child, reason: Box::new(ExitReason::Killed) };
     [
         (ExitReason::Normal, "normal"),
         (ExitReason::Shutdown, "shutdown"),
@@ -87,11 +84,7 @@ fn restart_2_children_restart_beside_each_other() {
 fn restart_8_a_permanent_child_that_ends_normally_is_restarted_and_charged() {
     let mut rig = Rig::up(app(OneForOne).intensity(1, 5), [permanent("a")]);
     rig.exited("a", ExitReason::Normal);
-    rig.expect([
-        "note a#1 exited normal (restart)",
-        "note a#1 restarting 1 in 0ns",
-        "start a#2",
-    ]);
+    rig.expect(["note a#1 exited normal (restart)", "note a#1 restarting 1 in 0ns", "start a#2"]);
     rig.started("a");
     rig.skip();
     rig.exited("a", ExitReason::Normal);
@@ -124,11 +117,7 @@ fn restart_9_what_is_kept_of_children_that_are_not_restarted() {
     rig.restart(7, "a");
     rig.started("a");
     rig.expect(["start a#2", "note a#2 started", "reply 7 ok"]);
-    assert_eq!(
-        rig.info("a").restarts,
-        0,
-        "a call is no restart by the supervisor"
-    );
+    assert_eq!(rig.info("a").restarts, 0, "a call is no restart by the supervisor");
 }
 
 #[test]
@@ -137,10 +126,7 @@ fn restart_10_a_restart_that_fails_to_start_is_tried_again_and_charged() {
     rig.exited("a", error());
     rig.skip();
     rig.start_failed("a", failed());
-    rig.expect([
-        "note a#2 failed app/a: boom",
-        "note a#2 restarting 2 in 0ns",
-    ]);
+    rig.expect(["note a#2 failed app/a: boom", "note a#2 restarting 2 in 0ns"]);
     assert_eq!(rig.timeout(), Some(0), "it comes in the next turn");
     rig.terminate(7, "b");
     rig.expect(["stop b#1"]);
@@ -150,11 +136,7 @@ fn restart_10_a_restart_that_fails_to_start_is_tried_again_and_charged() {
     rig.expect(["start a#3"]);
     rig.start_failed("a", failed());
     rig.wake();
-    rig.expect([
-        "note a#3 failed app/a: boom",
-        "note a#3 restarting 3 in 0ns",
-        "start a#4",
-    ]);
+    rig.expect(["note a#3 failed app/a: boom", "note a#3 restarting 3 in 0ns", "start a#4"]);
     rig.start_failed("a", failed());
     rig.expect([
         "note a#4 failed app/a: boom",
@@ -170,17 +152,9 @@ fn restart_10_calls_come_between_two_attempts_even_without_backoff() {
     rig.exited("a", error());
     rig.skip();
     let failure = rig.fact("a#2", Fact::StartFailed(failed().into()));
-    let call = Event::Command {
-        id: "a".into(),
-        command: ChildCommand::Terminate,
-        caller: 7,
-    };
+    let call = Event::Command { id: "a".into(), command: ChildCommand::Terminate, caller: 7 };
     rig.feed_all([failure, call]);
-    rig.expect([
-        "note a#2 failed app/a: boom",
-        "note a#2 restarting 2 in 0ns",
-        "reply 7 ok",
-    ]);
+    rig.expect(["note a#2 failed app/a: boom", "note a#2 restarting 2 in 0ns", "reply 7 ok"]);
     rig.wake();
     rig.expect([]);
     assert!(rig.machine.is_empty());
@@ -194,10 +168,7 @@ fn restart_11_terminate_and_stop_end_a_retry() {
         rig.skip();
         rig.stop(1, "a");
         rig.expect(["reply 1 ok"]);
-        assert_eq!(
-            (rig.state("a"), rig.timeout()),
-            (Some(ChildState::Stopped), None)
-        );
+        assert_eq!((rig.state("a"), rig.timeout()), (Some(ChildState::Stopped), None));
         rig.restart(2, "a");
         rig.started("a");
         rig.exited("a", error());
@@ -285,9 +256,5 @@ fn events_1_the_error_of_a_shutdown_hook_is_reported_and_changes_nothing() {
             hook_error: Some(ash_core::WorkerError::new("hook broke")),
         },
     );
-    rig.expect([
-        "note a#1 hook failed hook broke",
-        "note a#1 exited normal",
-        "note a#1 completed",
-    ]);
+    rig.expect(["note a#1 hook failed hook broke", "note a#1 exited normal", "note a#1 completed"]);
 }

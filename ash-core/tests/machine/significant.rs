@@ -12,31 +12,19 @@ const ALL: AutoShutdown = AutoShutdown::AllSignificant;
 
 #[test]
 fn significant_3_any_the_first_end_stops_the_supervisor() {
-    let children = [
-        permanent("a"),
-        transient("b").significant(),
-        temporary("c").significant(),
-    ];
+    let children = [permanent("a"), transient("b").significant(), temporary("c").significant()];
     let mut rig = Rig::up(app(OneForAll).auto_shutdown(ANY), children);
     rig.exited("b", ExitReason::Normal);
     rig.expect(["note b#1 exited normal", "note b#1 completed", "stop c#1"]);
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown", "stop a#1"]);
     rig.stopped("a");
-    rig.expect([
-        "note a#1 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]
 fn significant_3_all_the_last_end_stops_the_supervisor() {
-    let children = [
-        permanent("a"),
-        transient("b").significant(),
-        temporary("c").significant(),
-    ];
+    let children = [permanent("a"), transient("b").significant(), temporary("c").significant()];
     let mut rig = Rig::up(app(OneForOne).auto_shutdown(ALL), children);
     rig.start_child(1, transient("d").significant());
     rig.exited("c", error());
@@ -49,18 +37,9 @@ fn significant_3_all_the_last_end_stops_the_supervisor() {
     ]);
     rig.started("d");
     rig.exited("d", ExitReason::Normal);
-    rig.expect([
-        "note d#1 started",
-        "reply 1 ok",
-        "note d#1 exited normal",
-        "stop a#1",
-    ]);
+    rig.expect(["note d#1 started", "reply 1 ok", "note d#1 exited normal", "stop a#1"]);
     rig.stopped("a");
-    rig.expect([
-        "note a#1 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]
@@ -84,10 +63,7 @@ fn significant_3_all_a_sibling_that_is_not_live_does_not_hold_it_up() {
 #[test]
 fn significant_3_all_a_sibling_that_backs_off_or_stops_is_live() {
     let children = ["a", "b", "c"].map(|id| transient(id).significant());
-    let mut rig = Rig::up(
-        app(OneForOne).auto_shutdown(ALL).constant_backoff(100),
-        children,
-    );
+    let mut rig = Rig::up(app(OneForOne).auto_shutdown(ALL).constant_backoff(100), children);
     rig.exited("a", error());
     rig.stop(1, "b");
     rig.exited("c", ExitReason::Normal);
@@ -108,10 +84,7 @@ fn significant_3_all_a_sibling_that_backs_off_or_stops_is_live() {
 
 #[test]
 fn significant_2_an_end_that_is_restarted_does_not_count() {
-    let mut rig = Rig::up(
-        app(OneForOne).auto_shutdown(ANY),
-        [transient("a").significant()],
-    );
+    let mut rig = Rig::up(app(OneForOne).auto_shutdown(ANY), [transient("a").significant()]);
     rig.exited("a", error());
     rig.expect([
         "note a#1 exited error: boom (restart)",
@@ -132,24 +105,14 @@ fn significant_2_a_child_that_a_call_ends_does_not_count() {
     rig.terminate(3, "c");
     rig.exited("c", ExitReason::Normal);
     rig.skip();
-    assert_eq!(
-        (rig.machine.is_ending(), rig.ids()),
-        (false, vec!["b".into()])
-    );
+    assert_eq!((rig.machine.is_ending(), rig.ids()), (false, vec!["b".into()]));
 }
 
 #[test]
 fn significant_2_a_child_that_a_group_restart_takes_does_not_count() {
-    let children = [
-        permanent("a"),
-        temporary("b").significant(),
-        transient("c").significant(),
-    ];
+    let children = [permanent("a"), temporary("b").significant(), transient("c").significant()];
     for auto_shutdown in [ANY, ALL] {
-        let mut rig = Rig::up(
-            app(RestForOne).auto_shutdown(auto_shutdown),
-            children.clone(),
-        );
+        let mut rig = Rig::up(app(RestForOne).auto_shutdown(auto_shutdown), children.clone());
         rig.exited("a", error());
         rig.exited("b", ExitReason::Normal);
         rig.exited("c", ExitReason::Normal);
@@ -168,11 +131,7 @@ fn significant_2_a_start_that_fails_is_no_end() {
     let mut rig = Rig::up(app(OneForOne).auto_shutdown(ALL), []);
     rig.start_child(1, temporary("a").significant());
     rig.start_failed("a", failed());
-    rig.expect([
-        "start a#1",
-        "note a#1 failed app/a: boom",
-        "reply 1 failed app/a: boom",
-    ]);
+    rig.expect(["start a#1", "note a#1 failed app/a: boom", "reply 1 failed app/a: boom"]);
     assert!(!rig.machine.is_ending());
 }
 

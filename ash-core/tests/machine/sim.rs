@@ -97,10 +97,7 @@ pub(crate) type History = Vec<Step>;
 
 /// One incarnation as its driver knows it.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the task"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the task")]
 struct Task {
     incarnation: Incarnation,
     phase: Phase,
@@ -118,10 +115,7 @@ enum Phase {
     Hook,
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the history"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the history")]
 struct Sim {
     machine: Machine<(), u32>,
     config: MachineConfig,
@@ -175,11 +169,8 @@ impl Sim {
         let mut sim = Self {
             ever_significant: !significant.is_empty(),
             significant,
-            machine: Machine::new(
-                config.clone(),
-                children.into_iter().map(|child| (child, ())),
-            )
-            .expect("the spec is valid"),
+            machine: Machine::new(config.clone(), children.into_iter().map(|child| (child, ())))
+                .expect("the spec is valid"),
             config,
             now: Timestamp::ZERO,
             tasks: Vec::new(),
@@ -208,12 +199,7 @@ impl Sim {
             self.check_settled();
             self.tell_trace(|_| "-- the end".to_owned());
             self.told_to_end = true;
-            self.feed(
-                Event::Shutdown {
-                    deadline: Timestamp::NEVER,
-                },
-                true,
-            );
+            self.feed(Event::Shutdown { deadline: Timestamp::NEVER }, true);
             self.settle();
         }
         self.demand(self.finished, "it finishes once all tasks have ended");
@@ -260,12 +246,7 @@ impl Sim {
             Op::Pass(millis) => self.pass_until(self.now + ms(u64::from(*millis))),
             Op::Shutdown => {
                 self.told_to_end = true;
-                self.feed(
-                    Event::Shutdown {
-                        deadline: Timestamp::NEVER,
-                    },
-                    drains,
-                );
+                self.feed(Event::Shutdown { deadline: Timestamp::NEVER }, drains);
             }
             Op::ShutdownWithin(millis) => {
                 self.told_to_end = true;
@@ -281,9 +262,8 @@ impl Sim {
 
     /// Has one of the tasks that can do so tell a fact.
     fn of_tasks(&mut self, pick: u8, drains: bool, fact: impl Fn(&Task) -> Option<Fact>) {
-        let able: Vec<usize> = (0..self.tasks.len())
-            .filter(|&index| fact(&self.tasks[index]).is_some())
-            .collect();
+        let able: Vec<usize> =
+            (0..self.tasks.len()).filter(|&index| fact(&self.tasks[index]).is_some()).collect();
         if able.is_empty() {
             return;
         }
@@ -314,14 +294,7 @@ impl Sim {
         let attributes = kind.attributes(id, self.config.auto_shutdown);
         let (significant, caller) = (attributes.significant, self.caller());
         let was_held = self.machine.find(id).is_some();
-        self.feed(
-            Event::StartChild {
-                attributes,
-                payload: (),
-                caller,
-            },
-            false,
-        );
+        self.feed(Event::StartChild { attributes, payload: (), caller }, false);
         if !was_held && self.machine.find(id).is_some() {
             self.significant.remove(id);
             if significant {
@@ -337,14 +310,7 @@ impl Sim {
     fn command(&mut self, id: u8, command: ChildCommand, drains: bool) {
         let id = IDS[usize::from(id) % IDS.len()].into();
         let caller = self.caller();
-        self.feed(
-            Event::Command {
-                id,
-                command,
-                caller,
-            },
-            drains,
-        );
+        self.feed(Event::Command { id, command, caller }, drains);
     }
 
     fn caller(&mut self) -> u32 {
@@ -392,11 +358,7 @@ impl Sim {
                 self.tell(index, fact, true);
                 continue;
             }
-            if self
-                .machine
-                .children(self.now)
-                .all(|(_, child)| is_idle(child.state))
-            {
+            if self.machine.children(self.now).all(|(_, child)| is_idle(child.state)) {
                 return;
             }
             let Some(next) = self.machine.poll_timeout() else {
@@ -421,17 +383,11 @@ impl Sim {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::Action(Action::Start(incarnation)) = &output {
-                let (id, ()) = self
-                    .machine
-                    .payload_mut(incarnation.child)
-                    .expect("it is held");
+                let (id, ()) = self.machine.payload_mut(incarnation.child).expect("it is held");
                 self.ids.insert(*incarnation, id.to_string());
             }
             self.tell_trace(|sim| {
-                format!(
-                    "   => {}",
-                    render_output(&output, |incarnation| sim.label(incarnation))
-                )
+                format!("   => {}", render_output(&output, |incarnation| sim.label(incarnation)))
             });
             match output {
                 Output::Action(action) => self.act(action),
@@ -461,11 +417,7 @@ impl Sim {
             Action::CheckHeartbeat(incarnation) => {
                 if let Some(index) = self.index(incarnation) {
                     let task = self.tasks[index];
-                    let last = if task.beats {
-                        self.now
-                    } else {
-                        task.started_at
-                    };
+                    let last = if task.beats { self.now } else { task.started_at };
                     self.tell(index, Fact::Heartbeat(last), true);
                 }
             }
@@ -477,10 +429,9 @@ impl Sim {
                 self.demand(!self.ready && !self.finished, "it gets ready once");
                 self.ready = true;
             }
-            Action::Finish {
-                reason,
-                start_error,
-            } => self.on_finish(&reason, start_error.is_some()),
+            Action::Finish { reason, start_error } => {
+                self.on_finish(&reason, start_error.is_some());
+            }
         }
     }
 
@@ -514,21 +465,12 @@ impl Sim {
     fn on_finish(&mut self, reason: &ExitReason, start_error: bool) {
         self.demand(!self.finished, "it finishes once");
         self.finished = true;
-        self.demand(
-            self.tasks.iter().all(|task| task.leaked),
-            "all tasks have ended or leaked",
-        );
+        self.demand(self.tasks.iter().all(|task| task.leaked), "all tasks have ended or leaked");
         self.demand(self.machine.is_empty(), "no child is left at the end");
-        self.demand(
-            start_error != self.ready,
-            "a supervisor that was never ready says why",
-        );
+        self.demand(start_error != self.ready, "a supervisor that was never ready says why");
         let by_itself = matches!(reason, ExitReason::Shutdown) && !self.told_to_end;
         let may = self.config.auto_shutdown != AutoShutdown::Never && self.ever_significant;
-        self.demand(
-            may || !by_itself,
-            "only significant children end it without being told",
-        );
+        self.demand(may || !by_itself, "only significant children end it without being told");
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -537,10 +479,7 @@ impl Sim {
             EventKind::IntensityExceeded { .. } => {
                 let RestartIntensity { max_restarts, .. } = self.config.intensity;
                 let count = self.charged_in_window();
-                self.demand(
-                    count == max_restarts,
-                    "it gives up at one too many, not before",
-                );
+                self.demand(count == max_restarts, "it gives up at one too many, not before");
             }
             EventKind::Leaked => {
                 let leaked = notice.child.as_ref().and_then(|(id, number)| {
@@ -589,10 +528,7 @@ impl Sim {
 
     fn charged_in_window(&self) -> usize {
         let window = self.config.intensity.window();
-        self.charged
-            .iter()
-            .filter(|&&at| self.now.since(at) <= window)
-            .count()
+        self.charged.iter().filter(|&&at| self.now.since(at) <= window).count()
     }
 
     /// What the machine says of its children is what the tasks say.
@@ -623,30 +559,16 @@ impl Sim {
         }
         let orphan =
             |task: &&Task| !task.leaked && self.machine.payload(task.incarnation.child).is_none();
-        self.demand(
-            self.tasks.iter().find(orphan).is_none(),
-            "every task has its child",
-        );
+        self.demand(self.tasks.iter().find(orphan).is_none(), "every task has its child");
         let counts = self.machine.counts();
-        self.demand(
-            counts.specs == specs && self.machine.len() == specs,
-            "specs are counted",
-        );
+        self.demand(counts.specs == specs && self.machine.len() == specs, "specs are counted");
         self.demand(counts.active == active, "active children are counted");
-        self.demand(
-            counts.workers + counts.supervisors == specs,
-            "kinds are counted",
-        );
-        self.demand(
-            specs <= self.config.max_children.max(IDS.len()),
-            "the maximum holds",
-        );
+        self.demand(counts.workers + counts.supervisors == specs, "kinds are counted");
+        self.demand(specs <= self.config.max_children.max(IDS.len()), "the maximum holds");
     }
 
     fn index(&self, incarnation: Incarnation) -> Option<usize> {
-        self.tasks
-            .iter()
-            .position(|task| task.incarnation == incarnation)
+        self.tasks.iter().position(|task| task.incarnation == incarnation)
     }
 
     fn label(&self, incarnation: Incarnation) -> String {
@@ -662,12 +584,7 @@ impl Sim {
     fn fail(&self, what: &str) -> ! {
         panic!(
             "broken: {what}\n{}",
-            self.trace
-                .iter()
-                .flatten()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n")
+            self.trace.iter().flatten().cloned().collect::<Vec<_>>().join("\n")
         );
     }
 
@@ -680,10 +597,7 @@ impl Sim {
 }
 
 fn is_idle(state: ChildState) -> bool {
-    matches!(
-        state,
-        ChildState::Running | ChildState::Stopped | ChildState::Completed
-    )
+    matches!(state, ChildState::Running | ChildState::Stopped | ChildState::Completed)
 }
 
 impl Task {
@@ -705,23 +619,14 @@ impl Task {
 impl fmt::Debug for Step {
     /// Shows it on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?}{}",
-            self.op,
-            if self.drains { "" } else { ", undrained" }
-        )
+        write!(f, "{:?}{}", self.op, if self.drains { "" } else { ", undrained" })
     }
 }
 
 impl fmt::Debug for Kind {
     /// Shows on one line what is not as usual.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} {:?} {:?}",
-            self.restart, self.child_type, self.shutdown
-        )?;
+        write!(f, "{:?} {:?} {:?}", self.restart, self.child_type, self.shutdown)?;
         if self.significant {
             f.write_str(" significant")?;
         }
@@ -731,8 +636,7 @@ impl fmt::Debug for Kind {
         if let Some(millis) = self.liveness {
             write!(f, " liveness {millis}ms")?;
         }
-        self.backoff
-            .map_or(Ok(()), |backoff| write!(f, " {backoff:?}"))
+        self.backoff.map_or(Ok(()), |backoff| write!(f, " {backoff:?}"))
     }
 }
 

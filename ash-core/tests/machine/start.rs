@@ -11,10 +11,7 @@ use crate::harness::{
 
 #[test]
 fn start_2_static_children_start_one_at_a_time_in_declaration_order() {
-    let mut rig = Rig::new(
-        app(OneForOne),
-        [permanent("b"), supervisor("a"), temporary("c")],
-    );
+    let mut rig = Rig::new(app(OneForOne), [permanent("b"), supervisor("a"), temporary("c")]);
     assert_eq!(rig.ids(), ["b", "a", "c"]);
     rig.expect([]);
     rig.begin();
@@ -59,16 +56,8 @@ fn start_3_a_spec_is_checked_before_any_child_starts() {
         refusal(never, [permanent("a"), permanent("b"), permanent("a")]),
         SpecError::DuplicateId { path: path("a") }
     );
-    assert_eq!(
-        refusal(never, [permanent("")]),
-        SpecError::EmptyId {
-            parent: "app".into()
-        }
-    );
-    assert_eq!(
-        refusal(never, [permanent("a/b")]),
-        SpecError::SlashInId { path: path("a/b") }
-    );
+    assert_eq!(refusal(never, [permanent("")]), SpecError::EmptyId { parent: "app".into() });
+    assert_eq!(refusal(never, [permanent("a/b")]), SpecError::SlashInId { path: path("a/b") });
     assert_eq!(
         refusal(never, [transient("a").significant()]),
         SpecError::SignificantUnderNever { path: path("a") }
@@ -90,12 +79,7 @@ fn start_3_a_spec_is_checked_before_any_child_starts() {
 #[test]
 fn start_3_the_name_of_a_supervisor_is_checked() {
     for (name, expected) in [
-        (
-            "",
-            SpecError::EmptyId {
-                parent: String::new(),
-            },
-        ),
+        ("", SpecError::EmptyId { parent: String::new() }),
         ("a/b", SpecError::SlashInId { path: "a/b".into() }),
     ] {
         let config = ash_core::machine::MachineConfig::new(name.into());
@@ -106,10 +90,7 @@ fn start_3_the_name_of_a_supervisor_is_checked() {
 
 #[test]
 fn start_3_start_child_checks_what_it_is_given() {
-    let mut rig = Rig::up(
-        app(OneForOne).auto_shutdown(AutoShutdown::AnySignificant),
-        [],
-    );
+    let mut rig = Rig::up(app(OneForOne).auto_shutdown(AutoShutdown::AnySignificant), []);
     rig.start_child(1, permanent(""));
     rig.start_child(2, permanent("a/b"));
     rig.start_child(3, permanent("a").significant());
@@ -141,11 +122,7 @@ fn start_4_a_static_child_that_fails_to_start_takes_the_supervisor_down() {
     rig.stopped("b");
     rig.expect(["note b#1 stopped shutdown", "stop a#1"]);
     rig.stopped("a");
-    rig.expect([
-        "note a#1 stopped shutdown",
-        "note ended error",
-        "finish error: app/c: boom",
-    ]);
+    rig.expect(["note a#1 stopped shutdown", "note ended error", "finish error: app/c: boom"]);
 }
 
 #[test]
@@ -166,13 +143,7 @@ fn start_4_the_failure_of_a_nested_supervisor_names_the_whole_path() {
     let mut rig = Rig::new(app(OneForOne), [supervisor("db")]);
     rig.begin();
     let path = Some("app/db/pool".to_owned());
-    rig.start_failed(
-        "db",
-        StartFailure {
-            path,
-            cause: failed(),
-        },
-    );
+    rig.start_failed("db", StartFailure { path, cause: failed() });
     rig.expect([
         "start db#1",
         "note db#1 failed app/db/pool: boom",
@@ -196,11 +167,7 @@ fn start_4_the_end_of_an_initial_start_tells_all_who_wait() {
         "stop x#1",
     ]);
     rig.start_failed("x", StartCause::Stopped);
-    rig.expect([
-        "note x#1 stopped shutdown",
-        "note ended error",
-        "finish error: app/a: boom",
-    ]);
+    rig.expect(["note x#1 stopped shutdown", "note ended error", "finish error: app/a: boom"]);
 }
 
 #[test]
@@ -220,11 +187,7 @@ fn start_5_a_start_child_that_fails_leaves_nothing_and_is_not_charged() {
         let mut rig = Rig::up(app(strategy).intensity(0, 5), [permanent("a")]);
         rig.start_child(7, permanent("d"));
         rig.start_failed("d", failed());
-        rig.expect([
-            "start d#1",
-            "note d#1 failed app/d: boom",
-            "reply 7 failed app/d: boom",
-        ]);
+        rig.expect(["start d#1", "note d#1 failed app/d: boom", "reply 7 failed app/d: boom"]);
         assert_eq!(rig.ids(), ["a"]);
         rig.start_child(8, permanent("d"));
         rig.started("d");
@@ -280,11 +243,7 @@ fn start_5_a_child_that_fails_with_its_group_is_dropped_uncharged_and_the_group_
     rig.started("a");
     rig.skip();
     rig.start_failed("d", failed());
-    rig.expect([
-        "note d#2 failed app/d: boom",
-        "reply 7 failed app/d: boom",
-        "start e#2",
-    ]);
+    rig.expect(["note d#2 failed app/d: boom", "reply 7 failed app/d: boom", "start e#2"]);
     rig.started("e");
     rig.expect(["note e#2 started"]);
     assert_eq!(rig.ids(), ["a", "e"]);
@@ -297,11 +256,7 @@ fn start_5_a_temporary_child_still_initialising_is_forgotten_with_its_group() {
     rig.exited("a", error());
     rig.skip();
     rig.start_failed("d", StartCause::Stopped);
-    rig.expect([
-        "note d#1 stopped shutdown",
-        "reply 7 failed app/d: stopped",
-        "start a#2",
-    ]);
+    rig.expect(["note d#1 stopped shutdown", "reply 7 failed app/d: stopped", "start a#2"]);
     rig.started("a");
     rig.expect(["note a#2 started"]);
     assert_eq!(rig.ids(), ["a"]);
@@ -336,10 +291,7 @@ fn start_5_a_start_child_past_its_init_timeout_has_failed_whatever_its_group_doe
     rig.pass(100);
     rig.expect(["kill d#1"]);
     rig.exited("a", error());
-    rig.expect([
-        "note a#1 exited error: boom (restart)",
-        "note a#1 restarting 1 in 0ns",
-    ]);
+    rig.expect(["note a#1 exited error: boom (restart)", "note a#1 restarting 1 in 0ns"]);
     rig.start_failed("d", StartCause::Killed);
     rig.expect([
         "note d#1 failed app/d: timed out after 100ms",
@@ -388,14 +340,8 @@ fn start_7_an_id_is_taken_whatever_the_state_of_its_child() {
         rig.start_child(1, permanent(id));
         rig.expect(["reply 1 exists"]);
     }
-    let children = [
-        permanent("backing off"),
-        permanent("stopping"),
-        permanent("stopped"),
-    ];
-    let children = children
-        .into_iter()
-        .chain([transient("completed"), permanent("running")]);
+    let children = [permanent("backing off"), permanent("stopping"), permanent("stopped")];
+    let children = children.into_iter().chain([transient("completed"), permanent("running")]);
     let mut rig = Rig::up(app(OneForOne).constant_backoff(1_000), children);
     rig.exited("backing off", error());
     rig.terminate(2, "stopping");
@@ -404,14 +350,7 @@ fn start_7_an_id_is_taken_whatever_the_state_of_its_child() {
     rig.exited("completed", ExitReason::Normal);
     rig.start_child(4, temporary("starting"));
     rig.skip();
-    for id in [
-        "backing off",
-        "stopping",
-        "stopped",
-        "completed",
-        "running",
-        "starting",
-    ] {
+    for id in ["backing off", "stopping", "stopped", "completed", "running", "starting"] {
         rig.start_child(5, permanent(id));
         rig.expect(["reply 5 exists"]);
     }
@@ -419,10 +358,7 @@ fn start_7_an_id_is_taken_whatever_the_state_of_its_child() {
 
 #[test]
 fn start_8_passing_the_init_timeout_fails_the_initial_start() {
-    let mut rig = Rig::new(
-        app(OneForOne),
-        [permanent("a"), permanent("b").init_timeout(100)],
-    );
+    let mut rig = Rig::new(app(OneForOne), [permanent("a"), permanent("b").init_timeout(100)]);
     rig.begin();
     rig.started("a");
     rig.skip();
@@ -481,18 +417,12 @@ fn start_8_a_child_that_comes_up_as_it_is_cut_short_has_failed_still() {
 
 #[test]
 fn start_8_a_restart_that_passes_its_init_timeout_is_one_more_charged_attempt() {
-    let mut rig = Rig::up(
-        app(OneForOne).intensity(2, 5),
-        [permanent("a").init_timeout(100)],
-    );
+    let mut rig = Rig::up(app(OneForOne).intensity(2, 5), [permanent("a").init_timeout(100)]);
     rig.exited("a", error());
     rig.pass(100);
     rig.skip();
     rig.start_failed("a", StartCause::Killed);
-    rig.expect([
-        "note a#2 failed app/a: timed out after 100ms",
-        "note a#2 restarting 2 in 0ns",
-    ]);
+    rig.expect(["note a#2 failed app/a: timed out after 100ms", "note a#2 restarting 2 in 0ns"]);
     rig.pass(100);
     rig.expect(["start a#3", "kill a#3"]);
     rig.start_failed("a", StartCause::Killed);
@@ -534,10 +464,7 @@ fn start_9_an_exit_right_after_the_start_is_not_lost() {
     let mut rig = Rig::up(app(OneForOne), [permanent("a")]);
     rig.exited("a", error());
     rig.skip();
-    let facts = [
-        rig.fact("a#2", Fact::Started),
-        rig.fact("a#2", Fact::Exited(error().into())),
-    ];
+    let facts = [rig.fact("a#2", Fact::Started), rig.fact("a#2", Fact::Exited(error().into()))];
     rig.feed_all(facts);
     rig.expect([
         "note a#2 started",
@@ -604,12 +531,7 @@ fn start_9_a_fact_that_is_told_twice_counts_once() {
 
 #[test]
 fn start_10_exits_during_the_initial_start_are_taken_up_after_it_in_order_of_arrival() {
-    let children = [
-        permanent("a"),
-        transient("b"),
-        temporary("c"),
-        permanent("d"),
-    ];
+    let children = [permanent("a"), transient("b"), temporary("c"), permanent("d")];
     let mut rig = Rig::new(app(OneForOne), children);
     rig.begin();
     rig.started("a");
@@ -639,10 +561,7 @@ fn start_10_exits_during_the_initial_start_are_taken_up_after_it_in_order_of_arr
 
 #[test]
 fn start_10_exits_taken_up_together_are_one_group_restart() {
-    let mut rig = Rig::new(
-        app(OneForAll).intensity(1, 5),
-        ["a", "b", "c"].map(permanent),
-    );
+    let mut rig = Rig::new(app(OneForAll).intensity(1, 5), ["a", "b", "c"].map(permanent));
     rig.begin();
     rig.started("a");
     rig.started("b");
@@ -754,11 +673,7 @@ fn start_10_a_significant_end_during_the_initial_start_counts_when_it_is_through
         "stop b#1",
     ]);
     rig.stopped("b");
-    rig.expect([
-        "note b#1 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note b#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]
@@ -774,10 +689,7 @@ fn start_2_a_child_that_a_call_takes_out_of_the_initial_start_does_not_hold_it_u
     rig.expect(["note a#1 stopped shutdown", "reply 3 ok", "start d#1"]);
     rig.started("d");
     rig.expect(["note d#1 started", "ready", "note started"]);
-    assert_eq!(
-        (rig.ids(), rig.live()),
-        (vec!["c".into(), "d".into()], vec!["d".into()])
-    );
+    assert_eq!((rig.ids(), rig.live()), (vec!["c".into(), "d".into()], vec!["d".into()]));
 }
 
 #[test]
@@ -829,8 +741,6 @@ fn start_8_durations_without_end_never_come() {
     rig.begin();
     rig.expect(["start a#1"]);
     assert_eq!(rig.timeout(), None);
-    rig.feed(Event::Shutdown {
-        deadline: ash_core::machine::Timestamp::ZERO + ms(u64::MAX),
-    });
+    rig.feed(Event::Shutdown { deadline: ash_core::machine::Timestamp::ZERO + ms(u64::MAX) });
     rig.expect(["stop a#1"]);
 }

@@ -144,11 +144,7 @@ fn stop_4_a_supervisor_that_is_killed_while_it_stops_ends_as_killed() {
     rig.exited("b", ExitReason::Killed);
     rig.expect(["note b#1 stopped killed"]);
     rig.exited("a", ExitReason::Killed);
-    rig.expect([
-        "note a#1 stopped killed",
-        "note ended killed",
-        "finish killed",
-    ]);
+    rig.expect(["note a#1 stopped killed", "note ended killed", "finish killed"]);
 }
 
 #[test]
@@ -245,11 +241,7 @@ fn stop_6_children_stop_in_reverse_order_one_at_a_time() {
         rig.stopped("b");
         rig.expect(["note b#1 stopped shutdown", "stop a#1"]);
         rig.stopped("a");
-        rig.expect([
-            "note a#1 stopped shutdown",
-            "note ended shutdown",
-            "finish shutdown",
-        ]);
+        rig.expect(["note a#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
     }
 }
 
@@ -279,12 +271,7 @@ fn stop_6_one_for_one_stops_dynamic_children_together_before_the_static_ones() {
 
 #[test]
 fn stop_6_children_without_a_life_hold_nothing_up() {
-    let children = [
-        transient("a"),
-        permanent("b"),
-        permanent("c"),
-        permanent("d"),
-    ];
+    let children = [transient("a"), permanent("b"), permanent("c"), permanent("d")];
     let mut rig = Rig::up(app(OneForOne).constant_backoff(100), children);
     rig.exited("a", ExitReason::Normal);
     rig.stop(1, "b");
@@ -295,11 +282,7 @@ fn stop_6_children_without_a_life_hold_nothing_up() {
     rig.expect(["stop d#1"]);
     assert_eq!(rig.ids(), ["d"]);
     rig.stopped("d");
-    rig.expect([
-        "note d#1 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note d#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
     assert_eq!(rig.timeout(), None);
 }
 
@@ -313,11 +296,7 @@ fn stop_6_a_child_that_ends_before_its_turn_is_not_restarted() {
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown"]);
     rig.exited("a", ExitReason::Normal);
-    rig.expect([
-        "note a#1 exited normal",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#1 exited normal", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]
@@ -350,11 +329,7 @@ fn stop_6_an_init_timeout_while_the_supervisor_stops() {
     rig.expect(["reply 2 shutting down", "reply 1 shutting down", "stop y#1"]);
     rig.start_failed("x", StartCause::Killed);
     rig.start_failed("y", failed());
-    rig.expect([
-        "note x#1 stopped killed",
-        "note y#1 stopped error: boom",
-        "stop a#1",
-    ]);
+    rig.expect(["note x#1 stopped killed", "note y#1 stopped error: boom", "stop a#1"]);
 }
 
 #[test]
@@ -364,11 +339,7 @@ fn stop_7_shutdown_is_idempotent() {
     rig.shutdown();
     rig.expect(["stop a#1"]);
     rig.stopped("a");
-    rig.expect([
-        "note a#1 stopped shutdown",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
     rig.shutdown();
     rig.kill();
     rig.wake();
@@ -441,11 +412,7 @@ fn stop_9_the_earliest_deadline_wins() {
     rig.pass(100);
     rig.expect([]);
     rig.exited("a", ExitReason::Killed);
-    rig.expect([
-        "note a#1 stopped killed",
-        "note ended shutdown",
-        "finish shutdown",
-    ]);
+    rig.expect(["note a#1 stopped killed", "note ended shutdown", "finish shutdown"]);
 }
 
 #[test]

@@ -1,0 +1,239 @@
+//! The task of one incarnation: factory, `initialize`, `run`, `shutdown`, drop.
+//!
+//! Whatever the worker does, its supervisor gets exactly one `Started` or `StartFailed`, and after
+//! `Started` exactly one `Exited`, when the worker has been dropped:
+//!
+//! 1. The hooks are polled under one `catch_unwind`. The worker stands outside it, so that the
+//!    unwinding of a panic in a hook does not drop it: a second panic there would abort the
+//!    process.
+//! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
+//! 3. A task that is dropped with its runtime reports from its guard.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::future::{Future, poll_fn};
+use core::panic::AssertUnwindSafe;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::panic::catch_unwind;
+
+use pin_project_lite::pin_project;
+
+use crate::error::StartCause;
+use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
+use crate::machine::{Exit, Fact};
+use crate::runtime::cell::Cell;
+use crate::runtime::context::ChildContext;
+use crate::worker::Worker;
+
+/// Runs one incarnation from factory to drop.
+///
+/// Each child pays for the size of this future, so it is written to be small: what is made from
+/// an argument is not kept beside it, and what a hook left is only put together at the end.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
+pub(crate) fn live<W: Worker>(
+    make: impl FnOnce(ChildContext) -> W + Send,
+    guard: Guard,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut worker = Slot(None);
+        let cell = &*guard.cell;
+        let end = Contained { hooks: Some(hooks(make, &mut worker, &guard.cell)), cell }.await;
+        let dropped = worker.clear();
+        guard.cell.report_end(conclude(end, guard.cell.has_started(), dropped));
+    }
+}
+
+/// How the hooks of an incarnation ended.
+enum End {
+    NotStarted(StartCause),
+    Exited { ran: Ran, hook_error: Option<WorkerError> },
+    Panicked(String),
+    Killed,
+}
+
+/// How `run` ended.
+struct Ran {
+    /// What it returned; `None` if it was dropped.
+    returned: Option<Result<(), WorkerError>>,
+    /// Whether the worker had been asked to stop.
+    asked: bool,
+}
+
+/// Goes through the hooks of a worker, which it leaves in `slot`.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
+fn hooks<W: Worker>(
+    make: impl FnOnce(ChildContext) -> W + Send,
+    slot: &mut Slot<W>,
+    cell: &Arc<Cell>,
+) -> impl Future<Output = End> + Send {
+    async move {
+        let worker = slot.0.insert(make(ChildContext::new(Arc::clone(cell))));
+        {
+            let mut hook = worker.initialize();
+            match poll_fn(|context| poll_unless(cell.is_asked(), &mut hook, context)).await {
+                None => return End::NotStarted(StartCause::Stopped),
+                Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
+                Some(Ok(())) => cell.report_started(),
+            }
+        }
+        let_supervisor_go().await;
+        let returned = {
+            let mut hook = worker.run();
+            poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
+        };
+        let ran = Ran { returned, asked: cell.is_asked() };
+        if !ran.asked {
+            cell.report(Fact::Returned);
+            let_supervisor_go().await;
+        }
+        let hook_error = worker.shutdown().await.err().map(WorkerError::new);
+        End::Exited { ran, hook_error }
+    }
+}
+
+/// Lets the supervisor run that was just told something. It was woken in this thread's next-to-run
+/// slot, where no other thread finds it: a worker that blocks its thread now would strand it.
+///
+/// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
+fn let_supervisor_go() -> impl Future<Output = ()> {
+    let mut yielded = false;
+    poll_fn(move |context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
+/// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.
+fn poll_unless<E: Into<BoxError>>(
+    cut: bool,
+    hook: &mut Pin<Box<dyn Future<Output = Result<(), E>> + Send + '_>>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<(), WorkerError>>> {
+    if cut {
+        return Poll::Ready(None);
+    }
+    hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
+}
+
+/// What the supervisor is told of an incarnation whose worker has been dropped.
+fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
+    match (end, has_started) {
+        (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
+        (End::Exited { ran, hook_error }, _) => {
+            let reason = match ran {
+                Ran { returned: Some(Err(error)), .. } => ExitReason::Error(error),
+                Ran { returned: Some(Ok(())), asked: false } => ExitReason::Normal,
+                Ran { returned: Some(Ok(())) | None, .. } => ExitReason::Shutdown,
+            };
+            Fact::Exited(after_drop(Exit { reason, hook_error }, dropped))
+        }
+        (End::Panicked(message), true) => Fact::Exited(ExitReason::Panic(message).into()),
+        (End::Panicked(message), false) => Fact::StartFailed(StartCause::Panicked(message).into()),
+        (End::Killed, true) => Fact::Exited(after_drop(ExitReason::Killed.into(), dropped)),
+        (End::Killed, false) => Fact::StartFailed(StartCause::Killed.into()),
+    }
+}
+
+/// A panic while the worker was dropped is how the incarnation ended.
+fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
+    match dropped {
+        Ok(()) => exit,
+        Err(message) => Exit { reason: ExitReason::Panic(message), ..exit },
+    }
+}
+
+/// The worker, dropped under `catch_unwind` wherever its task ends.
+struct Slot<W>(Option<W>);
+
+impl<W> Slot<W> {
+    fn clear(&mut self) -> Result<(), String> {
+        contain(|| drop(self.0.take()))
+    }
+}
+
+impl<W> Drop for Slot<W> {
+    fn drop(&mut self) {
+        let _ = self.clear();
+    }
+}
+
+/// The task's side of its cell, which reports for a task that is dropped before it could.
+pub(crate) struct Guard {
+    cell: Arc<Cell>,
+}
+
+impl Guard {
+    pub(crate) const fn new(cell: Arc<Cell>) -> Self {
+        Self { cell }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.cell.has_ended() {
+            self.cell.report_end(if self.cell.has_started() {
+                Fact::Exited(ExitReason::Killed.into())
+            } else {
+                Fact::StartFailed(StartCause::Killed.into())
+            });
+        }
+    }
+}
+
+pin_project! {
+    /// Hooks that may panic, and that are dropped at once when their incarnation is killed.
+    struct Contained<'a, F> {
+        #[pin]
+        hooks: Option<F>,
+        cell: &'a Cell,
+    }
+
+    impl<F> PinnedDrop for Contained<'_, F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut hooks = this.project().hooks;
+            let _ = contain(|| hooks.set(None));
+        }
+    }
+}
+
+impl<F: Future<Output = End>> Future for Contained<'_, F> {
+    type Output = End;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        let mut this = self.project();
+        this.cell.listen(context);
+        let end = if this.cell.is_killed() {
+            End::Killed
+        } else {
+            let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            match contain(|| hooks.poll(context)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(end)) => end,
+                Err(message) => End::Panicked(message),
+            }
+        };
+        Poll::Ready(match contain(|| this.hooks.set(None)) {
+            Ok(()) => end,
+            Err(message) => End::Panicked(message),
+        })
+    }
+}
+
+/// Runs what may panic and returns the panic's message. A payload whose own drop panics is let
+/// go.
+pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let message = panic_message(&*payload);
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            core::mem::forget(again);
+        }
+        message
+    })
+}

@@ -1,0 +1,412 @@
+//! What a user holds: the handle of a supervisor.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::boxed::Box;
+
+use tokio::sync::oneshot;
+
+use crate::ChildId;
+use crate::error::{StartError, SupervisorError};
+use crate::exit::{ExitReason, WorkerError};
+use crate::machine::{ChildCommand, ChildCounts, ChildInfo, Timestamp};
+use crate::runtime::cell::Order;
+use crate::runtime::child_spec::ChildSpec;
+use crate::runtime::driver::Driver;
+use crate::runtime::events::Events;
+use crate::runtime::shared::{Ended, Message, Reply, Shared, Status, Supervisor, Unstopped};
+use crate::runtime::spec::SupervisorSpec;
+use crate::spec::{RestartPolicy, RestartStrategy};
+use crate::worker::Worker;
+
+/// The handle of a supervisor: starts its tree, asks it, changes it, stops it.
+///
+/// It is cheap to clone and works from any thread and any runtime. Dropping all handles does not
+/// stop the tree. From the moment a supervisor begins to stop, questions are answered and all
+/// other calls give [`SupervisorError::ShuttingDown`]; once it has ended, for whatever reason, all
+/// calls do but [`wait`](Self::wait), [`shutdown`](Self::shutdown) and [`name`](Self::name).
+///
+/// # Cancel safety
+///
+/// A call is sent when its future is first polled. Dropping the future after that drops the
+/// answer, never the call.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use ash_core::{ChildContext, ChildSpec, ExitReason, SupervisorHandle, SupervisorSpec};
+///
+/// let idle = |child: ChildContext| async move {
+///     child.stop_token().cancelled().await;
+///     Ok::<_, std::io::Error>(())
+/// };
+/// let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_child(ChildSpec::task("idle", idle)));
+/// handle.ready().await.unwrap();
+/// assert_eq!(handle.which_children().await.unwrap()[0].id, "idle");
+///
+/// handle.shutdown().await.unwrap();
+/// assert!(matches!(handle.wait().await, ExitReason::Shutdown));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SupervisorHandle(Arc<Shared>);
+
+impl SupervisorHandle {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Starts a tree. Returns at once; the tree starts in the background, and
+    /// [`ready`](Self::ready) tells when it is up or what stopped it.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime, and in one whose timers are not enabled.
+    #[must_use = "the tree runs without its handle, but nobody can watch or stop it"]
+    #[track_caller]
+    pub fn start(spec: impl Into<SupervisorSpec>) -> Self {
+        let spec = spec.into();
+        let checked = spec.check();
+        match checked.and_then(|()| Driver::root(&spec)) {
+            Ok(driver) => {
+                let shared = driver.shared();
+                // The task ends with its machine; a shutdown, or the end of the runtime, sees to
+                // that.
+                drop(tokio::spawn(driver.run()));
+                Self(shared)
+            }
+            Err(error) => Self(Shared::stillborn(&spec, StartError::InvalidSpec(error))),
+        }
+    }
+
+    /// Waits until the whole initial tree is up.
+    ///
+    /// # Errors
+    ///
+    /// Returns what stopped the initial start: an invalid spec, a child that did not start (by
+    /// then those that were up have been stopped), or a shutdown meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; it only watches.
+    pub async fn ready(&self) -> Result<(), StartError> {
+        self.status(|status| status.ready.clone()).await
+    }
+
+    /// Waits until the tree has ended, and tells why. On a runtime that is gone that is
+    /// [`ExitReason::Killed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; it only watches.
+    pub async fn wait(&self) -> ExitReason {
+        self.ended().await.reason
+    }
+
+    /// Returns the supervisor's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Returns the supervisor's path, from the root's name on.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// Returns which children are restarted together.
+    #[must_use]
+    pub fn restart_strategy(&self) -> RestartStrategy {
+        self.0.strategy
+    }
+
+    /// Returns how long ago this incarnation of the supervisor was started.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.0.clock.now().since(self.0.since)
+    }
+
+    /// Adds a worker and starts it. Returns when it has finished `initialize`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidSpec` for an id that is empty or holds a `/`, `ChildAlreadyExists` for one that is
+    /// held, `TooManyChildren`, `ShuttingDown`, and `StartFailed` with the cause if the worker did
+    /// not start. Nothing of it is kept then.
+    pub async fn start_child<W, F>(
+        &self,
+        id: impl Into<ChildId>,
+        factory: F,
+        policy: RestartPolicy,
+    ) -> Result<ChildId, SupervisorError>
+    where
+        W: Worker,
+        F: Fn() -> W + Send + Sync + 'static,
+    {
+        self.start_child_spec(ChildSpec::worker(id, factory).restart(policy)).await
+    }
+
+    /// Adds a child, worker or supervisor, and starts it. Returns when it is up.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_child`](Self::start_child).
+    pub async fn start_child_spec(
+        &self,
+        child: impl Into<ChildSpec>,
+    ) -> Result<ChildId, SupervisorError> {
+        let child = child.into();
+        child.check_below(&self.0.path)?;
+        let id = child.id().clone();
+        self.call(|reply| Message::StartChild(child, reply)).await?;
+        Ok(id)
+    }
+
+    /// Stops a child and forgets it. Returns when its worker has been dropped.
+    ///
+    /// OTP's `terminate_child` keeps the spec; that is [`stop_child`](Self::stop_child) here.
+    ///
+    /// # Errors
+    ///
+    /// `ChildNotFound`, or `ShuttingDown`.
+    pub async fn terminate_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
+        self.command(id.as_ref(), ChildCommand::Terminate).await
+    }
+
+    /// Stops a child and keeps its spec, so that it can be brought back. Returns when its worker
+    /// has been dropped. A temporary child is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// `ChildNotFound`, or `ShuttingDown`.
+    pub async fn stop_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
+        self.command(id.as_ref(), ChildCommand::Stop).await
+    }
+
+    /// Starts a child anew, after stopping it if it is live; one that backs off is started now.
+    /// Returns when it is up.
+    ///
+    /// # Errors
+    ///
+    /// `ChildNotFound`, `ShuttingDown`, or `StartFailed` with the cause; the spec is kept.
+    pub async fn restart_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
+        self.command(id.as_ref(), ChildCommand::Restart).await
+    }
+
+    /// Forgets a child that was stopped or has completed.
+    ///
+    /// # Errors
+    ///
+    /// `ChildRunning` if it is live, `ChildNotFound`, or `ShuttingDown`.
+    pub async fn delete_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
+        self.command(id.as_ref(), ChildCommand::Delete).await
+    }
+
+    /// Returns the live children, in start order.
+    ///
+    /// # Errors
+    ///
+    /// `ShuttingDown` once the supervisor has ended.
+    pub async fn which_children(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
+        self.ask(|machine, now| machine.live_children(now).collect()).await
+    }
+
+    /// Returns one child, live or not.
+    ///
+    /// # Errors
+    ///
+    /// `ChildNotFound`, or `ShuttingDown` once the supervisor has ended.
+    pub async fn child(&self, id: impl AsRef<str>) -> Result<ChildInfo, SupervisorError> {
+        let id = ChildId::from(id.as_ref());
+        let wanted = id.clone();
+        let found = self.ask(move |machine, now| machine.child(now, &wanted)).await?;
+        found.ok_or(SupervisorError::ChildNotFound(id))
+    }
+
+    /// Returns how many children of which kind there are.
+    ///
+    /// # Errors
+    ///
+    /// `ShuttingDown` once the supervisor has ended.
+    pub async fn count_children(&self) -> Result<ChildCounts, SupervisorError> {
+        self.ask(|machine, _| machine.counts()).await
+    }
+
+    /// Returns the handle of a supervisor below, by its path relative to this one:
+    /// `"database"`, or `"web/sessions"`.
+    ///
+    /// The handle is valid for the incarnation it was taken from; later its calls give
+    /// `ShuttingDown`, never another incarnation's data.
+    ///
+    /// # Errors
+    ///
+    /// `ChildNotFound` with the part of the path that is not there, `NotASupervisor`,
+    /// `ChildNotRunning` if it is not up, or `ShuttingDown`.
+    pub async fn supervisor(&self, path: impl AsRef<str>) -> Result<Self, SupervisorError> {
+        let mut found = self.clone();
+        for part in path.as_ref().split('/') {
+            found = found.nested(part.into()).await?;
+        }
+        Ok(found)
+    }
+
+    async fn nested(&self, id: ChildId) -> Result<Self, SupervisorError> {
+        self.ask(move |machine, now| {
+            let Some(key) = machine.find(&id) else {
+                return Err(SupervisorError::ChildNotFound(id));
+            };
+            if let Some(handle) = machine.payload(key).and_then(|slot| slot.supervisor())
+                && handle.0.status.borrow().ended.is_none()
+            {
+                return Ok(handle.clone());
+            }
+            match machine.child(now, &id).map(|child| child.child_type) {
+                Some(crate::ChildType::Worker) => Err(SupervisorError::NotASupervisor(id)),
+                Some(crate::ChildType::Supervisor) | None => {
+                    Err(SupervisorError::ChildNotRunning(id))
+                }
+            }
+        })
+        .await?
+    }
+
+    /// Returns a stream of the events of this supervisor and all below, from now on. It ends
+    /// with the supervisor.
+    ///
+    /// A subscriber that is more than 1,024 events behind loses the oldest and is told how many;
+    /// it never slows a supervisor.
+    pub fn events(&self) -> Events {
+        self.0.events.subscribe()
+    }
+
+    /// Stops the tree gracefully. Returns when all of it is down: every worker has been dropped,
+    /// or reported as leaked.
+    ///
+    /// It may be called several times and from several places at once. Called on a nested
+    /// supervisor it is a `Shutdown` exit to its parent: a permanent one comes back.
+    ///
+    /// # Errors
+    ///
+    /// None so far: a tree that has ended already is down.
+    pub async fn shutdown(&self) -> Result<(), SupervisorError> {
+        self.stop(Timestamp::NEVER).await;
+        Ok(())
+    }
+
+    /// Stops the tree like [`shutdown`](Self::shutdown), and kills what is left of it after
+    /// `limit`. Returns what had to be killed or left behind.
+    ///
+    /// Of several limits the earliest wins.
+    ///
+    /// # Errors
+    ///
+    /// None so far: a tree that has ended already is down.
+    pub async fn shutdown_within(
+        &self,
+        limit: Duration,
+    ) -> Result<ShutdownReport, SupervisorError> {
+        let ended = self.stop(self.0.clock.now() + limit).await;
+        Ok((*ended.report).clone())
+    }
+
+    async fn stop(&self, deadline: Timestamp) -> Ended {
+        let _ = self.0.inbox.send(Message::Shutdown { deadline });
+        self.ended().await
+    }
+
+    async fn ended(&self) -> Ended {
+        self.status(|status| status.ended.clone()).await
+    }
+
+    /// Waits until the status gives what is wanted.
+    async fn status<T>(&self, pick: impl Fn(&Status) -> Option<T>) -> T {
+        let mut status = self.0.status.subscribe();
+        loop {
+            if let Some(picked) = pick(&status.borrow_and_update()) {
+                return picked;
+            }
+            // The sender lives in the handle, so there always is one.
+            let _ = status.changed().await;
+        }
+    }
+
+    /// Passes on an order of the supervisor above.
+    pub(crate) fn order(&self, order: Order) {
+        let _ = self.0.inbox.send(match order {
+            Order::Live => return,
+            Order::Stop => Message::Shutdown { deadline: Timestamp::NEVER },
+            Order::Kill => Message::Kill,
+        });
+    }
+
+    async fn command(&self, id: &str, command: ChildCommand) -> Result<(), SupervisorError> {
+        self.call(|reply| Message::Command(id.into(), command, reply)).await
+    }
+
+    async fn call(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), SupervisorError> {
+        let (reply, answer) = oneshot::channel();
+        if self.0.inbox.send(message(reply)).is_err() {
+            return Err(self.0.shutting_down());
+        }
+        answer.await.unwrap_or_else(|_| Err(self.0.shutting_down()))
+    }
+
+    /// Asks the machine in the supervisor's task.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Supervisor, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, SupervisorError> {
+        let (reply, answer) = oneshot::channel();
+        let question = Box::new(move |machine: &Supervisor, now| {
+            let _ = reply.send(question(machine, now));
+        });
+        if self.0.inbox.send(Message::Ask(question)).is_err() {
+            return Err(self.0.shutting_down());
+        }
+        answer.await.map_err(|_| self.0.shutting_down())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What a stop had to kill or leave behind: the paths of workers that did not stop in time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Workers that were killed: dropped at an await, without having finished.
+    pub killed: Vec<String>,
+    /// Workers that could not even be killed, because they block their thread.
+    pub leaked: Vec<String>,
+}
+
+impl ShutdownReport {
+    pub(crate) fn new(unstopped: &[(String, Unstopped)]) -> Self {
+        let of = |fate| {
+            let paths = unstopped.iter().filter(|(_, its)| *its == fate);
+            paths.map(|(path, _)| path.clone()).collect::<Vec<_>>()
+        };
+        let leaked = of(Unstopped::Leaked);
+        let mut killed = of(Unstopped::Killed);
+        killed.retain(|path| !leaked.contains(path));
+        Self { killed, leaked }
+    }
+
+    /// Tells whether all stopped by themselves, in time.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.killed.is_empty() && self.leaked.is_empty()
+    }
+}
+
+impl SupervisorError {
+    pub(crate) fn signal(error: std::io::Error) -> Self {
+        Self::Signal(WorkerError::new(error))
+    }
+}

@@ -1,0 +1,1 @@
+//! Examples of ash-flare, one file each: `cargo run --example counter`.
