@@ -148,6 +148,20 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        script: Script,
+        record: &Record,
+        context: ChildContext,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            script,
+            record: record.clone(),
+            context,
+        }
+    }
+
     async fn step(&self, step: Step, otherwise: Step) -> Result<(), String> {
         let step = if matches!(step, Step::Default) {
             otherwise
@@ -248,12 +262,7 @@ pub(crate) fn lives(
             Step::Block(door) => door.block(),
             step => assert!(matches!(step, Step::Default), "a factory cannot {step:?}"),
         }
-        Scripted {
-            name,
-            script,
-            record: record.clone(),
-            context,
-        }
+        Scripted::new(name, script, &record, context)
     })
 }
 
