@@ -26,8 +26,16 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// The supervisor is killed: so are its children, all at once.
-    pub(super) fn kill_all(&mut self, now: Timestamp) {
+    /// The supervisor is killed, whatever it was ending for.
+    pub(super) fn on_killed(&mut self, now: Timestamp) {
+        if let Phase::Stopping { reason, .. } = &mut self.phase {
+            *reason = ExitReason::Killed;
+        }
+        self.kill_all(now);
+    }
+
+    /// The supervisor's children are killed, all at once.
+    fn kill_all(&mut self, now: Timestamp) {
         self.enter_stopping(ExitReason::Killed, None);
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {

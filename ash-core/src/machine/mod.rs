@@ -193,7 +193,7 @@ impl<P, C> Machine<P, C> {
                 caller,
             } => self.command(now, id, command, caller),
             Event::Shutdown { deadline } => self.shut_down(now, deadline),
-            Event::Kill => self.kill_all(now),
+            Event::Kill => self.on_killed(now),
         }
         self.proceed(now);
     }
