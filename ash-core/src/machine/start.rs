@@ -59,8 +59,8 @@ impl<P, C> Machine<P, C> {
             Step::Done => {
                 let exits = core::mem::take(exits);
                 self.phase = Phase::Running { group: None };
-                self.act(Action::Ready);
                 self.note_supervisor(EventKind::SupervisorStarted);
+                self.act(Action::Ready);
                 for key in exits {
                     self.take_up_exit(now, key);
                 }
