@@ -330,12 +330,17 @@ impl Watch {
 
     /// Returns what has happened since the last call.
     pub(crate) async fn seen(&mut self) -> Vec<String> {
-        settle().await;
         let mut seen = Vec::new();
-        while let Some(Some(event)) = self.0.next().now_or_never() {
-            seen.push(line(&event.unwrap()));
+        loop {
+            settle().await;
+            let before = seen.len();
+            while let Some(Some(event)) = self.0.next().now_or_never() {
+                seen.push(line(&event.unwrap()));
+            }
+            if seen.len() == before {
+                return seen;
+            }
         }
-        seen
     }
 
     /// Waits for this event. Returns what has happened before.
