@@ -192,7 +192,7 @@ impl Cell {
         if let Some(token) = token {
             token.cancel();
         }
-        self.report(fact);
+        self.supervisor.report_end(&self.id, self.incarnation, fact);
     }
 
     pub(crate) fn has_ended(&self) -> bool {

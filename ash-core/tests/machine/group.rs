@@ -555,7 +555,7 @@ fn restart_15_a_child_that_comes_up_as_its_start_is_abandoned_goes_down_again() 
         "stop b#2",
     ]);
     rig.started("b#2");
-    rig.expect([]);
+    rig.expect(["note b#2 started"]);
     rig.exited("b#2", error());
     rig.expect(["note b#2 stopped error: boom", "start a#3"]);
 }

@@ -137,6 +137,15 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        script: Script,
+        record: &Record,
+        context: ChildContext,
+    ) -> Self {
+        Self { name: name.into(), script, record: record.clone(), context }
+    }
+
     async fn step(&self, step: Step, otherwise: Step) -> Result<(), String> {
         let step = if matches!(step, Step::Default) { otherwise } else { step };
         match step {
@@ -233,7 +242,7 @@ pub(crate) fn lives(
             Step::Block(door) => door.block(),
             step => assert!(matches!(step, Step::Default), "a factory cannot {step:?}"),
         }
-        Scripted { name, script, record: record.clone(), context }
+        Scripted::new(name, script, &record, context)
     })
 }
 
@@ -287,12 +296,17 @@ impl Watch {
 
     /// Returns what has happened since the last call.
     pub(crate) async fn seen(&mut self) -> Vec<String> {
-        settle().await;
         let mut seen = Vec::new();
-        while let Some(Some(event)) = self.0.next().now_or_never() {
-            seen.push(line(&event.unwrap()));
+        loop {
+            settle().await;
+            let before = seen.len();
+            while let Some(Some(event)) = self.0.next().now_or_never() {
+                seen.push(line(&event.unwrap()));
+            }
+            if seen.len() == before {
+                return seen;
+            }
         }
-        seen
     }
 
     /// Waits for this event. Returns what has happened before.
