@@ -213,7 +213,12 @@ impl SupervisorHandle {
     ///
     /// `ShuttingDown` once the supervisor has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
-        self.ask(|machine, now| machine.live_children(now).collect()).await
+        self.ask(|machine, now| {
+            let mut children = Vec::with_capacity(machine.len());
+            children.extend(machine.live_children(now));
+            children
+        })
+        .await
     }
 
     /// Returns one child, live or not.
