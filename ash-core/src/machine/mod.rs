@@ -70,7 +70,7 @@ use crate::spec::{
 pub use crate::time::Timestamp;
 pub use event::{ChildCommand, ChildKey, Event, Exit, Fact, Incarnation, StartFailure};
 pub use info::{ChildCounts, ChildInfo, ChildState};
-pub use output::{Action, EventKind, Notice, Output};
+pub use output::{Action, EventKind, Notice, Notices, Output};
 
 use child::{Child, Pending, Purpose, State};
 use children::Children;
@@ -135,6 +135,7 @@ pub struct Machine<P, C> {
     /// Incarnations that were reported as leaked and have not ended since.
     leaked: BTreeMap<Incarnation, ChildId>,
     random: fastrand::Rng,
+    notices: Notices,
     output: VecDeque<Output<C>>,
 }
 
@@ -166,9 +167,10 @@ impl<P, C> Machine<P, C> {
             config,
             phase: Phase::Idle,
             children: table,
-            timers: Timers::default(),
+            timers: Timers::new(),
             significant_live: significant,
             leaked: BTreeMap::new(),
+            notices: Notices::All,
             output: VecDeque::new(),
         })
     }
@@ -203,6 +205,11 @@ impl<P, C> Machine<P, C> {
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output<C>> {
         self.output.pop_front()
+    }
+
+    /// Sets which notices come out from now on, for nobody need pay for what nobody reads.
+    pub fn set_notices(&mut self, notices: Notices) {
+        self.notices = notices;
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens
@@ -290,6 +297,9 @@ impl<P, C> Machine<P, C> {
     }
 
     fn note(&mut self, key: ChildKey, kind: EventKind) {
+        if self.notices == Notices::Losses && !kind.is_loss() {
+            return;
+        }
         if let Some(child) = self.children.get(key) {
             let child = Some((child.attributes.id.clone(), child.number));
             self.output.push_back(Output::Notice(Notice { child, kind }));

@@ -7,8 +7,13 @@ use alloc::vec::Vec;
 ///
 /// Each child has one or two of them, for the few callers that ever wait for it.
 #[derive(Debug)]
-#[expect(clippy::box_collection, reason = "the list is empty in all but a few of many children")]
-pub(super) struct RareList<T>(Option<Box<Vec<T>>>);
+pub(super) struct RareList<T>(Option<Box<Items<T>>>);
+
+#[derive(Debug)]
+struct Items<T> {
+    first: T,
+    others: Vec<T>,
+}
 
 impl<T> RareList<T> {
     pub(super) const fn new() -> Self {
@@ -16,11 +21,18 @@ impl<T> RareList<T> {
     }
 
     pub(super) fn push(&mut self, item: T) {
-        self.0.get_or_insert_default().push(item);
+        match &mut self.0 {
+            Some(items) => items.others.push(item),
+            None => self.0 = Some(Box::new(Items { first: item, others: Vec::new() })),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flat_map(|list| list.iter())
+        self.0.iter().flat_map(|items| core::iter::once(&items.first).chain(&items.others))
     }
 
     pub(super) fn take(&mut self) -> Self {
@@ -30,9 +42,13 @@ impl<T> RareList<T> {
 
 impl<T> IntoIterator for RareList<T> {
     type Item = T;
-    type IntoIter = alloc::vec::IntoIter<T>;
+    type IntoIter = core::iter::Chain<core::option::IntoIter<T>, alloc::vec::IntoIter<T>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.map(|list| *list).unwrap_or_default().into_iter()
+        let (first, others) = match self.0 {
+            Some(items) => (Some(items.first), items.others),
+            None => (None, Vec::new()),
+        };
+        first.into_iter().chain(others)
     }
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::Machine;
-use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
+use crate::machine::child::{Child, Pending, Purpose, State, Stopping, Then};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
@@ -55,8 +55,8 @@ impl<P, C> Machine<P, C> {
             Step::Done => {
                 let exits = core::mem::take(exits);
                 self.phase = Phase::Running { group: None };
-                self.act(Action::Ready);
                 self.note_supervisor(EventKind::SupervisorStarted);
+                self.act(Action::Ready);
                 for incarnation in exits {
                     self.take_up_exit(now, incarnation);
                 }
@@ -68,15 +68,20 @@ impl<P, C> Machine<P, C> {
     /// Starts a child that waits.
     pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
         let Some(child) = self.children.get_mut(key) else { return };
-        debug_assert!(!child.state.has_incarnation(), "two lives of one child would overlap");
+        if !matches!(child.state, State::Waiting(_)) {
+            debug_assert!(
+                false,
+                "only a child that waits is started, not {:?}",
+                child.state.public()
+            );
+            return;
+        }
         let deadline =
             child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
         child.number += 1;
         child.up_since = Timestamp::NEVER;
         let incarnation = child.incarnation(key);
-        let waited = core::mem::replace(&mut child.state, State::Stopped);
-        let State::Waiting(pending) = waited else {
-            debug_assert!(false, "only a child that waits is started, not {:?}", waited.public());
+        let State::Waiting(pending) = core::mem::replace(&mut child.state, State::Stopped) else {
             return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
@@ -99,8 +104,12 @@ impl<P, C> Machine<P, C> {
         match &child.state {
             State::Starting { .. } => {}
             // It was asked to stop while its word was on the way; its exit follows.
-            State::Stopping(_) => {
+            State::Stopping(stopping) => {
+                let failed = matches!(stopping.then, Then::FailStart(..));
                 child.up_since = now;
+                if !failed {
+                    self.note(key, EventKind::Started);
+                }
                 return;
             }
             State::Waiting(_)
@@ -144,8 +153,8 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         cause: StartCause,
     ) {
-        let obeyed = matches!(cause, StartCause::Stopped);
-        let reason = if obeyed { ExitReason::Shutdown } else { exit_reason(cause) };
+        let was_told = matches!(cause, StartCause::Stopped);
+        let reason = if was_told { ExitReason::Shutdown } else { exit_reason(cause) };
         self.on_stopped(now, key, stopping, reason);
     }
 

@@ -126,7 +126,7 @@ impl<P, C> Machine<P, C> {
         reason: ExitReason,
     ) {
         let Some(child) = self.children.get_mut(key) else { return };
-        let id = child.attributes.id.clone();
+        let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
         let Stopping { stage, then, calls, .. } = stopping;
         let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
@@ -169,7 +169,9 @@ impl<P, C> Machine<P, C> {
             }
         }
         for (caller, command) in calls {
-            self.command_after_stop(now, &id, command, caller);
+            if let Some(id) = &id {
+                self.command_after_stop(now, id, command, caller);
+            }
         }
     }
 

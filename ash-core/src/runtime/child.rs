@@ -8,6 +8,9 @@
 //!    process.
 //! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
 //! 3. A task that is dropped with its runtime reports from its guard.
+//! 4. After a report the task waits until its supervisor has heard it, before it goes on with code
+//!    of the worker's. The report woke the supervisor in this thread's next-to-run slot, where no
+//!    other thread finds it: a worker that blocks its thread now would strand it there.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -23,7 +26,7 @@ use pin_project_lite::pin_project;
 use crate::error::StartCause;
 use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::{Cell, Order};
+use crate::runtime::cell::Cell;
 use crate::runtime::context::ChildContext;
 use crate::worker::Worker;
 
@@ -78,9 +81,7 @@ fn hooks<W: Worker>(
                 Some(Ok(())) => cell.report_started(),
             }
         }
-        // A worker that blocks its thread at once would strand the supervisor that was just woken
-        // in this thread's next-to-run slot, where no other thread finds it.
-        tokio::task::yield_now().await;
+        poll_fn(|_| cell.poll_heard(1)).await;
         let returned = {
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
@@ -88,6 +89,7 @@ fn hooks<W: Worker>(
         let ran = Ran { returned, asked: cell.is_asked() };
         if !ran.asked {
             cell.report(Fact::Returned);
+            poll_fn(|_| cell.poll_heard(2)).await;
         }
         let hook_error = worker.shutdown().await.err().map(WorkerError::new);
         End::Exited { ran, hook_error }
@@ -192,7 +194,8 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
-        let end = if this.cell.listen(context) == Order::Kill {
+        this.cell.listen(context);
+        let end = if this.cell.is_killed() {
             End::Killed
         } else {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {

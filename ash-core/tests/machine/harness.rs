@@ -112,10 +112,7 @@ pub(crate) trait ConfigExt {
 
 impl ConfigExt for MachineConfig {
     fn intensity(mut self, max_restarts: usize, within_seconds: u64) -> Self {
-        self.intensity = RestartIntensity {
-            max_restarts,
-            within_seconds,
-        };
+        self.intensity = RestartIntensity { max_restarts, within_seconds };
         self
     }
 
@@ -180,15 +177,11 @@ impl Rig {
     ) -> Self {
         let mut rig = Self::new(config, children);
         rig.begin();
-        while let Some(label) = rig
-            .trace
-            .last()
-            .and_then(|line| line.strip_prefix("start "))
-        {
+        while let Some(label) = rig.trace.last().and_then(|line| line.strip_prefix("start ")) {
             let label = label.to_owned();
             rig.started(&label);
         }
-        assert_eq!(rig.trace[rig.trace.len() - 2..], ["ready", "note started"]);
+        assert_eq!(rig.trace[rig.trace.len() - 2..], ["note started", "ready"]);
         rig.trace.clear();
         rig
     }
@@ -221,10 +214,7 @@ impl Rig {
                 .map(|(_, incarnation)| *incarnation)
                 .max()
         };
-        Event::Fact(
-            found.unwrap_or_else(|| panic!("`{label}` was never started")),
-            fact,
-        )
+        Event::Fact(found.unwrap_or_else(|| panic!("`{label}` was never started")), fact)
     }
 
     pub(crate) fn started(&mut self, label: &str) {
@@ -255,11 +245,7 @@ impl Rig {
     }
 
     pub(crate) fn start_child(&mut self, caller: u32, attributes: ChildAttributes) {
-        self.feed(Event::StartChild {
-            attributes,
-            payload: (),
-            caller,
-        });
+        self.feed(Event::StartChild { attributes, payload: (), caller });
     }
 
     /// Adds a child, which starts; the trace of that is dropped.
@@ -268,19 +254,12 @@ impl Rig {
         let before = self.trace.len();
         self.start_child(0, attributes);
         self.started(&id);
-        assert_eq!(
-            self.trace[before..].last().map(String::as_str),
-            Some("reply 0 ok")
-        );
+        assert_eq!(self.trace[before..].last().map(String::as_str), Some("reply 0 ok"));
         self.trace.truncate(before);
     }
 
     pub(crate) fn command(&mut self, caller: u32, command: ChildCommand, id: &str) {
-        self.feed(Event::Command {
-            id: id.into(),
-            command,
-            caller,
-        });
+        self.feed(Event::Command { id: id.into(), command, caller });
     }
 
     pub(crate) fn terminate(&mut self, caller: u32, id: &str) {
@@ -300,9 +279,7 @@ impl Rig {
     }
 
     pub(crate) fn shutdown(&mut self) {
-        self.feed(Event::Shutdown {
-            deadline: Timestamp::NEVER,
-        });
+        self.feed(Event::Shutdown { deadline: Timestamp::NEVER });
     }
 
     /// An overall deadline of `millis` from now on.
@@ -321,10 +298,7 @@ impl Rig {
         let mut wakes = 0;
         while let Some(next) = self.machine.poll_timeout().filter(|&next| next <= until) {
             wakes = if next > self.now { 0 } else { wakes + 1 };
-            assert!(
-                wakes < WAKES_AT_ONCE,
-                "it wants to be woken at {next:?} again and again"
-            );
+            assert!(wakes < WAKES_AT_ONCE, "it wants to be woken at {next:?} again and again");
             self.now = self.now.max(next);
             self.wake();
         }
@@ -339,9 +313,7 @@ impl Rig {
 
     /// When the machine wants to be woken, in milliseconds.
     pub(crate) fn timeout(&self) -> Option<u128> {
-        self.machine
-            .poll_timeout()
-            .map(|at| at.since_epoch().as_millis())
+        self.machine.poll_timeout().map(|at| at.since_epoch().as_millis())
     }
 
     /// Compares the trace since the last look with what is expected, line by line.
@@ -367,36 +339,24 @@ impl Rig {
     }
 
     pub(crate) fn info(&self, id: &str) -> ash_core::ChildInfo {
-        self.machine
-            .child(self.now, id)
-            .unwrap_or_else(|| panic!("`{id}` is not held"))
+        self.machine.child(self.now, id).unwrap_or_else(|| panic!("`{id}` is not held"))
     }
 
     /// The ids of all children held, in start order.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.machine
-            .children(self.now)
-            .map(|(_, info)| info.id.to_string())
-            .collect()
+        self.machine.children(self.now).map(|(_, info)| info.id.to_string()).collect()
     }
 
     /// The ids of the live children, in start order.
     pub(crate) fn live(&self) -> Vec<String> {
-        self.machine
-            .live_children(self.now)
-            .map(|info| info.id.to_string())
-            .collect()
+        self.machine.live_children(self.now).map(|info| info.id.to_string()).collect()
     }
 
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::Action(Action::Start(incarnation)) = output {
-                let (id, ()) = self
-                    .machine
-                    .payload_mut(incarnation.child)
-                    .expect("it is held");
-                self.incarnations
-                    .insert(format!("{id}#{}", incarnation.number), incarnation);
+                let (id, ()) = self.machine.payload_mut(incarnation.child).expect("it is held");
+                self.incarnations.insert(format!("{id}#{}", incarnation.number), incarnation);
             }
             let line = render_output(&output, |incarnation| self.label(incarnation));
             self.trace.push(line);
@@ -404,24 +364,15 @@ impl Rig {
     }
 
     fn label(&self, incarnation: Incarnation) -> String {
-        let found = self
-            .incarnations
-            .iter()
-            .find(|(_, known)| **known == incarnation);
-        found
-            .map(|(label, _)| label.clone())
-            .expect("it was to be started")
+        let found = self.incarnations.iter().find(|(_, known)| **known == incarnation);
+        found.map(|(label, _)| label.clone()).expect("it was to be started")
     }
 }
 
 impl Drop for Rig {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert!(
-                self.trace.is_empty(),
-                "nobody looked at\n    {}",
-                self.trace.join("\n    ")
-            );
+            assert!(self.trace.is_empty(), "nobody looked at\n    {}", self.trace.join("\n    "));
         }
     }
 }
@@ -439,19 +390,14 @@ pub(crate) fn render_output(output: &Output<u32>, label: impl Fn(Incarnation) ->
         Action::CheckHeartbeat(incarnation) => format!("check {}", label(*incarnation)),
         Action::Reply(caller, result) => format!("reply {caller} {}", render_result(result)),
         Action::Ready => "ready".to_owned(),
-        Action::Finish {
-            reason,
-            start_error: None,
-        } => format!("finish {}", render(reason)),
-        Action::Finish {
-            reason,
-            start_error: Some(error),
-        } => {
+        Action::Finish { reason, start_error: None } => format!("finish {}", render(reason)),
+        Action::Finish { reason, start_error: Some(error) } => {
             format!("finish {}: {}", render(reason), render_start_error(error))
         }
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it well enough")]
 fn render(reason: &ExitReason) -> String {
     match reason {
         ExitReason::Error(error) if error.downcast_ref::<StartError>().is_some() => {
@@ -464,6 +410,7 @@ fn render(reason: &ExitReason) -> String {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others say it well enough")]
 fn render_start_error(error: &StartError) -> String {
     match error {
         StartError::ShuttingDown(name) => format!("{name} shut down"),
@@ -501,10 +448,7 @@ fn render_notice(notice: &Notice) -> String {
     let kind = match &notice.kind {
         EventKind::Started | EventKind::SupervisorStarted => "started".to_owned(),
         EventKind::StartFailed { path, cause } => format!("failed {path}: {}", render_cause(cause)),
-        EventKind::Exited {
-            reason,
-            will_restart,
-        } => {
+        EventKind::Exited { reason, will_restart } => {
             let then = if *will_restart { " (restart)" } else { "" };
             format!("exited {}{then}", render(reason))
         }
