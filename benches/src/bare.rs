@@ -10,6 +10,10 @@ use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, r
 type Children = Vec<(String, JoinHandle<()>)>;
 
 /// Measures one figure over `count` tasks.
+///
+/// # Panics
+///
+/// Panics if the measurement does not do what it measures.
 #[must_use]
 pub fn measure(figure: Figure, count: usize) -> f64 {
     runtime().block_on(async {

@@ -12,6 +12,10 @@ use tokio::sync::{Notify, mpsc};
 use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled};
 
 /// Measures one figure over `count` children.
+///
+/// # Panics
+///
+/// Panics if the measurement does not do what it measures.
 #[must_use]
 pub fn measure(figure: Figure, count: usize) -> f64 {
     runtime().block_on(async {

@@ -7,7 +7,7 @@ use crate::machine::Machine;
 use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
-use crate::machine::phase::{Group, GroupStage, Phase};
+use crate::machine::phase::{GroupStage, Phase};
 use crate::machine::rare_list::RareList;
 use crate::restart::{Attempt, Charge, Verdict, verdict};
 use crate::spec::{
@@ -167,22 +167,14 @@ impl<P, C> Machine<P, C> {
         }
         let attempt = self.next_attempt(key, None);
         self.back_off(now, key, attempt);
-        match &mut self.phase {
-            Phase::Running { group: Some(group) } if group.members.binary_search(&key).is_ok() => {
-                group.trigger = key;
-                group.stage = GroupStage::Retrying;
-            }
-            Phase::Running { group: group @ None }
-                if self.config.strategy != RestartStrategy::OneForOne =>
-            {
-                let members = alloc::vec![key];
-                *group = Some(Group { members, trigger: key, stage: GroupStage::Retrying });
-            }
-            Phase::Idle
-            | Phase::Starting { .. }
-            | Phase::Running { .. }
-            | Phase::Stopping { .. }
-            | Phase::Ended => {}
+        // Under `OneForAll` and `RestForOne` a restart is always its group's.
+        if let Phase::Running { group: Some(group) } = &mut self.phase {
+            debug_assert!(
+                group.members.binary_search(&key).is_ok(),
+                "it is restarted by its group"
+            );
+            group.trigger = key;
+            group.stage = GroupStage::Retrying;
         }
     }
 

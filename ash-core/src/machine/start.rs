@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::Machine;
-use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
+use crate::machine::child::{Child, Pending, Purpose, State, Stopping, Then};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
@@ -55,8 +55,8 @@ impl<P, C> Machine<P, C> {
             Step::Done => {
                 let exits = core::mem::take(exits);
                 self.phase = Phase::Running { group: None };
-                self.act(Action::Ready);
                 self.note_supervisor(EventKind::SupervisorStarted);
+                self.act(Action::Ready);
                 for incarnation in exits {
                     self.take_up_exit(now, incarnation);
                 }
@@ -104,8 +104,12 @@ impl<P, C> Machine<P, C> {
         match &child.state {
             State::Starting { .. } => {}
             // It was asked to stop while its word was on the way; its exit follows.
-            State::Stopping(_) => {
+            State::Stopping(stopping) => {
+                let failed = matches!(stopping.then, Then::FailStart(..));
                 child.up_since = now;
+                if !failed {
+                    self.note(key, EventKind::Started);
+                }
                 return;
             }
             State::Waiting(_)

@@ -8,7 +8,7 @@ use core::hash::{BuildHasher, Hasher};
 use core::pin::Pin;
 use std::hash::RandomState;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Sleep;
 
 use crate::error::{StartCause, StartError};
@@ -23,7 +23,7 @@ use crate::runtime::events::Bus;
 use crate::runtime::handle::{ShutdownReport, SupervisorHandle};
 use crate::runtime::log::Log;
 use crate::runtime::plan::{Life, Place, Plan};
-use crate::runtime::shared::{Ended, Message, Shared, Status, Supervisor, Unstopped};
+use crate::runtime::shared::{Ended, Message, Shared, Supervisor, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
 
@@ -91,19 +91,8 @@ impl Driver {
         let seed = RandomState::new().build_hasher().finish();
         let children = spec.children.iter().cloned().map(ChildSpec::into_slot);
         let machine = Machine::new(spec.config(path.clone(), seed), children)?;
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            name: spec.name.clone(),
-            path,
-            strategy: spec.strategy,
-            clock,
-            since: clock.now(),
-            inbox: sender,
-            status: watch::Sender::new(Status::default()),
-            events,
-            log,
-        });
-        let (timer, unstopped) = (None, Vec::new());
+        let (shared, inbox) = Shared::new(spec, path, clock, events, log);
+        let (shared, timer, unstopped) = (Arc::new(shared), None, Vec::new());
         Ok(Self { machine, shared, inbox, upward, timer, unstopped })
     }
 
@@ -123,14 +112,9 @@ impl Driver {
             self.wait(&mut batch).await;
             let now = self.shared.clock.now();
             self.machine.set_notices(self.shared.notices());
-            let mut messages = batch.drain(..).peekable();
-            while let Some(message) = messages.next() {
-                // A worker whose hook was over at once needs no bound for it.
-                if messages.peek().is_none_or(|next| !message.is_outdated_by(next)) {
-                    self.take(now, message);
-                }
+            for message in batch.drain(..) {
+                self.take(now, message);
             }
-            drop(messages);
             if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                 self.machine.handle_timeout(now);
             }
@@ -160,7 +144,7 @@ impl Driver {
     /// Feeds the machine.
     fn take(&mut self, now: Timestamp, message: Message) {
         let event = match message {
-            Message::Fact(incarnation, fact) => Event::Fact(incarnation, fact),
+            Message::Fact(incarnation, fact) => return self.hear(now, incarnation, fact),
             Message::StartChild(spec, caller) => {
                 let (attributes, payload) = spec.into_slot();
                 Event::StartChild { attributes, payload, caller }
@@ -169,9 +153,25 @@ impl Driver {
             Message::Ask(question) => return question(&self.machine, now),
             Message::Shutdown { deadline } => Event::Shutdown { deadline },
             Message::Kill => Event::Kill,
-            Message::Unstopped(below) => return self.unstopped.extend(below),
+            // Where a nested supervisor ends for another reason, this is nobody's report.
+            Message::Unstopped(below) if self.machine.is_ending() => {
+                return self.unstopped.extend(below);
+            }
+            Message::Unstopped(_) => return,
         };
         self.machine.handle_event(now, event);
+    }
+
+    /// Feeds the machine a fact, and has the task go on that waits until it was heard.
+    fn hear(&mut self, now: Timestamp, incarnation: Incarnation, fact: Fact) {
+        let waits = matches!(fact, Fact::Started | Fact::Returned);
+        self.machine.handle_event(now, Event::Fact(incarnation, fact));
+        if waits
+            && let Some(slot) = self.machine.payload(incarnation.child)
+            && let Some(life) = &slot.life
+        {
+            life.hear(incarnation);
+        }
     }
 
     /// Does all that the machine says. Returns how the supervisor ended, when it has.
@@ -231,8 +231,7 @@ impl Driver {
         {
             self.unstopped.push((join(&self.shared.path, id), fate));
         }
-        self.shared.log.notice(&self.shared, &notice);
-        self.shared.events.publish(&self.shared, notice);
+        self.shared.tell(notice);
     }
 
     fn ready(&self) {
@@ -241,12 +240,31 @@ impl Driver {
     }
 
     fn finish(mut self, reason: ExitReason, start_error: Option<StartError>) {
-        // Callers whose message is still in the inbox find their answer dropped, which is
-        // `ShuttingDown`; later ones find the inbox closed.
+        self.shared.finish();
         self.inbox.close();
-        while self.inbox.try_recv().is_ok() {}
+        while let Some(message) = self.next_late() {
+            // The end of what had been given up as leaked is still to be told.
+            if matches!(message, Message::Fact(..)) {
+                self.take(self.shared.clock.now(), message);
+            }
+        }
+        self.drain();
         let unstopped = core::mem::take(&mut self.unstopped);
         self.end(reason, start_error, unstopped);
+    }
+
+    /// Takes what is left in the closed inbox, until nothing more can come: a caller whose message
+    /// is dropped gets `ShuttingDown`, one whose message stayed would wait for ever. Dropping the
+    /// inbox does not see to that, as it leaves behind what is being sent at that moment.
+    fn next_late(&mut self) -> Option<Message> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                // Somebody has passed the door and not yet put the message down.
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Says for good how the supervisor ended.
@@ -289,6 +307,8 @@ impl Drop for Driver {
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.end(ExitReason::Killed, start_error, Vec::new());
         }
+        self.inbox.close();
+        while self.next_late().is_some() {}
     }
 }
 

@@ -22,7 +22,7 @@ use crate::spec::join;
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;
 
-/// Something that happened in a tree.
+/// Something that happened in a tree. `Display` tells it in a line: `app/pump started`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
@@ -38,6 +38,12 @@ pub struct Event {
     pub time: SystemTime,
     /// What happened.
     pub kind: EventKind,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path, self.kind)
+    }
 }
 
 /// Tells that a subscriber was too slow and lost this many events, the oldest ones.

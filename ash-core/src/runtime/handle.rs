@@ -213,7 +213,12 @@ impl SupervisorHandle {
     ///
     /// `ShuttingDown` once the supervisor has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
-        self.ask(|machine, now| machine.live_children(now).collect()).await
+        self.ask(|machine, now| {
+            let mut children = Vec::with_capacity(machine.len());
+            children.extend(machine.live_children(now));
+            children
+        })
+        .await
     }
 
     /// Returns one child, live or not.
@@ -376,11 +381,12 @@ impl SupervisorHandle {
     }
 }
 
-/// What a stop had to kill or leave behind: the paths of workers that did not stop in time.
+/// What a stop had to kill or leave behind: the paths of children that did not stop in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Workers that were killed: dropped at an await, without having finished.
+    /// Children that were killed: workers dropped at an await, without having finished, and
+    /// supervisors that were stopping such workers, or had not come to stop.
     pub killed: Vec<String>,
     /// Workers that could not even be killed, because they block their thread.
     pub leaked: Vec<String>,

@@ -4,6 +4,8 @@
 //! and leaks at error. slog leaves debug out of release builds unless its feature
 //! `release_max_level_debug` (or `max_level_debug`) asks for it.
 
+use core::fmt;
+
 use slog::{Drain, KV, Level, Logger, Record, Serializer};
 
 use crate::exit::ExitReason;
@@ -84,7 +86,7 @@ fn message(kind: &EventKind) -> &'static str {
         EventKind::Exited { .. } => "child exited",
         EventKind::Restarting { .. } => "child restarting",
         EventKind::Stopped { .. } => "child stopped",
-        EventKind::ShutdownFailed { .. } => "child failed to shut down cleanly",
+        EventKind::ShutdownFailed { .. } => "child's shutdown failed",
         EventKind::Leaked => "child leaked: its task blocks its thread and cannot be ended",
         EventKind::LeakEnded => "leaked child ended",
         EventKind::Completed => "child completed",
@@ -146,13 +148,21 @@ impl Keys<'_> {
     }
 }
 
-/// A reason, with the sources of its error as a key of their own.
 fn emit_reason(reason: &ExitReason, to: &mut dyn Serializer) -> slog::Result {
-    to.emit_arguments("reason", &format_args!("{reason}"))?;
-    if let ExitReason::Error(error) = reason {
-        for source in error.texts().skip(1) {
-            to.emit_str("source", &source)?;
+    to.emit_arguments("reason", &format_args!("{}", Whole(reason)))
+}
+
+/// A reason with the sources of its error.
+struct Whole<'a>(&'a ExitReason);
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        if let ExitReason::Error(error) = self.0 {
+            for source in error.texts().skip(1) {
+                write!(f, ": {source}")?;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -5,13 +5,16 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
-use crate::machine::{ChildCommand, EventKind, Fact, Incarnation, Machine, Notices, Timestamp};
+use crate::machine::{
+    ChildCommand, EventKind, Fact, Incarnation, Machine, Notice, Notices, Timestamp,
+};
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::Slot;
@@ -32,6 +35,9 @@ pub(crate) struct Shared {
     /// Commands, facts and questions, one queue for all, in order of arrival.
     pub(crate) inbox: mpsc::UnboundedSender<Message>,
     pub(crate) status: watch::Sender<Status>,
+    /// Whether the supervisor has come to its end: all that it had started has ended, or was
+    /// given up as leaked.
+    finished: AtomicBool,
     pub(crate) events: Bus,
     pub(crate) log: Log,
 }
@@ -96,17 +102,6 @@ impl Unstopped {
     }
 }
 
-impl Message {
-    /// Tells whether the next message makes this one pointless: that `run` has returned, when the
-    /// incarnation has ended by now.
-    pub(crate) fn is_outdated_by(&self, next: &Self) -> bool {
-        match (self, next) {
-            (Self::Fact(this, Fact::Returned), Self::Fact(that, Fact::Exited(_))) => this == that,
-            _ => false,
-        }
-    }
-}
-
 impl Shared {
     /// Returns which notices anyone would read.
     pub(crate) fn notices(&self) -> Notices {
@@ -121,17 +116,58 @@ impl Shared {
         let status = Status { ready: Some(Err(error)), ended: Some(Ended { reason, report }) };
         let events = Bus::root();
         events.close();
-        Arc::new(Self {
+        let path = String::from(spec.name.as_str());
+        let log = Log::root(spec.logger.as_ref());
+        let (shared, _) = Self::new(spec, path, clock, events, log);
+        shared.status.send_replace(status);
+        Arc::new(shared)
+    }
+
+    /// Creates what a supervisor shares, and the end of its inbox.
+    pub(crate) fn new(
+        spec: &SupervisorSpec,
+        path: String,
+        clock: Clock,
+        events: Bus,
+        log: Log,
+    ) -> (Self, mpsc::UnboundedReceiver<Message>) {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let shared = Self {
             name: spec.name.clone(),
-            path: String::from(spec.name.as_str()),
+            path,
             strategy: spec.strategy,
             clock,
             since: clock.now(),
-            inbox: mpsc::unbounded_channel().0,
-            status: watch::Sender::new(status),
+            inbox: sender,
+            status: watch::Sender::new(Status::default()),
+            finished: AtomicBool::new(false),
             events,
-            log: Log::root(spec.logger.as_ref()),
-        })
+            log,
+        };
+        (shared, inbox)
+    }
+
+    /// Says that the supervisor has come to its end. After that its inbox may be closed.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+    }
+
+    /// Tells the supervisor how an incarnation ended. One that had finished before had given it
+    /// up as leaked, and cannot say any more that the leak has ended.
+    pub(crate) fn report_end(&self, child: &ChildId, incarnation: Incarnation, fact: Fact) {
+        let told = self.inbox.send(Message::Fact(incarnation, fact));
+        if told.is_err() && self.finished.load(Ordering::Acquire) {
+            self.tell(Notice {
+                child: Some((child.clone(), incarnation.number)),
+                kind: EventKind::LeakEnded,
+            });
+        }
+    }
+
+    /// Logs what happened, and tells all who listen.
+    pub(crate) fn tell(&self, notice: Notice) {
+        self.log.notice(self, &notice);
+        self.events.publish(self, notice);
     }
 
     /// Returns the error of a call that comes too late.

@@ -555,7 +555,7 @@ fn restart_15_a_child_that_comes_up_as_its_start_is_abandoned_goes_down_again() 
         "stop b#2",
     ]);
     rig.started("b#2");
-    rig.expect([]);
+    rig.expect(["note b#2 started"]);
     rig.exited("b#2", error());
     rig.expect(["note b#2 stopped error: boom", "start a#3"]);
 }
@@ -677,4 +677,48 @@ fn stop_6_a_shutdown_while_a_group_starts() {
     rig.expect(["note b#2 stopped error: boom", "stop a#2"]);
     rig.stopped("a");
     rig.expect(["note a#2 stopped shutdown", "note ended shutdown", "finish shutdown"]);
+}
+
+#[test]
+fn restart_7_a_restart_child_that_a_group_takes_is_a_restart_of_the_group() {
+    let mut rig = Rig::up(app(OneForAll), ["a", "b"].map(permanent));
+    rig.stop(1, "b");
+    rig.stopped("b");
+    rig.restart(2, "b");
+    rig.skip();
+    rig.exited("a", error());
+    rig.expect([
+        "note a#1 exited error: boom (restart)",
+        "note a#1 restarting 1 in 0ns",
+        "stop b#2",
+    ]);
+    rig.start_failed("b", StartCause::Stopped);
+    rig.started("a");
+    rig.expect(["note b#2 stopped shutdown", "start a#2", "note a#2 started", "start b#3"]);
+    rig.start_failed("b", failed());
+    rig.expect([
+        "note b#3 failed app/b: boom",
+        "reply 2 failed app/b: boom",
+        "note b#3 restarting 1 in 0ns",
+    ]);
+    rig.pass(0);
+    rig.expect(["stop a#2"]);
+}
+
+#[test]
+fn stop_6_a_shutdown_tells_those_whose_child_goes_down_for_its_group() {
+    let mut rig = Rig::up(app(OneForAll), ["a"].map(permanent));
+    rig.start_child(1, permanent("x"));
+    rig.exited("a", error());
+    rig.skip();
+    rig.restart(2, "x");
+    rig.shutdown();
+    rig.expect(["reply 1 shutting down"]);
+    rig.start_failed("x", StartCause::Stopped);
+    rig.expect([
+        "note x#1 stopped shutdown",
+        "reply 2 shutting down",
+        "note ended shutdown",
+        "finish shutdown",
+    ]);
 }

@@ -181,7 +181,7 @@ impl Rig {
             let label = label.to_owned();
             rig.started(&label);
         }
-        assert_eq!(rig.trace[rig.trace.len() - 2..], ["ready", "note started"]);
+        assert_eq!(rig.trace[rig.trace.len() - 2..], ["note started", "ready"]);
         rig.trace.clear();
         rig
     }

@@ -166,7 +166,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 properties! {
-    #![proptest_config(config(4_000))]
+    #![proptest_config(config(6_000))]
 
     #[test]
     fn any_history_keeps_the_promises_of_the_machine(

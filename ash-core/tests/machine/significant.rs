@@ -164,3 +164,25 @@ fn significant_1_never_is_the_default() {
     assert_eq!(app(OneForOne).auto_shutdown, AutoShutdown::Never);
     assert!(!permanent("a").significant);
 }
+
+#[test]
+fn significant_3_all_a_sibling_that_was_forgotten_does_not_hold_it_up() {
+    // Forgotten while it starts, backs off, and is yet to be judged.
+    let children = ["a", "b", "c"].map(|id| transient(id).significant());
+    let config = app(OneForOne).auto_shutdown(ALL).constant_backoff(100);
+    let mut rig = Rig::new(config, children.into_iter().chain([permanent("d")]));
+    rig.begin();
+    for id in ["a", "b", "c"] {
+        rig.started(id);
+    }
+    rig.exited("a", error());
+    rig.terminate(1, "a");
+    rig.started("d");
+    rig.exited("b", error());
+    rig.terminate(2, "b");
+    rig.start_child(3, temporary("x").significant());
+    rig.start_failed("x", failed());
+    rig.skip();
+    rig.exited("c", ExitReason::Normal);
+    rig.expect(["note c#1 exited normal", "note c#1 completed", "stop d#1"]);
+}

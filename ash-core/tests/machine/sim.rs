@@ -430,7 +430,7 @@ impl Sim {
                 self.ready = true;
             }
             Action::Finish { reason, start_error } => {
-                self.on_finish(&reason, start_error.is_some())
+                self.on_finish(&reason, start_error.is_some());
             }
         }
     }

@@ -440,3 +440,26 @@ fn stop_9_no_time_at_all_kills_at_once() {
     rig.pass(0);
     rig.expect(["kill b#1", "kill a#1"]);
 }
+
+#[test]
+fn stop_6_dynamic_children_that_are_stopping_already_are_not_asked_again() {
+    let mut rig = Rig::up(app(OneForOne), [permanent("a")]);
+    for id in ["x", "y", "z"] {
+        rig.add(permanent(id));
+    }
+    rig.terminate(1, "y");
+    rig.returned("z");
+    rig.skip();
+    rig.shutdown();
+    rig.expect(["stop x#1"]);
+    rig.stopped("x");
+    rig.stopped("y");
+    rig.exited("z", error());
+    rig.expect([
+        "note x#1 stopped shutdown",
+        "note y#1 stopped shutdown",
+        "reply 1 ok",
+        "note z#1 stopped error: boom",
+        "stop a#1",
+    ]);
+}

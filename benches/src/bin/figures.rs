@@ -95,10 +95,13 @@ fn one(system: &str, figure: Figure, children: usize) -> Result<f64, Box<dyn std
 }
 
 fn show(figure: Figure, value: f64) -> String {
-    match figure {
-        Figure::Memory => format!("{value:.0} B"),
-        _ if value >= 1e6 => format!("{:.2} ms", value / 1e6),
-        _ if value >= 1e3 => format!("{:.2} us", value / 1e3),
-        _ => format!("{value:.0} ns"),
+    if figure == Figure::Memory {
+        format!("{value:.0} B")
+    } else if value >= 1e6 {
+        format!("{:.2} ms", value / 1e6)
+    } else if value >= 1e3 {
+        format!("{:.2} us", value / 1e3)
+    } else {
+        format!("{value:.0} ns")
     }
 }
