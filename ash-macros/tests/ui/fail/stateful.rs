@@ -1,9 +1,8 @@
-use ash_core::SupervisorSpec;
 use ash_macros::stateful_supervision_tree;
+use ash_stateful::StatefulSupervisorSpec;
 
 fn main() {
-    let _spec: SupervisorSpec = stateful_supervision_tree! {
-        crate: ash_core,
+    let _spec: StatefulSupervisorSpec = stateful_supervision_tree! {
         nmae: "auction",
         workers: [
             ("a", |ctx, child, third| todo(), Permanent),
