@@ -101,6 +101,11 @@ impl Cell {
         self.control().order >= Order::Stop
     }
 
+    /// Tells whether the incarnation was killed.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.control().order == Order::Kill
+    }
+
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that.
     pub(crate) fn is_to_be_cut(&self) -> bool {
         let control = self.control();

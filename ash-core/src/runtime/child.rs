@@ -72,6 +72,10 @@ async fn hooks<W: Worker>(
     }
     let_supervisor_go().await;
     let returned = unless(|| cell.is_to_be_cut(), worker.run()).await;
+    if cell.is_killed() {
+        // It was, while it blocked its thread.
+        return End::Killed;
+    }
     let asked = cell.is_asked();
     if !asked {
         cell.report(Fact::Returned);
