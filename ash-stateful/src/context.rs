@@ -178,6 +178,8 @@ impl WorkerContext {
     where
         F: FnOnce(Option<Value>) -> Option<Value>,
     {
+        // Before the guards: the drop of one would wait for the lock that this thread holds.
+        self.check(Access::Write, "update");
         // After a panic these are dropped from the last to the first: the lock is released, the
         // thread is outside again, the entry without a value goes.
         let sweep = Sweep { context: self, key };
