@@ -122,6 +122,7 @@ impl WorkerContext {
     /// # Panics
     ///
     /// Panics inside a [closure](Self#closures) of the same context.
+    #[expect(clippy::must_use_candidate, reason = "most who delete do not ask what was there")]
     #[track_caller]
     pub fn delete(&self, key: &str) -> Option<Value> {
         self.check(Access::Write, "delete");

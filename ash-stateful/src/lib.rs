@@ -57,7 +57,7 @@
 //! # Features
 //!
 //! - `persist` (off by default): contexts that are kept in a file. It adds one dependency, redb,
-//!   and turns on serde_json's `float_roundtrip`.
+//!   and turns on `float_roundtrip` in `serde_json`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

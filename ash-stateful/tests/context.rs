@@ -328,8 +328,8 @@ fn a_call_inside_of_an_update_panics_and_never_hangs() {
                     let message = panic_of(|| {
                         ctx.update(outer, |_| {
                             call(&ctx, key);
-                            Some(json!("set all the same"))
-                        })
+                            Some(json!("never reached"))
+                        });
                     });
                     assert!(message.contains(&format!("`WorkerContext::{name}`")), "{message}");
                     assert!(message.contains("an `update`"), "{message}");
@@ -426,7 +426,7 @@ fn another_context_may_be_touched_inside_and_the_outer_one_is_still_watched() {
                 inner.update("3", |its| {
                     outer.set("3", json!(0));
                     its
-                })
+                });
             });
             assert!(message.contains("a `with_value`"), "{message}");
         });
