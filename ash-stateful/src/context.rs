@@ -122,6 +122,7 @@ impl WorkerContext {
     /// # Panics
     ///
     /// Panics inside a [closure](Self#closures) of the same context.
+    #[expect(clippy::must_use_candidate, reason = "most who delete do not ask what was there")]
     #[track_caller]
     pub fn delete(&self, key: &str) -> Option<Value> {
         self.check(Access::Write, "delete");
@@ -178,6 +179,8 @@ impl WorkerContext {
     where
         F: FnOnce(Option<Value>) -> Option<Value>,
     {
+        // Before the guards: the drop of one would wait for the lock that this thread holds.
+        self.check(Access::Write, "update");
         // After a panic these are dropped from the last to the first: the lock is released, the
         // thread is outside again, the entry without a value goes.
         let sweep = Sweep { context: self, key };

@@ -53,13 +53,19 @@ fn child_process() {
             "restore" => restore(&path).await,
             "hold" => {
                 let _ctx = WorkerContext::persistent(&path).unwrap();
-                println!("confirmed 0");
+                say("confirmed 0");
                 std::future::pending::<()>().await;
             }
             "full" => fill(&path).await,
             other => panic!("no such role: {other}"),
         }
     });
+}
+
+/// Tells the parent.
+#[expect(clippy::print_stdout, reason = "it is read by the parent, through a pipe")]
+fn say(line: &str) {
+    println!("{line}");
 }
 
 /// Counts up for ever in two keys, one after the other, and says what a flush has confirmed.
@@ -72,7 +78,7 @@ async fn count(path: &str) {
         ctx.update(&format!("key-{}", n % 50), |_| Some(json!({ "n": n, "pad": "x".repeat(100) })));
         if n % 20 == 0 {
             ctx.flush().await.unwrap();
-            println!("confirmed {n}");
+            say(&format!("confirmed {n}"));
         }
     }
 }
@@ -85,7 +91,7 @@ async fn restore(path: &str) {
         ctx.restore(Value::Object(keys.collect())).unwrap();
         if n % 10 == 0 {
             ctx.flush().await.unwrap();
-            println!("confirmed {n}");
+            say(&format!("confirmed {n}"));
         }
     }
 }
@@ -407,9 +413,9 @@ async fn fill(path: &str) {
     for n in 0..10_000 {
         ctx.set(format!("key-{n}"), json!("x".repeat(10_000)));
         match ctx.flush().await {
-            Ok(()) => println!("confirmed {n}"),
+            Ok(()) => say(&format!("confirmed {n}")),
             Err(PersistError::Full { .. }) => {
-                println!("it is full");
+                say("it is full");
                 return;
             }
             Err(error) => panic!("{error:?}"),
@@ -433,7 +439,7 @@ fn a_limit_of_the_system_is_a_full_disk() {
     let output = shell.output().unwrap();
     let output = String::from_utf8_lossy(&output.stdout);
     assert!(output.contains("it is full"), "{output}");
-    let confirmed = output.lines().filter_map(confirmed).last().unwrap();
+    let confirmed = output.lines().filter_map(confirmed).next_back().unwrap();
 
     let ctx = WorkerContext::persistent(&path).unwrap();
     assert!((0..=confirmed).all(|n| ctx.contains_key(&format!("key-{n}"))), "{confirmed}");

@@ -141,11 +141,6 @@ impl Cell {
         self.is_at_least(Order::Stop)
     }
 
-    /// Tells whether the incarnation was killed.
-    pub(crate) fn is_killed(&self) -> bool {
-        self.control().order == Order::Kill
-    }
-
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that.
     pub(crate) fn is_to_be_cut(&self) -> bool {
         self.is_asked() && self.control().token().is_none()

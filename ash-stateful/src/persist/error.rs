@@ -83,6 +83,7 @@ pub enum PersistError {
 }
 
 impl PersistError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours, and it grows")]
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -97,6 +98,7 @@ impl PersistError {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours, and it grows")]
     pub(crate) fn store(path: &Path, error: impl Into<redb::Error>) -> Self {
         let of = path.to_owned();
         match error.into() {

@@ -95,7 +95,10 @@ impl StoreFile {
             self.database = Some(database);
         } else {
             // Opened again at once, so that the lock is not free for longer than need be.
-            let _ = contain(&self.path, || Ok(drop(database)));
+            let _ = contain(&self.path, || {
+                drop(database);
+                Ok(())
+            });
             self.database = self.reopen().ok();
         }
         written
@@ -137,6 +140,7 @@ fn open_database<T>(
 }
 
 /// Checks that a database is a store of ours; makes an empty one into a store.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours, and it grows")]
 fn identify(path: &Path, database: &Database) -> Result<(), PersistError> {
     let store = |error: redb::Error| PersistError::store(path, error);
     let read = || -> Result<_, redb::Error> {
@@ -194,11 +198,7 @@ fn read_all(path: &Path, database: &Database) -> Result<Vec<(String, Value)>, Pe
     })
 }
 
-fn write(
-    path: &Path,
-    database: &Database,
-    changes: &[(&str, Option<Vec<u8>>)],
-) -> Result<(), PersistError> {
+fn write(path: &Path, database: &Database, changes: &[Encoded<'_>]) -> Result<(), PersistError> {
     let write = || -> Result<_, redb::Error> {
         let transaction = database.begin_write()?;
         let mut values = transaction.open_table(VALUES)?;
@@ -215,7 +215,10 @@ fn write(
     write().map_err(|error| PersistError::store(path, error))
 }
 
-fn encode(changes: &Changes) -> Result<Vec<(&str, Option<Vec<u8>>)>, PersistError> {
+/// A change of a key, its value as a JSON text.
+type Encoded<'a> = (&'a str, Option<Vec<u8>>);
+
+fn encode(changes: &Changes) -> Result<Vec<Encoded<'_>>, PersistError> {
     let encode = |(key, value): (&'_ String, &Option<Value>)| {
         let too_deep = || PersistError::TooDeep { key: key.clone(), limit: MAX_DEPTH };
         let json = value.as_ref().map(|value| {
