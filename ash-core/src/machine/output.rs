@@ -55,6 +55,7 @@ pub struct Notice {
 
 /// What happened to a child or a supervisor.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum EventKind {
     /// The child has finished `initialize`.

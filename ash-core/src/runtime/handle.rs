@@ -384,6 +384,7 @@ impl SupervisorHandle {
 
 /// What a stop had to kill or leave behind: the paths of workers that did not stop in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Workers that were killed: dropped at an await, without having finished.
