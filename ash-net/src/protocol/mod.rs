@@ -12,7 +12,7 @@ mod handshake;
 mod message;
 mod session;
 
-pub(crate) use codec::{EncodeError, FrameDecoder, FrameTooLarge, HEADER, decode, encode};
+pub(crate) use codec::{EncodeError, FrameDecoder, HEADER, decode, encode};
 pub(crate) use handshake::{
     Admission, ClientHandshake, ClientStep, HandshakeError, MAX_HANDSHAKE_FRAME, Nonce,
     ServerHandshake, ServerStep, Welcomed,
