@@ -1,6 +1,12 @@
 //! Servers and clients over real sockets, at ports and paths that the system chooses.
+#![cfg(unix)]
 
+mod abuse;
 mod access;
 mod calls;
 mod events;
+mod lifecycle;
+mod link;
+mod processes;
 mod support;
+mod unix;
