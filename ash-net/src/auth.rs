@@ -146,8 +146,8 @@ impl Auth {
     }
 
     fn mac(&self, side: Side, transcript: &Transcript<'_>) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)
-            .expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
         mac.update(match side {
             Side::Client => b"ash-net client ",
             Side::Server => b"ash-net server ",

@@ -11,6 +11,8 @@ mod outbound;
 mod protocol;
 mod server;
 mod status;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 
 pub use access::Access;

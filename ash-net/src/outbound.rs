@@ -252,7 +252,12 @@ mod tests {
         outbound.push(b"more than eight", None).unwrap();
         assert_eq!(outbound.push(b"more than 5", None), Err(Unsent::Full));
         let begun = tokio::time::Instant::now();
-        write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10)).await;
+        write(
+            Arc::clone(&outbound),
+            Box::new(ours),
+            Duration::from_secs(10),
+        )
+        .await;
         assert_eq!(begun.elapsed(), Duration::from_secs(10));
         outbound.broken().await;
     }
@@ -261,7 +266,11 @@ mod tests {
     async fn dropped_it_sends_what_can_be_sent_at_once() {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let outbound = Arc::new(Outbound::new(1_000));
-        let writing = write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10));
+        let writing = write(
+            Arc::clone(&outbound),
+            Box::new(ours),
+            Duration::from_secs(10),
+        );
         let mut writing = Box::pin(writing);
         assert!(futures_util::poll!(&mut writing).is_pending());
         outbound.push(b"last words", None).unwrap();

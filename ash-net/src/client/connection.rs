@@ -109,11 +109,15 @@ impl Connection {
             Call::StartChild { template, .. } => Some(template.clone()),
             _ => None,
         };
-        let id = self.request(path, call, Waiter::Call {
-            parts: None,
-            template,
-            answer: sender,
-        })?;
+        let id = self.request(
+            path,
+            call,
+            Waiter::Call {
+                parts: None,
+                template,
+                answer: sender,
+            },
+        )?;
         let _patience = Patience {
             connection: self,
             id,
@@ -160,10 +164,13 @@ impl Connection {
             call: call.clone(),
         };
         let sent = match encode(&frame, &mut bytes, self.frame) {
-            Ok(()) => self.outbound.push(&bytes, None).map_err(|error| match error {
-                Unsent::Full => RemoteError::Busy,
-                Unsent::Closed => not_sent,
-            }),
+            Ok(()) => self
+                .outbound
+                .push(&bytes, None)
+                .map_err(|error| match error {
+                    Unsent::Full => RemoteError::Busy,
+                    Unsent::Closed => not_sent,
+                }),
             Err(EncodeError::TooLarge | EncodeError::Impossible) => {
                 Err(ProtocolError::RequestTooLarge.into())
             }

@@ -36,7 +36,10 @@ pub(super) enum Link {
     /// There is none, and there may be one.
     Down,
     /// There is none, because the supervisor has ended.
-    Ended { name: ChildId, reason: ExitReason },
+    Ended {
+        name: ChildId,
+        reason: ExitReason,
+    },
     /// There is none, and there will be none.
     Closed,
 }
@@ -96,9 +99,7 @@ impl Running {
     fn begin(shared: &Arc<Shared>, established: Established) -> Self {
         *lock(&shared.welcomed) = established.welcomed.clone();
         let (connection, reading) = Connection::new(established, &shared.connector.limits);
-        shared
-            .link
-            .send_replace(Link::Up(Arc::clone(&connection)));
+        shared.link.send_replace(Link::Up(Arc::clone(&connection)));
         shared.resubscribe(&connection);
         Self {
             connection,

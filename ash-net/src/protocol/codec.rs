@@ -155,7 +155,9 @@ mod tests {
     #[test]
     fn nothing_is_allocated_for_what_a_header_only_announces() {
         let mut decoder = FrameDecoder::new(1 << 30);
-        decoder.space().extend_from_slice(&(1u32 << 30).to_be_bytes());
+        decoder
+            .space()
+            .extend_from_slice(&(1u32 << 30).to_be_bytes());
         assert_eq!(decoder.next(), Ok(None));
         assert!(decoder.space().capacity() < 64 * 1024);
     }
@@ -177,10 +179,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_leaves_nothing_behind() {
         let mut out = vec![1, 2];
-        assert_eq!(
-            encode(&"too long", &mut out, 4),
-            Err(EncodeError::TooLarge)
-        );
+        assert_eq!(encode(&"too long", &mut out, 4), Err(EncodeError::TooLarge));
         assert_eq!(out, [1, 2]);
         assert_eq!(encode(&"abc", &mut out, 4), Ok(()));
         assert_eq!(out, [1, 2, 0, 0, 0, 4, 3, b'a', b'b', b'c']);

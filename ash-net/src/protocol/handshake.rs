@@ -142,10 +142,7 @@ pub(crate) struct ClientHandshake {
 #[derive(Debug)]
 enum ClientState {
     Greeting,
-    Waiting {
-        server_hello: Vec<u8>,
-        frame: usize,
-    },
+    Waiting { server_hello: Vec<u8>, frame: usize },
     Over,
 }
 

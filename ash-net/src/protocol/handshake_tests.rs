@@ -18,7 +18,10 @@ fn talk(
     client: &mut ClientHandshake,
     server: &mut ServerHandshake,
     said: &mut Vec<Vec<u8>>,
-) -> (Result<Welcomed, HandshakeError>, Result<Access, HandshakeError>) {
+) -> (
+    Result<Welcomed, HandshakeError>,
+    Result<Access, HandshakeError>,
+) {
     let mut to_server = Some(client.hello().to_vec());
     let mut server_end = None;
     loop {
@@ -137,13 +140,7 @@ fn a_replayed_handshake_is_refused() {
         &mut said,
     );
     assert!(first.is_ok());
-    let mut later = ServerHandshake::new(
-        [3; 32],
-        vec![auth(1)],
-        Access::Admin,
-        Vec::new(),
-        2_000,
-    );
+    let mut later = ServerHandshake::new([3; 32], vec![auth(1)], Access::Admin, Vec::new(), 2_000);
     assert!(matches!(
         later.handle_frame(&said[0]),
         Ok(ServerStep::Send(_))
@@ -155,8 +152,7 @@ fn a_replayed_handshake_is_refused() {
 #[test]
 fn a_proof_of_one_tls_connection_is_none_in_another() {
     let mut client = ClientHandshake::new([1; 32], Some(auth(1)), vec![1], 1_000, "");
-    let mut server =
-        ServerHandshake::new([2; 32], vec![auth(1)], Access::Admin, vec![2], 1_000);
+    let mut server = ServerHandshake::new([2; 32], vec![auth(1)], Access::Admin, vec![2], 1_000);
     let (client_end, _) = talk(&mut client, &mut server, &mut vec![]);
     assert_eq!(
         client_end,

@@ -186,7 +186,10 @@ pub(crate) enum Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Refusal {
     /// No version in common; these are the server's.
-    Version { min: u16, max: u16 },
+    Version {
+        min: u16,
+        max: u16,
+    },
     /// Who the peer is, or claims to be, does not suffice. Never says more.
     Unauthenticated,
     TooManyConnections,
@@ -234,7 +237,10 @@ mod tests {
             let again: T = decode(&bytes(sample)).unwrap();
             assert_eq!(format!("{again:?}"), format!("{sample:?}"));
         }
-        assert!(changed.is_empty(), "encodings that have changed:\n{changed}");
+        assert!(
+            changed.is_empty(),
+            "encodings that have changed:\n{changed}"
+        );
     }
 
     fn request(call: Call) -> ClientFrame {
@@ -294,7 +300,9 @@ mod tests {
         handle.ready().await.unwrap();
         let mut info = handle.child("a").await.unwrap();
         info.uptime = Duration::from_millis(1_500);
-        info.last_exit = Some(ExitReason::Error(ash_core::WorkerError::from_texts(["x".to_owned()])));
+        info.last_exit = Some(ExitReason::Error(ash_core::WorkerError::from_texts([
+            "x".to_owned()
+        ])));
         let mut event = events.next().await.unwrap().unwrap();
         event.at = Duration::from_millis(2_500);
         event.time = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(3_500);
@@ -345,10 +353,7 @@ mod tests {
                         more: false,
                     }),
                 ),
-                (
-                    "uptime",
-                    done(Answer::Uptime(Duration::from_millis(1_500))),
-                ),
+                ("uptime", done(Answer::Uptime(Duration::from_millis(1_500)))),
                 ("report", done(Answer::Report(ShutdownReport::default()))),
                 ("subscribed", done(Answer::Subscribed)),
                 (

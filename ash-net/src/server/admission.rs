@@ -113,7 +113,11 @@ impl Held {
 impl Place {
     /// The handshake has ended: the place is kept. Tells whether it had not been shed before.
     pub(super) fn keep(&self) -> bool {
-        self.admissions.held().greeting.remove(&self.number).is_some()
+        self.admissions
+            .held()
+            .greeting
+            .remove(&self.number)
+            .is_some()
     }
 }
 

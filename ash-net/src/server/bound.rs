@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use ash_core::SupervisorHandle;
 use slog::{error, warn};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,9 @@ impl Bound<SocketAddr> {
         for &address in &addresses {
             check_exposure(&server.config, address)?;
         }
-        let listener = tcp::listen(&addresses).await.map_err(failed(shown.clone()))?;
+        let listener = tcp::listen(&addresses)
+            .await
+            .map_err(failed(shown.clone()))?;
         let address = listener.local_addr().map_err(failed(shown))?;
         warn_of_openness(&server.config, address);
         Ok(Self::new(server, address, Listener::Tcp(listener)))
@@ -100,7 +102,10 @@ fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), ServerErro
 /// Says once that a server has no door.
 fn warn_of_openness(config: &Config, address: SocketAddr) {
     #[cfg(feature = "tls")]
-    let has_certificates = config.tls.as_ref().is_some_and(crate::tls::TlsServer::is_mutual);
+    let has_certificates = config
+        .tls
+        .as_ref()
+        .is_some_and(crate::tls::TlsServer::is_mutual);
     #[cfg(not(feature = "tls"))]
     let has_certificates = false;
     if !config.secrets.is_empty() || has_certificates {
@@ -186,7 +191,11 @@ impl<A> Bound<A> {
             match accepted {
                 Ok((accepted, peer)) => match admissions.admit(peer) {
                     Ok(place) => {
-                        let client = Client { accepted, peer, place };
+                        let client = Client {
+                            accepted,
+                            peer,
+                            place,
+                        };
                         let connection = attend(Arc::clone(&config), stop.clone(), client);
                         connections.spawn(connection);
                     }
@@ -224,13 +233,7 @@ async fn all_ended(supervisors: Vec<SupervisorHandle>) {
 }
 
 /// Turns a connection away for which there is no place.
-fn refuse(
-    config: &Config,
-    peer: Peer,
-    count: u64,
-    accepted: Accepted,
-    refusals: &mut JoinSet<()>,
-) {
+fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
     // Not one line for each: an attacker must not fill the log.
     if count.is_power_of_two() {
         config.log.with(|log| {

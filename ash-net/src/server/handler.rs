@@ -54,10 +54,7 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
 }
 
 /// Finds the supervisor that a request is for.
-async fn resolve(
-    connection: &Connection,
-    path: &str,
-) -> Result<SupervisorHandle, SupervisorError> {
+async fn resolve(connection: &Connection, path: &str) -> Result<SupervisorHandle, SupervisorError> {
     if path.is_empty() {
         return Ok(connection.supervisor.clone());
     }
@@ -176,10 +173,7 @@ pub(super) async fn subscribe(
 }
 
 /// Returns the next event; if none is to be waited for, only one that is there already.
-async fn ready_or_first(
-    events: &mut Events,
-    waits: bool,
-) -> Option<Option<Result<Event, Lagged>>> {
+async fn ready_or_first(events: &mut Events, waits: bool) -> Option<Option<Result<Event, Lagged>>> {
     poll_fn(|context| match Pin::new(&mut *events).poll_next(context) {
         Poll::Ready(event) => Poll::Ready(Some(event)),
         Poll::Pending if waits => Poll::Pending,

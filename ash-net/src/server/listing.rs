@@ -47,7 +47,10 @@ async fn page_of_live(
 ) -> Result<(Vec<ChildInfo>, Option<ChildCursor>), Failure> {
     let page = target.children_page(after, PAGE).await?;
     let children = page.children.into_iter().map(|(info, _)| info);
-    Ok((children.filter(|info| info.state.is_live()).collect(), page.next))
+    Ok((
+        children.filter(|info| info.state.is_live()).collect(),
+        page.next,
+    ))
 }
 
 /// Lists the whole tree, level by level. Returns the answer if it is a short one.
@@ -72,7 +75,11 @@ pub(super) async fn tree(
             for (info, supervisor) in page.children {
                 count = count.checked_add(1).ok_or(Failure::TooLarge)?;
                 let below = supervisor.as_ref().map(below);
-                nodes.push(Node { parent, info, below });
+                nodes.push(Node {
+                    parent,
+                    info,
+                    below,
+                });
                 waiting.extend(supervisor.map(|supervisor| (supervisor, count)));
             }
             after = page.next;

@@ -161,9 +161,7 @@ async fn clear(path: &Path) -> Result<(), ServerError> {
     }
     // Another server may have taken the path over meanwhile.
     match std::fs::symlink_metadata(path) {
-        Ok(now) if identity(&now) == identity(&found) => {
-            std::fs::remove_file(path).map_err(failed)
-        }
+        Ok(now) if identity(&now) == identity(&found) => std::fs::remove_file(path).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(_) => Err(ServerError::AlreadyServed(path.into())),
         Err(error) => Err(failed(error)),

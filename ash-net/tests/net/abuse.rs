@@ -118,7 +118,11 @@ async fn bytes_that_drip_are_not_waited_for() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     closed(&mut stream).await;
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
     scene.check().await;
 }
 
@@ -132,7 +136,9 @@ async fn those_who_never_say_anything_keep_nobody_out() {
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, more).unwrap();
     let process = Process::serve("tcp:127.0.0.1:0").await;
-    let good = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
+    let good = RemoteSupervisorHandle::connect_tcp(&process.address)
+        .await
+        .unwrap();
     let mut silent = Vec::new();
     for number in 0..1_000 {
         silent.push(TcpStream::connect(&process.address).await.unwrap());
@@ -162,7 +168,10 @@ async fn a_frame_that_is_announced_too_large_closes_the_connection() {
         closed(&mut stream).await;
     }
     let mut stream = scene.enter().await;
-    stream.write_all(&(1024 * 1024 + 1u32).to_be_bytes()).await.unwrap();
+    stream
+        .write_all(&(1024 * 1024 + 1u32).to_be_bytes())
+        .await
+        .unwrap();
     let fault = read_frame(&mut stream).await.expect("it is told why");
     assert_eq!(fault, [7, 0], "frame too large");
     closed(&mut stream).await;
@@ -194,11 +203,23 @@ async fn a_request_that_cannot_be_read_is_answered_and_the_third_closes() {
     let mut stream = scene.enter().await;
     // An unknown call; then one with trailing bytes; then no frame at all.
     stream.write_all(&framed(&[0, 5, 0, 99])).await.unwrap();
-    assert_eq!(read_frame(&mut stream).await.unwrap(), [0, 5, 1, 3], "bad request 5");
+    assert_eq!(
+        read_frame(&mut stream).await.unwrap(),
+        [0, 5, 1, 3],
+        "bad request 5"
+    );
     stream.write_all(&request(6)).await.unwrap();
-    assert_eq!(read_frame(&mut stream).await.unwrap()[..3], [0, 6, 0], "others go on");
+    assert_eq!(
+        read_frame(&mut stream).await.unwrap()[..3],
+        [0, 6, 0],
+        "others go on"
+    );
     stream.write_all(&framed(&[0, 7, 0, 0, 0])).await.unwrap();
-    assert_eq!(read_frame(&mut stream).await.unwrap(), [0, 7, 1, 3], "bad request 7");
+    assert_eq!(
+        read_frame(&mut stream).await.unwrap(),
+        [0, 7, 1, 3],
+        "bad request 7"
+    );
     stream.write_all(&framed(&[])).await.unwrap();
     assert_eq!(read_frame(&mut stream).await.unwrap(), [7, 1], "bad frames");
     closed(&mut stream).await;
@@ -223,7 +244,11 @@ async fn garbage_is_the_end_of_its_connection_only() {
             garbage.extend(random.to_le_bytes());
         }
         // Some of it in frames of a proper length.
-        let bytes = if round % 3 == 0 { garbage } else { framed(&garbage) };
+        let bytes = if round % 3 == 0 {
+            garbage
+        } else {
+            framed(&garbage)
+        };
         let _ = stream.write_all(&bytes).await;
         let _ = stream.shutdown().await;
         closed(&mut stream).await;
@@ -236,7 +261,10 @@ async fn one_id_twice_at_a_time_is_the_end_of_the_connection() {
     let scene = Scene::new(|server| server).await;
     let mut stream = scene.enter().await;
     let events = framed(&[0, 9, 0, 6]);
-    stream.write_all(&[events.clone(), events].concat()).await.unwrap();
+    stream
+        .write_all(&[events.clone(), events].concat())
+        .await
+        .unwrap();
     loop {
         let frame = read_frame(&mut stream).await.expect("a fault comes");
         if frame == [7, 1] {
@@ -252,7 +280,11 @@ async fn a_replayed_handshake_gets_nobody_in() {
     use std::sync::{Arc, Mutex};
     let local = start(tree()).await;
     let auth = Auth::secret([5; 32]).unwrap();
-    let bound = server(&local).with_auth(auth.clone()).bind_tcp("127.0.0.1:0").await.unwrap();
+    let bound = server(&local)
+        .with_auth(auth.clone())
+        .bind_tcp("127.0.0.1:0")
+        .await
+        .unwrap();
     let address = bound.local_addr();
     let _served = tokio::spawn(bound.serve());
     // Somebody in between keeps what the client says.
@@ -272,7 +304,11 @@ async fn a_replayed_handshake_gets_nobody_in() {
             to_server.write_all(&bytes[..read]).await.unwrap();
         }
     });
-    let victim = Connector::tcp(overheard).with_auth(auth.clone()).connect().await.unwrap();
+    let victim = Connector::tcp(overheard)
+        .with_auth(auth.clone())
+        .connect()
+        .await
+        .unwrap();
     assert_eq!(victim.which_children().await.unwrap().len(), 3);
     let replay = said.lock().unwrap().clone();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -281,7 +317,11 @@ async fn a_replayed_handshake_gets_nobody_in() {
     let _ = soon(stream.read_to_end(&mut answer)).await;
     // The hello, then: refused, because not authenticated. And that is all.
     assert!(answer.ends_with(&framed(&[0, 1])), "{answer:?}");
-    let good = Connector::tcp(address).with_auth(auth).connect().await.unwrap();
+    let good = Connector::tcp(address)
+        .with_auth(auth)
+        .connect()
+        .await
+        .unwrap();
     assert_eq!(good.which_children().await.unwrap().len(), 3);
 }
 
@@ -306,7 +346,10 @@ async fn a_peer_that_takes_no_answers_is_given_up_and_holds_nobody_up() {
             assert_eq!(soon(good.which_children()).await.unwrap().len(), 403);
         }
     };
-    tokio::join!(async { drop(tokio::time::timeout(Duration::from_secs(3), flood).await) }, serving);
+    tokio::join!(
+        async { drop(tokio::time::timeout(Duration::from_secs(3), flood).await) },
+        serving
+    );
     let late = soon(RemoteSupervisorHandle::connect_tcp(served.address)).await;
     assert_eq!(late.unwrap().which_children().await.unwrap().len(), 403);
 }
@@ -316,10 +359,20 @@ async fn connections_beyond_the_limit_are_refused_with_an_error() {
     let mut limits = Limits::default();
     limits.per_peer = 2;
     let scene = Scene::new(|server| server.with_limits(limits)).await;
-    let second = RemoteSupervisorHandle::connect_tcp(scene.address()).await.unwrap();
+    let second = RemoteSupervisorHandle::connect_tcp(scene.address())
+        .await
+        .unwrap();
     let third = RemoteSupervisorHandle::connect_tcp(scene.address()).await;
-    assert!(matches!(third, Err(ash_net::ConnectError::TooManyConnections { .. })), "{third:?}");
+    assert!(
+        matches!(third, Err(ash_net::ConnectError::TooManyConnections { .. })),
+        "{third:?}"
+    );
     drop(second);
-    until(|| async { RemoteSupervisorHandle::connect_tcp(scene.address()).await.is_ok() }).await;
+    until(|| async {
+        RemoteSupervisorHandle::connect_tcp(scene.address())
+            .await
+            .is_ok()
+    })
+    .await;
     assert_eq!(scene.good.which_children().await.unwrap().len(), 3);
 }

@@ -53,7 +53,8 @@ async fn killing_the_remote_process_restarts_the_group_and_it_heals_when_the_rem
     ));
 
     let _process = Process::serve(&format!("tcp:{}", process.address)).await;
-    until(|| async { is_up(&local, "orders", 2).await && is_up(&local, "frontend", 2).await }).await;
+    until(|| async { is_up(&local, "orders", 2).await && is_up(&local, "frontend", 2).await })
+        .await;
     let handle = remote.borrow_and_update().clone().unwrap();
     assert_eq!(handle.which_children().await.unwrap().len(), 3);
     local.shutdown().await.unwrap();
@@ -88,7 +89,9 @@ async fn the_end_of_the_remote_tree_is_an_abnormal_exit_with_its_reason() {
         panic!("it gives up");
     };
     assert_eq!(child, "link");
-    assert!(matches!(*reason, ExitReason::Error(error) if error.to_string().contains("ended: shutdown")));
+    assert!(
+        matches!(*reason, ExitReason::Error(error) if error.to_string().contains("ended: shutdown"))
+    );
 }
 
 #[tokio::test]
@@ -112,5 +115,8 @@ async fn a_remote_that_is_not_there_is_a_failed_start_once_the_patience_is_over(
     });
     let handle = SupervisorHandle::start(SupervisorSpec::new("shop").with_child(link));
     let error = soon(handle.ready()).await.unwrap_err().to_string();
-    assert!(error.contains("shop/link") && error.contains("sock"), "{error}");
+    assert!(
+        error.contains("shop/link") && error.contains("sock"),
+        "{error}"
+    );
 }

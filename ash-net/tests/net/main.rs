@@ -9,4 +9,6 @@ mod lifecycle;
 mod link;
 mod processes;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;

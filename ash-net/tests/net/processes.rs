@@ -21,7 +21,13 @@ pub(crate) struct Process {
 }
 
 fn this_test(command: &mut Command, name: &str) {
-    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args([
+        "--exact",
+        name,
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
 }
 
 impl Process {
@@ -32,7 +38,9 @@ impl Process {
         let started = tokio::task::spawn_blocking(move || {
             let exe = std::env::current_exe().unwrap();
             let mut command = Command::new("sh");
-            command.args(["-c", &format!("{prelude} exec \"$0\" \"$@\"")]).arg(exe);
+            command
+                .args(["-c", &format!("{prelude} exec \"$0\" \"$@\"")])
+                .arg(exe);
             this_test(&mut command, "processes::serving_process");
             command.env("ASH_NET_ADDRESS", address);
             command.stdout(Stdio::piped());
@@ -73,7 +81,9 @@ impl Process {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         tasks.into_iter().all(|task| {
             let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
-            stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" T"))
         })
     }
 
@@ -83,7 +93,11 @@ impl Process {
         let run = tokio::task::spawn_blocking(move || {
             let mut command = Command::new(std::env::current_exe().unwrap());
             this_test(&mut command, "processes::client_process");
-            let output = command.env("ASH_NET_ADDRESS", path).uid(uid).output().unwrap();
+            let output = command
+                .env("ASH_NET_ADDRESS", path)
+                .uid(uid)
+                .output()
+                .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             let line = text.lines().find_map(|line| line.split_once("OUTCOME "));
             line.map(|(_, outcome)| outcome.to_owned()).unwrap_or(text)
@@ -139,7 +153,9 @@ fn client_process() {
     let Some(address) = std::env::var_os("ASH_NET_ADDRESS") else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(async {
         match RemoteSupervisorHandle::connect_unix(address).await {
             Ok(remote) => {
@@ -155,7 +171,10 @@ fn client_process() {
 async fn a_killed_server_is_noticed_and_found_again_when_it_is_back() {
     let place = Place::new();
     let socket = place.path("sock");
-    for address in ["tcp:127.0.0.1:0".to_owned(), format!("unix:{}", socket.display())] {
+    for address in [
+        "tcp:127.0.0.1:0".to_owned(),
+        format!("unix:{}", socket.display()),
+    ] {
         let mut process = Process::serve(&address).await;
         let kind = address.split_once(':').unwrap().0;
         let remote = match kind {
@@ -168,11 +187,16 @@ async fn a_killed_server_is_noticed_and_found_again_when_it_is_back() {
         let mut events = remote.events();
 
         process.kill();
-        assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
+        assert_eq!(
+            soon(states.next()).await,
+            Some(ConnectionState::Disconnected)
+        );
         let hasty = remote.clone().with_timeout(Duration::from_millis(50));
         assert!(matches!(
             hasty.stop_child("a").await,
-            Err(RemoteError::Disconnected { maybe_executed: false })
+            Err(RemoteError::Disconnected {
+                maybe_executed: false
+            })
         ));
         // A call that waits for the connection, and what comes after it.
         let waiting = tokio::spawn({
@@ -193,7 +217,9 @@ async fn a_killed_server_is_noticed_and_found_again_when_it_is_back() {
 #[tokio::test]
 async fn calls_under_way_fail_when_the_server_is_killed_and_say_that_they_may_have_been_executed() {
     let mut process = Process::serve("tcp:127.0.0.1:0").await;
-    let remote = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
+    let remote = RemoteSupervisorHandle::connect_tcp(&process.address)
+        .await
+        .unwrap();
     process.signal(Signal::STOP);
     let stopping = tokio::spawn({
         let remote = remote.clone();
@@ -204,14 +230,18 @@ async fn calls_under_way_fail_when_the_server_is_killed_and_say_that_they_may_ha
     process.kill();
     assert!(matches!(
         soon(stopping).await.unwrap(),
-        Err(RemoteError::Disconnected { maybe_executed: true })
+        Err(RemoteError::Disconnected {
+            maybe_executed: true
+        })
     ));
 }
 
 #[tokio::test]
 async fn a_read_under_way_is_made_once_more_after_the_connection_is_back() {
     let mut process = Process::serve("tcp:127.0.0.1:0").await;
-    let remote = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
+    let remote = RemoteSupervisorHandle::connect_tcp(&process.address)
+        .await
+        .unwrap();
     process.signal(Signal::STOP);
     let listing = tokio::spawn({
         let remote = remote.clone();
@@ -242,19 +272,36 @@ async fn a_stopped_server_is_noticed_within_the_keepalive_budget() {
     assert!(idle.is_err(), "a live peer is not given up");
     process.signal(Signal::STOP);
     let begun = tokio::time::Instant::now();
-    assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert_eq!(
+        soon(states.next()).await,
+        Some(ConnectionState::Disconnected)
+    );
+    assert!(
+        begun.elapsed() < Duration::from_millis(1_500),
+        "{:?}",
+        begun.elapsed()
+    );
     process.signal(Signal::CONT);
     assert_eq!(soon(states.next()).await, Some(ConnectionState::Connected));
 }
 
 #[tokio::test]
 async fn a_server_without_file_descriptors_serves_those_it_has_and_later_others() {
-    let process = Process::serve_after("ulimit -n 48; ASH_NET_ROOMY=1; export ASH_NET_ROOMY;", "tcp:127.0.0.1:0").await;
-    let good = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
+    let process = Process::serve_after(
+        "ulimit -n 48; ASH_NET_ROOMY=1; export ASH_NET_ROOMY;",
+        "tcp:127.0.0.1:0",
+    )
+    .await;
+    let good = RemoteSupervisorHandle::connect_tcp(&process.address)
+        .await
+        .unwrap();
     let mut greedy = Vec::new();
     for _ in 0..100 {
-        greedy.push(tokio::net::TcpStream::connect(&process.address).await.unwrap());
+        greedy.push(
+            tokio::net::TcpStream::connect(&process.address)
+                .await
+                .unwrap(),
+        );
     }
     for _ in 0..20 {
         assert_eq!(soon(good.which_children()).await.unwrap().len(), 3);
@@ -264,7 +311,9 @@ async fn a_server_without_file_descriptors_serves_those_it_has_and_later_others(
     let kept_out = tokio::time::timeout(Duration::from_millis(300), hasty).await;
     assert!(kept_out.is_err(), "there is no descriptor for it");
     drop(greedy);
-    let late = soon(RemoteSupervisorHandle::connect_tcp(&process.address)).await.unwrap();
+    let late = soon(RemoteSupervisorHandle::connect_tcp(&process.address))
+        .await
+        .unwrap();
     assert_eq!(late.which_children().await.unwrap().len(), 3);
 }
 
@@ -286,17 +335,29 @@ async fn a_link_that_goes_down_is_noticed_within_the_keepalive_budget() {
     let outcome = tokio::spawn({
         let name = name.clone();
         async move {
-            let shell = format!("NS='ip netns exec {name}'; set -- $NS \"$0\" \"$@\"; exec \"$@\";");
+            let shell =
+                format!("NS='ip netns exec {name}'; set -- $NS \"$0\" \"$@\"; exec \"$@\";");
             let process = Process::serve_after(&shell, "tcp:10.213.7.2:0").await;
             let connector = Connector::tcp(&process.address).with_limits(wakeful());
             let remote = connector.connect().await.unwrap();
             let mut states = remote.states();
-            let down = Command::new("ip").args(["-n", &name, "link", "set", &format!("{name}b"), "down"]).status();
+            let down = Command::new("ip")
+                .args(["-n", &name, "link", "set", &format!("{name}b"), "down"])
+                .status();
             assert!(down.unwrap().success());
             let begun = tokio::time::Instant::now();
-            assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
-            assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
-            let up = Command::new("ip").args(["-n", &name, "link", "set", &format!("{name}b"), "up"]).status();
+            assert_eq!(
+                soon(states.next()).await,
+                Some(ConnectionState::Disconnected)
+            );
+            assert!(
+                begun.elapsed() < Duration::from_millis(1_500),
+                "{:?}",
+                begun.elapsed()
+            );
+            let up = Command::new("ip")
+                .args(["-n", &name, "link", "set", &format!("{name}b"), "up"])
+                .status();
             assert!(up.unwrap().success());
             assert_eq!(soon(states.next()).await, Some(ConnectionState::Connected));
         }
