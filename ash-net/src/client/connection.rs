@@ -105,9 +105,10 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> Result<Answer, RemoteError> {
         let (sender, answer) = oneshot::channel();
-        let template = match call {
-            Call::StartChild { template, .. } => Some(template.clone()),
-            _ => None,
+        let template = if let Call::StartChild { template, .. } = call {
+            Some(template.clone())
+        } else {
+            None
         };
         let id = self.request(
             path,
@@ -216,7 +217,7 @@ impl Connection {
             Some(Waiter::Call { parts, .. }) => {
                 if let Ok(answer) = &result
                     && answer.has_more()
-                    && !parts.as_ref().is_some_and(|parts| parts.len() > MAX_LISTED)
+                    && parts.as_ref().is_none_or(|parts| parts.len() < MAX_LISTED)
                 {
                     let _ = result.map(|answer| Answer::join(parts, answer));
                     return;

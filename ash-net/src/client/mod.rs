@@ -189,10 +189,10 @@ impl RemoteSupervisorHandle {
             args,
             policy,
         };
-        match self.call(call).await? {
-            Answer::Started(id) => Ok(id),
-            _ => Err(unexpected()),
-        }
+        let Answer::Started(id) = self.call(call).await? else {
+            return Err(unexpected());
+        };
+        Ok(id)
     }
 
     /// Stops a child and forgets it. Returns when its worker has been dropped.
@@ -240,10 +240,10 @@ impl RemoteSupervisorHandle {
     ///
     /// As the local call, and [`RemoteError`]'s own.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, RemoteError> {
-        match self.call(Call::WhichChildren).await? {
-            Answer::Children { children, .. } => Ok(children),
-            _ => Err(unexpected()),
-        }
+        let Answer::Children { children, .. } = self.call(Call::WhichChildren).await? else {
+            return Err(unexpected());
+        };
+        Ok(children)
     }
 
     /// Returns one child, live or not.
@@ -252,10 +252,10 @@ impl RemoteSupervisorHandle {
     ///
     /// As the local call, and [`RemoteError`]'s own.
     pub async fn child(&self, id: impl AsRef<str>) -> Result<ChildInfo, RemoteError> {
-        match self.call(Call::Child(id.as_ref().into())).await? {
-            Answer::Child(child) => Ok(child),
-            _ => Err(unexpected()),
-        }
+        let Answer::Child(child) = self.call(Call::Child(id.as_ref().into())).await? else {
+            return Err(unexpected());
+        };
+        Ok(child)
     }
 
     /// Returns how many children of which kind there are.
@@ -264,10 +264,10 @@ impl RemoteSupervisorHandle {
     ///
     /// As the local call, and [`RemoteError`]'s own.
     pub async fn count_children(&self) -> Result<ChildCounts, RemoteError> {
-        match self.call(Call::CountChildren).await? {
-            Answer::Counts(counts) => Ok(counts),
-            _ => Err(unexpected()),
-        }
+        let Answer::Counts(counts) = self.call(Call::CountChildren).await? else {
+            return Err(unexpected());
+        };
+        Ok(counts)
     }
 
     /// Returns every child held, live or not, with all levels below.
@@ -276,12 +276,10 @@ impl RemoteSupervisorHandle {
     ///
     /// As the local call, and [`RemoteError`]'s own.
     pub async fn tree(&self) -> Result<Tree, RemoteError> {
-        match self.call(Call::Tree).await? {
-            Answer::Tree { root, nodes, .. } => {
-                Ok(tree::grow(root, nodes).ok_or(ProtocolError::BadAnswer)?)
-            }
-            _ => Err(unexpected()),
-        }
+        let Answer::Tree { root, nodes, .. } = self.call(Call::Tree).await? else {
+            return Err(unexpected());
+        };
+        tree::grow(root, nodes).ok_or_else(unexpected)
     }
 
     /// Returns what the supervisor is and how it fares.
@@ -290,10 +288,10 @@ impl RemoteSupervisorHandle {
     ///
     /// `ShuttingDown` once the supervisor has ended, and [`RemoteError`]'s own.
     pub async fn status(&self) -> Result<SupervisorStatus, RemoteError> {
-        match self.call(Call::Status).await? {
-            Answer::Status(status) => Ok(status),
-            _ => Err(unexpected()),
-        }
+        let Answer::Status(status) = self.call(Call::Status).await? else {
+            return Err(unexpected());
+        };
+        Ok(status)
     }
 
     /// Returns how long ago this incarnation of the supervisor was started.
@@ -302,10 +300,10 @@ impl RemoteSupervisorHandle {
     ///
     /// [`RemoteError`]'s own.
     pub async fn uptime(&self) -> Result<Duration, RemoteError> {
-        match self.call(Call::Uptime).await? {
-            Answer::Uptime(uptime) => Ok(uptime),
-            _ => Err(unexpected()),
-        }
+        let Answer::Uptime(uptime) = self.call(Call::Uptime).await? else {
+            return Err(unexpected());
+        };
+        Ok(uptime)
     }
 
     /// Returns a stream of the events of the supervisor and all below, from now on. It ends with
@@ -326,13 +324,15 @@ impl RemoteSupervisorHandle {
     /// None of the supervisor's: one that has ended is down. `Denied`, and `Disconnected` when the
     /// connection was lost before the answer came.
     pub async fn shutdown(&self) -> Result<(), RemoteError> {
-        match self.call_within(Call::Shutdown, None).await {
-            Ok(Answer::Done) => Ok(()),
-            Ok(_) => Err(unexpected()),
+        let answer = match self.call_within(Call::Shutdown, None).await {
             // It has ended already.
-            Err(RemoteError::Call(SupervisorError::ShuttingDown(_))) => Ok(()),
-            Err(error) => Err(error),
-        }
+            Err(RemoteError::Call(SupervisorError::ShuttingDown(_))) => return Ok(()),
+            answer => answer?,
+        };
+        let Answer::Done = answer else {
+            return Err(unexpected());
+        };
+        Ok(())
     }
 
     /// Stops the tree like [`shutdown`](Self::shutdown), and kills what is left of it after
@@ -342,17 +342,18 @@ impl RemoteSupervisorHandle {
     ///
     /// As [`shutdown`](Self::shutdown), and `ShuttingDown` when the tree had ended before.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, RemoteError> {
-        match self.call_within(Call::ShutdownWithin(limit), None).await? {
-            Answer::Report(report) => Ok(report),
-            _ => Err(unexpected()),
-        }
+        let Answer::Report(report) = self.call_within(Call::ShutdownWithin(limit), None).await?
+        else {
+            return Err(unexpected());
+        };
+        Ok(report)
     }
 
     async fn order(&self, call: Call) -> Result<(), RemoteError> {
-        match self.call(call).await? {
-            Answer::Done => Ok(()),
-            _ => Err(unexpected()),
-        }
+        let Answer::Done = self.call(call).await? else {
+            return Err(unexpected());
+        };
+        Ok(())
     }
 
     async fn call(&self, call: Call) -> Result<Answer, RemoteError> {

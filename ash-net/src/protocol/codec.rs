@@ -93,9 +93,10 @@ pub(crate) fn encode<T: Serialize>(
     out[start..start + HEADER].copy_from_slice(&length.to_be_bytes());
     done.map_err(|error| {
         out.truncate(start);
-        match error {
-            postcard::Error::SerializeBufferFull => EncodeError::TooLarge,
-            _ => EncodeError::Impossible,
+        if error == postcard::Error::SerializeBufferFull {
+            EncodeError::TooLarge
+        } else {
+            EncodeError::Impossible
         }
     })
 }

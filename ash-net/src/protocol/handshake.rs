@@ -212,10 +212,7 @@ impl ClientHandshake {
         let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
         let hello = decode::<ServerHello>(rest);
         if let Some(ServerHello::Refused(refusal)) = hello {
-            return Err(match refusal {
-                Refusal::Version { min, max } => HandshakeError::Version { min, max },
-                refusal => HandshakeError::Refused(refusal),
-            });
+            return Err(HandshakeError::Refused(refusal));
         }
         let Versions { min, max } = versions;
         VERSIONS

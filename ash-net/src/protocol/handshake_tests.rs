@@ -164,15 +164,17 @@ fn a_proof_of_one_tls_connection_is_none_in_another() {
 fn another_version_and_another_protocol_are_told_so() {
     let mut hello = client(None).hello().to_vec();
     hello[8..12].copy_from_slice(&[0, 7, 0, 9]);
-    let mut server = server(vec![]);
-    let error = server.handle_frame(&hello).unwrap_err();
+    let mut old = server(vec![]);
+    let error = old.handle_frame(&hello).unwrap_err();
     assert_eq!(error, HandshakeError::Version { min: 7, max: 9 });
-    let told = client(None).handle_frame(&server.refusal(&error));
+    let told = client(None).handle_frame(&old.refusal(&error));
     let Versions { min, max } = VERSIONS;
-    assert_eq!(told.unwrap_err(), HandshakeError::Version { min, max });
+    let refusal = Refusal::Version { min, max };
+    assert_eq!(told.unwrap_err(), HandshakeError::Refused(refusal));
 
-    let mut server = super::tests::server(vec![]);
-    let error = server.handle_frame(b"GET / HTTP/1.1\r\n").unwrap_err();
+    let error = server(vec![])
+        .handle_frame(b"GET / HTTP/1.1\r\n")
+        .unwrap_err();
     assert_eq!(error, HandshakeError::Foreign);
 }
 

@@ -181,7 +181,6 @@ impl<T> Pending<T> {
         (u64::from(self.generation) << 32) | slot as u64
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of an id")]
     const fn parts(id: u64) -> (u32, usize) {
         ((id >> 32) as u32, (id & 0xffff_ffff) as usize)
     }

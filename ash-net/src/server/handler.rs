@@ -38,12 +38,7 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
     let connection = &request.connection;
     let result = match resolve(connection, &path).await {
         Err(error) => Err(error.into()),
-        Ok(target) => match call {
-            Call::WhichChildren => listing::children(connection, id, &target).await,
-            Call::Tree => listing::tree(connection, id, &target).await,
-            Call::Shutdown => Ok(Some(shut_down(connection, id, &target).await)),
-            call => perform(connection, &target, call).await.map(Some),
-        },
+        Ok(target) => perform(connection, id, &target, call).await,
     };
     match result {
         Ok(Some(answer)) => connection.answer(id, Ok(answer)),
@@ -61,8 +56,17 @@ async fn resolve(connection: &Connection, path: &str) -> Result<SupervisorHandle
     connection.supervisor.supervisor(path).await
 }
 
-async fn perform(connection: &Connection, target: &SupervisorHandle, call: Call) -> Outcome {
+/// Makes a call. Returns its answer, if it has not been given in pages.
+async fn perform(
+    connection: &Arc<Connection>,
+    id: u64,
+    target: &SupervisorHandle,
+    call: Call,
+) -> Result<Option<Answer>, Failure> {
     let answer = match call {
+        Call::WhichChildren => return listing::children(connection, id, target).await,
+        Call::Tree => return listing::tree(connection, id, target).await,
+        Call::Shutdown => shut_down(connection, id, target).await,
         Call::Child(id) => Answer::Child(target.child(id).await?),
         Call::CountChildren => Answer::Counts(target.count_children().await?),
         Call::Status => Answer::Status(status(target).await?),
@@ -84,12 +88,10 @@ async fn perform(connection: &Connection, target: &SupervisorHandle, call: Call)
         Call::RestartChild(id) => done(target.restart_child(id).await)?,
         Call::DeleteChild(id) => done(target.delete_child(id).await)?,
         Call::ShutdownWithin(limit) => Answer::Report(target.shutdown_within(limit).await?),
-        // These are answered elsewhere.
-        Call::WhichChildren | Call::Tree | Call::Events | Call::Shutdown => {
-            return Err(Failure::BadRequest);
-        }
+        // They have a handler of their own.
+        Call::Events => return Err(Failure::BadRequest),
     };
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 fn done(result: Result<(), SupervisorError>) -> Outcome {

@@ -79,9 +79,12 @@ impl Socket {
         // Two servers that start at once do not take each other's socket for a stale one.
         let _turn = turn(path).await;
         clear(path).await?;
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ServerError::AlreadyServed(path.into()),
-            _ => listen_error(path, source),
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::AddrInUse {
+                ServerError::AlreadyServed(path.into())
+            } else {
+                listen_error(path, source)
+            }
         };
         let socket = UnixSocket::new_stream().map_err(failed)?;
         // On Linux the file is made with the bits of the socket: it is never open to others.

@@ -1,5 +1,6 @@
 //! Servers and clients over real sockets, at ports and paths that the system chooses.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod abuse;
 mod access;

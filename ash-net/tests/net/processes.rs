@@ -44,13 +44,16 @@ impl Process {
             this_test(&mut command, "processes::serving_process");
             command.env("ASH_NET_ADDRESS", address);
             command.stdout(Stdio::piped());
-            let mut child = command.spawn().unwrap();
-            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            for line in lines {
+            let mut process = Self {
+                child: command.spawn().unwrap(),
+                address: String::new(),
+            };
+            let stdout = process.child.stdout.take().unwrap();
+            for line in BufReader::new(stdout).lines() {
                 // The test harness prints before us, on the same line.
                 if let Some((_, address)) = line.unwrap().split_once("LISTENING ") {
-                    let address = address.to_owned();
-                    return Self { child, address };
+                    address.clone_into(&mut process.address);
+                    return process;
                 }
             }
             panic!("it did not start");
