@@ -71,14 +71,7 @@ impl Worker for Heart {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let counters = SupervisorSpec::new("counters")
         .with_restart_strategy(RestartStrategy::OneForOne)
-        .with_worker(
-            "counter",
-            || Counter {
-                name: "counter",
-                count: 0,
-            },
-            RestartPolicy::Permanent,
-        );
+        .with_worker("counter", || Counter { name: "counter", count: 0 }, RestartPolicy::Permanent);
     let app = SupervisorSpec::new("app")
         .with_worker("heart", || Heart, RestartPolicy::Permanent)
         .with_supervisor(counters);

@@ -71,10 +71,7 @@ impl fmt::Display for ExitReason {
             Self::Killed => f.write_str("killed"),
             Self::Unresponsive => f.write_str("unresponsive"),
             Self::IntensityExceeded { child, reason } => {
-                write!(
-                    f,
-                    "restart intensity exceeded by child `{child}` ({reason})"
-                )
+                write!(f, "restart intensity exceeded by child `{child}` ({reason})")
             }
         }
     }
@@ -97,13 +94,13 @@ impl fmt::Display for ExitReason {
 /// assert_eq!(error.to_string(), std::fmt::Error.to_string());
 /// ```
 #[derive(Clone)]
-pub struct WorkerError(Arc<dyn Error + Send + Sync + 'static>);
+pub struct WorkerError(Arc<BoxError>);
 
 impl WorkerError {
     /// Takes over an error of any kind.
     #[must_use]
     pub fn new(error: impl Into<BoxError>) -> Self {
-        Self(Arc::from(error.into()))
+        Self(Arc::new(error.into()))
     }
 
     /// Rebuilds an error from its texts, the outermost first: what remains of it after the wire.
@@ -116,17 +113,14 @@ impl WorkerError {
             .rev()
             .fold(None, |source, text| Some(Box::new(Text { text, source })));
         match chain {
-            Some(error) => Self(Arc::new(*error)),
-            None => Self(Arc::new(Text {
-                text: "unknown error".to_owned(),
-                source: None,
-            })),
+            Some(error) => Self(Arc::new(error)),
+            None => Self::new("unknown error"),
         }
     }
 
     /// Returns the texts of the error and of its sources, the outermost first.
     pub fn texts(&self) -> impl Iterator<Item = String> + '_ {
-        let first: &(dyn Error + 'static) = &*self.0;
+        let first: &(dyn Error + 'static) = &**self.0;
         core::iter::successors(Some(first), |&error| error.source())
             .map(|error| alloc::format!("{error}"))
     }
@@ -171,9 +165,7 @@ impl fmt::Display for Text {
 
 impl Error for Text {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 

@@ -15,6 +15,7 @@
 //! | the crate's root | what users of the runtime need: specs, workers, handles, errors |
 
 #![no_std]
+#![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;

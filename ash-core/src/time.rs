@@ -66,10 +66,6 @@ impl core::ops::Add<Duration> for Timestamp {
 
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_never() {
-            f.write_str("never")
-        } else {
-            write!(f, "{:?}", self.since_epoch())
-        }
+        if self.is_never() { f.write_str("never") } else { write!(f, "{:?}", self.since_epoch()) }
     }
 }

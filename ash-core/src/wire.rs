@@ -137,10 +137,7 @@ impl<'de> Deserialize<'de> for ExitReason {
             LastReason::Killed => Self::Killed,
             LastReason::Unresponsive => Self::Unresponsive,
         };
-        let wrap = |of, child| Self::IntensityExceeded {
-            child,
-            reason: Box::new(of),
-        };
+        let wrap = |of, child| Self::IntensityExceeded { child, reason: Box::new(of) };
         Ok(exceeded.into_iter().rev().fold(last, wrap))
     }
 }

@@ -1,6 +1,15 @@
 #![doc = include_str!("../../README.md")]
 
 pub use ash_core::*;
+#[cfg(all(feature = "macros", feature = "stateful"))]
+pub use ash_macros::stateful_supervision_tree;
+#[cfg(feature = "macros")]
+pub use ash_macros::supervision_tree;
+#[cfg(feature = "distributed")]
+#[doc(inline)]
+pub use ash_net as distributed;
+#[cfg(feature = "stateful")]
+pub use ash_stateful::*;
 
 /// What most programs need, at most a dozen names: `use ash_flare::prelude::*;`.
 pub mod prelude {

@@ -79,10 +79,7 @@ impl Auth {
         if secret.len() < MIN_SECRET {
             return Err(AuthError::TooShort(secret.len()));
         }
-        Ok(Self {
-            secret,
-            access: Access::Admin,
-        })
+        Ok(Self { secret, access: Access::Admin })
     }
 
     /// Reads a secret from a file that nobody but its owner may read. White space at its end does
@@ -94,10 +91,7 @@ impl Auth {
     pub fn secret_file(path: impl AsRef<Path>) -> Result<Self, AuthError> {
         use std::io::Read as _;
         let path = path.as_ref();
-        let failed = |source| AuthError::Io {
-            path: path.into(),
-            source,
-        };
+        let failed = |source| AuthError::Io { path: path.into(), source };
         // Looked at before it is opened, because opening a pipe would wait for its other end.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(AuthError::NoSecretFile(path.into()));
@@ -152,11 +146,7 @@ impl Auth {
             Side::Client => b"ash-net client ",
             Side::Server => b"ash-net server ",
         });
-        let Transcript {
-            client_hello,
-            server_hello,
-            binding,
-        } = transcript;
+        let Transcript { client_hello, server_hello, binding } = transcript;
         for part in [client_hello, server_hello, binding] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
@@ -167,9 +157,7 @@ impl Auth {
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth")
-            .field("access", &self.access)
-            .finish_non_exhaustive()
+        f.debug_struct("Auth").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
@@ -202,34 +190,20 @@ mod tests {
     #[test]
     fn a_proof_holds_for_its_side_its_secret_and_its_connection_alone() {
         let auth = Auth::secret([1; 32]).unwrap();
-        let here = Transcript {
-            client_hello: b"ab",
-            server_hello: b"c",
-            binding: b"",
-        };
+        let here = Transcript { client_hello: b"ab", server_hello: b"c", binding: b"" };
         let proof = auth.prove(Side::Client, &here);
         assert!(auth.verifies(Side::Client, &here, &proof));
         assert!(!auth.verifies(Side::Server, &here, &proof));
         let other = Auth::secret([2; 32]).unwrap();
         assert!(!other.verifies(Side::Client, &here, &proof));
-        let moved = Transcript {
-            client_hello: b"a",
-            server_hello: b"bc",
-            ..here
-        };
+        let moved = Transcript { client_hello: b"a", server_hello: b"bc", ..here };
         assert!(!auth.verifies(Side::Client, &moved, &proof));
-        let bound = Transcript {
-            binding: b"x",
-            ..here
-        };
+        let bound = Transcript { binding: b"x", ..here };
         assert!(!auth.verifies(Side::Client, &bound, &proof));
     }
 
     #[test]
     fn short_secrets_are_refused() {
-        assert!(matches!(
-            Auth::secret([0; 31]),
-            Err(AuthError::TooShort(31))
-        ));
+        assert!(matches!(Auth::secret([0; 31]), Err(AuthError::TooShort(31))));
     }
 }

@@ -67,12 +67,7 @@ pub enum LinkError {
 impl RemoteLink {
     /// A link to what the connector connects to.
     pub const fn new(connector: Connector) -> Self {
-        Self {
-            connector,
-            patience: PATIENCE,
-            shown: None,
-            remote: None,
-        }
+        Self { connector, patience: PATIENCE, shown: None, remote: None }
     }
 
     /// Sets for how long `initialize` tries to connect. The default is 10 s; zero means once.

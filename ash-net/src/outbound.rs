@@ -120,12 +120,7 @@ impl Outbound {
 
 /// Sends what waits until there is nothing more to send, or the peer takes nothing for `stall`.
 pub(crate) async fn write(outbound: std::sync::Arc<Outbound>, writer: Writer, stall: Duration) {
-    let mut sender = Sender {
-        outbound,
-        writer,
-        batch: Vec::new(),
-        sent: 0,
-    };
+    let mut sender = Sender { outbound, writer, batch: Vec::new(), sent: 0 };
     let sent = sender.run(stall).await;
     sender.outbound.give_up();
     if sent.is_err() {
@@ -231,11 +226,8 @@ mod tests {
         outbound.push(b"beautiful world", Some(permit)).unwrap();
         outbound.close();
         assert_eq!(outbound.push(b"late", None), Err(Unsent::Closed));
-        let task = tokio::spawn(write(
-            Arc::clone(&outbound),
-            Box::new(ours),
-            Duration::from_secs(10),
-        ));
+        let task =
+            tokio::spawn(write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10)));
         assert!(slots.try_acquire().is_err(), "it has not been written");
         let mut read = String::new();
         theirs.read_to_string(&mut read).await.unwrap();
@@ -252,12 +244,7 @@ mod tests {
         outbound.push(b"more than eight", None).unwrap();
         assert_eq!(outbound.push(b"more than 5", None), Err(Unsent::Full));
         let begun = tokio::time::Instant::now();
-        write(
-            Arc::clone(&outbound),
-            Box::new(ours),
-            Duration::from_secs(10),
-        )
-        .await;
+        write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(10));
         outbound.broken().await;
     }
@@ -266,11 +253,7 @@ mod tests {
     async fn dropped_it_sends_what_can_be_sent_at_once() {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let outbound = Arc::new(Outbound::new(1_000));
-        let writing = write(
-            Arc::clone(&outbound),
-            Box::new(ours),
-            Duration::from_secs(10),
-        );
+        let writing = write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10));
         let mut writing = Box::pin(writing);
         assert!(futures_util::poll!(&mut writing).is_pending());
         outbound.push(b"last words", None).unwrap();

@@ -109,20 +109,12 @@ impl TlsServer {
         let chain = certificates(chain.as_ref())?;
         let key = Arc::new(key(key_pem.as_ref())?);
         let builder = ServerConfig::builder_with_provider(provider());
-        let builder = builder
-            .with_protocol_versions(&[&TLS13])
-            .map_err(unusable)?;
+        let builder = builder.with_protocol_versions(&[&TLS13]).map_err(unusable)?;
         let config = builder
             .with_no_client_auth()
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(unusable)?;
-        Ok(Self {
-            chain,
-            key,
-            cluster: None,
-            is_mutual: false,
-            config: finished(config),
-        })
+        Ok(Self { chain, key, cluster: None, is_mutual: false, config: finished(config) })
     }
 
     /// Demands that clients have a certificate of this authority, given as PEM. What they may do
@@ -136,9 +128,7 @@ impl TlsServer {
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
         let verifier = verifier.build().map_err(unusable)?;
         let builder = ServerConfig::builder_with_provider(provider());
-        let builder = builder
-            .with_protocol_versions(&[&TLS13])
-            .map_err(unusable)?;
+        let builder = builder.with_protocol_versions(&[&TLS13]).map_err(unusable)?;
         let config = builder
             .with_client_cert_verifier(verifier)
             .with_single_cert(self.chain.clone(), self.key.clone_key())
@@ -183,11 +173,7 @@ impl TlsServer {
         let (cluster, level, who) = (parts.next()?, parts.next()?, parts.next()?);
         let is_ours = self.cluster.as_deref().is_none_or(|ours| ours == cluster);
         let is_whole = parts.next().is_none() && !cluster.is_empty() && !who.is_empty();
-        if is_ours && is_whole {
-            Access::from_name(level)
-        } else {
-            None
-        }
+        if is_ours && is_whole { Access::from_name(level) } else { None }
     }
 }
 
@@ -236,22 +222,14 @@ impl TlsClient {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider());
         let verifier = verifier.build().map_err(unusable)?;
         let builder = ClientConfig::builder_with_provider(provider());
-        let builder = builder
-            .with_protocol_versions(&[&TLS13])
-            .map_err(unusable)?;
+        let builder = builder.with_protocol_versions(&[&TLS13]).map_err(unusable)?;
         let builder = builder.with_webpki_verifier(verifier);
         let mut config = match own {
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(unusable)?,
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable)?,
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(Self {
-            roots,
-            server_name,
-            config: Arc::new(config),
-        })
+        Ok(Self { roots, server_name, config: Arc::new(config) })
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
@@ -273,9 +251,7 @@ impl TlsClient {
 /// Returns what only the two ends of this connection know.
 pub(crate) fn binding<Data>(connection: &rustls::ConnectionCommon<Data>) -> io::Result<Vec<u8>> {
     let binding = connection.export_keying_material([0u8; 32], BINDING_LABEL, None);
-    binding
-        .map(|binding| binding.to_vec())
-        .map_err(io::Error::other)
+    binding.map(|binding| binding.to_vec()).map_err(io::Error::other)
 }
 
 impl fmt::Debug for TlsServer {
@@ -289,8 +265,6 @@ impl fmt::Debug for TlsServer {
 
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsClient")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
+        f.debug_struct("TlsClient").field("server_name", &self.server_name).finish_non_exhaustive()
     }
 }

@@ -1,12 +1,12 @@
 //! One child as its supervisor sees it: what it is, and the state it is in.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::exit::ExitReason;
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation};
 use crate::machine::info::{ChildInfo, ChildState};
+use crate::machine::rare_list::RareList;
 use crate::restart::Streak;
 use crate::spec::{ChildAttributes, Origin};
 use crate::time::Timestamp;
@@ -20,12 +20,19 @@ pub(super) struct Child<P, C> {
     pub(super) payload: P,
     /// The number of its latest incarnation; 0 before the first.
     pub(super) number: u64,
-    pub(super) restarts: u64,
-    /// When its latest incarnation had started.
+    /// When its latest incarnation had started; never, if it has not.
     pub(super) up_since: Timestamp,
-    pub(super) streak: Option<Box<Streak>>,
-    pub(super) last_exit: Option<Box<ExitReason>>,
+    /// What became of its earlier incarnations, if that matters.
+    history: Option<Box<History>>,
     pub(super) state: State<C>,
+}
+
+/// What became of a child's earlier incarnations.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) restarts: u64,
+    pub(super) streak: Streak,
+    pub(super) last_exit: Option<ExitReason>,
 }
 
 /// What a child is doing. The data of a state lives in it.
@@ -34,18 +41,11 @@ pub(super) enum State<C> {
     /// To be started when its turn comes.
     Waiting(Pending<C>),
     /// In its factory or in `initialize`, until `deadline`.
-    Starting {
-        pending: Pending<C>,
-        deadline: Timestamp,
-    },
+    Starting { pending: Pending<C>, deadline: Timestamp },
     /// Up. Its heartbeat is looked at when `check` comes.
     Running { check: Timestamp },
     /// To be started again at `until`.
-    BackingOff {
-        attempt: u32,
-        delay: Duration,
-        until: Timestamp,
-    },
+    BackingOff { attempt: u32, delay: Duration, until: Timestamp },
     /// Its incarnation is ending.
     Stopping(Stopping<C>),
     /// Its incarnation ended by itself while the initial start was going on; the exit is taken up
@@ -62,7 +62,7 @@ pub(super) enum State<C> {
 pub(super) struct Pending<C> {
     pub(super) purpose: Purpose<C>,
     /// The callers of `restart_child`.
-    pub(super) callers: Vec<C>,
+    pub(super) callers: RareList<C>,
 }
 
 /// Why a child is started, which decides what a failure means.
@@ -87,7 +87,7 @@ pub(super) struct Stopping<C> {
     /// What becomes of the child when its incarnation has ended.
     pub(super) then: Then<C>,
     /// The calls that wait for that, in order of arrival.
-    pub(super) calls: Vec<(C, ChildCommand)>,
+    pub(super) calls: RareList<(C, ChildCommand)>,
 }
 
 /// How far a stop has come.
@@ -99,6 +99,8 @@ pub(super) enum Stage {
     Asked,
     /// It was killed.
     Killed,
+    /// It was killed for a missed heartbeat.
+    Unresponsive,
 }
 
 /// What becomes of a child when its incarnation has ended.
@@ -106,8 +108,6 @@ pub(super) enum Stage {
 pub(super) enum Then<C> {
     /// It ended by itself: its policy decides.
     Judge,
-    /// It was killed for a missed heartbeat: its policy decides.
-    JudgeUnresponsive,
     /// It was cut short for passing its init timeout: its start has failed.
     FailStart(Box<Pending<C>>, Duration),
     /// It rests, and the calls that had it stopped go on.
@@ -120,22 +120,40 @@ pub(super) enum Then<C> {
 
 impl<C> Pending<C> {
     pub(super) const fn new(purpose: Purpose<C>) -> Self {
-        Self {
-            purpose,
-            callers: Vec::new(),
+        Self { purpose, callers: RareList::new() }
+    }
+
+    /// Leaves what becomes of a child whose start has failed to the calls that wait for its end.
+    /// The failure of an initial start remains its supervisor's.
+    pub(super) fn leave_to_calls(&mut self) {
+        if matches!(self.purpose, Purpose::Initial) {
+            return;
+        }
+        if let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Admin) {
+            self.callers.push(caller);
         }
     }
 
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
     /// for. What a `start_child` had begun goes on as a restart.
-    pub(super) fn take_callers(&mut self) -> Vec<C> {
-        let mut callers = core::mem::take(&mut self.callers);
-        if matches!(self.purpose, Purpose::New(_))
+    pub(super) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
+        let first = if matches!(self.purpose, Purpose::New(_))
             && let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Restart)
         {
-            callers.insert(0, caller);
+            Some(caller)
+        } else {
+            None
+        };
+        first.into_iter().chain(self.callers.take())
+    }
+}
+
+impl Stage {
+    pub(super) const fn is_killed(self) -> bool {
+        match self {
+            Self::Returned | Self::Asked => false,
+            Self::Killed | Self::Unresponsive => true,
         }
-        callers
     }
 }
 
@@ -155,10 +173,7 @@ impl<C> State<C> {
 
     /// Tells whether there is an incarnation: a task that can be asked, killed and waited for.
     pub(super) const fn has_incarnation(&self) -> bool {
-        matches!(
-            self,
-            Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_)
-        )
+        matches!(self, Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_))
     }
 
     pub(super) const fn is_live(&self) -> bool {
@@ -171,10 +186,9 @@ impl<C> State<C> {
             Self::Waiting(_) => ChildState::Waiting,
             Self::Starting { .. } => ChildState::Starting,
             Self::Running { .. } => ChildState::Running,
-            Self::BackingOff { attempt, delay, .. } => ChildState::Restarting {
-                attempt: *attempt,
-                delay: *delay,
-            },
+            Self::BackingOff { attempt, delay, .. } => {
+                ChildState::Restarting { attempt: *attempt, delay: *delay }
+            }
             Self::Stopping(_) | Self::Ended { .. } => ChildState::Stopping,
             Self::Stopped => ChildState::Stopped,
             Self::Completed => ChildState::Completed,
@@ -194,20 +208,19 @@ impl<P, C> Child<P, C> {
             origin,
             payload,
             number: 0,
-            restarts: 0,
             up_since: Timestamp::NEVER,
-            streak: None,
-            last_exit: None,
+            history: None,
             state,
         }
     }
 
     /// Returns the latest incarnation of this child, which is held under `key`.
     pub(super) const fn incarnation(&self, key: ChildKey) -> Incarnation {
-        Incarnation {
-            child: key,
-            number: self.number,
-        }
+        Incarnation { child: key, number: self.number }
+    }
+
+    pub(super) fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
     }
 
     pub(super) fn info(&self, now: Timestamp) -> ChildInfo {
@@ -217,7 +230,7 @@ impl<P, C> Child<P, C> {
             restart_policy: self.attributes.restart,
             state: self.state.public(),
             incarnation: self.number,
-            restarts: self.restarts,
+            restarts: self.history.as_ref().map_or(0, |history| history.restarts),
             uptime: match self.state {
                 State::Running { .. } | State::Stopping(_) => now.since(self.up_since),
                 State::Waiting(_)
@@ -227,7 +240,7 @@ impl<P, C> Child<P, C> {
                 | State::Stopped
                 | State::Completed => Duration::ZERO,
             },
-            last_exit: self.last_exit.as_deref().cloned(),
+            last_exit: self.history.as_ref().and_then(|history| history.last_exit.clone()),
         }
     }
 }

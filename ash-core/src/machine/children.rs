@@ -57,12 +57,7 @@ impl<P, C> Children<P, C> {
         let hash = self.hasher.hash_one(child.attributes.id.as_str());
         let serial = self.next_serial;
         self.next_serial += 1;
-        let entry = Entry {
-            serial,
-            previous: self.last,
-            next: NONE,
-            child,
-        };
+        let entry = Entry { serial, previous: self.last, next: NONE, child };
         let slot = u32::try_from(self.slots.insert(entry)).expect("fewer than 2^32 children");
         match self.slots.get_mut(self.last as usize) {
             Some(last) => last.next = slot,
@@ -78,20 +73,12 @@ impl<P, C> Children<P, C> {
 
     /// Takes a child out.
     pub(super) fn remove(&mut self, key: ChildKey) -> Option<Child<P, C>> {
-        let entry = self
-            .slots
-            .get(key.slot as usize)
-            .filter(|entry| entry.serial == key.serial)?;
+        let entry = self.slots.get(key.slot as usize).filter(|entry| entry.serial == key.serial)?;
         let hash = self.hasher.hash_one(entry.child.attributes.id.as_str());
         if let Ok(found) = self.by_id.find_entry(hash, |&slot| slot == key.slot) {
             found.remove();
         }
-        let Entry {
-            previous,
-            next,
-            child,
-            ..
-        } = self.slots.remove(key.slot as usize);
+        let Entry { previous, next, child, .. } = self.slots.remove(key.slot as usize);
         match self.slots.get_mut(previous as usize) {
             Some(entry) => entry.next = next,
             None => self.first = next,
@@ -115,18 +102,15 @@ impl<P, C> Children<P, C> {
 
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
         let hash = self.hasher.hash_one(id);
-        let slot = *self.by_id.find(hash, |&slot| {
-            self.slots[slot as usize].child.attributes.id.as_str() == id
-        })?;
+        let slot = *self
+            .by_id
+            .find(hash, |&slot| self.slots[slot as usize].child.attributes.id.as_str() == id)?;
         self.key(slot)
     }
 
     /// Returns the child in a slot, if one is there.
     pub(super) fn key(&self, slot: u32) -> Option<ChildKey> {
-        self.slots.get(slot as usize).map(|entry| ChildKey {
-            serial: entry.serial,
-            slot,
-        })
+        self.slots.get(slot as usize).map(|entry| ChildKey { serial: entry.serial, slot })
     }
 
     /// Returns the child at the end of the start order.
@@ -144,11 +128,7 @@ impl<P, C> Children<P, C> {
         &self,
         key: ChildKey,
     ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        let first = if self.get(key).is_some() {
-            key.slot
-        } else {
-            NONE
-        };
+        let first = if self.get(key).is_some() { key.slot } else { NONE };
         self.walk(first, |entry| entry.next)
     }
 
@@ -184,10 +164,7 @@ impl<P, C> Children<P, C> {
         let mut slot = from;
         core::iter::from_fn(move || {
             let entry = self.slots.get(slot as usize)?;
-            let key = ChildKey {
-                serial: entry.serial,
-                slot,
-            };
+            let key = ChildKey { serial: entry.serial, slot };
             slot = step(entry);
             Some((key, &entry.child))
         })
@@ -208,23 +185,15 @@ mod tests {
     }
 
     fn ids(children: &Children<(), ()>) -> Vec<&str> {
-        children
-            .iter()
-            .map(|(_, child)| child.attributes.id.as_str())
-            .collect()
+        children.iter().map(|(_, child)| child.attributes.id.as_str()).collect()
     }
 
     #[test]
     fn order_survives_removal_and_reuse_of_slots() {
         let mut children = Children::new();
-        let keys: Vec<_> = ["a", "b", "c", "d"]
-            .map(|id| children.push(child(id)))
-            .into();
+        let keys: Vec<_> = ["a", "b", "c", "d"].map(|id| children.push(child(id))).into();
         assert!(children.remove(keys[1]).is_some());
-        assert!(
-            children.remove(keys[1]).is_none(),
-            "a stale key finds nothing"
-        );
+        assert!(children.remove(keys[1]).is_none(), "a stale key finds nothing");
         let e = children.push(child("e"));
         assert_eq!(e.slot, keys[1].slot, "the slot is used again");
         assert!(children.get(keys[1]).is_none());
@@ -258,9 +227,7 @@ mod tests {
             children.push(child(&format!("child-{number}")));
         }
         for number in (0..1_000).step_by(2) {
-            let key = children
-                .find(&format!("child-{number}"))
-                .expect("it is held");
+            let key = children.find(&format!("child-{number}")).expect("it is held");
             children.remove(key);
         }
         for number in 0..1_000 {

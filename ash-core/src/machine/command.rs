@@ -40,9 +40,7 @@ impl<P, C> Machine<P, C> {
 
     /// `terminate_child` and `stop_child`.
     fn stop(&mut self, now: Timestamp, key: ChildKey, command: ChildCommand, caller: C) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if child.state.has_incarnation() {
             return self.stop_for(now, key, command, caller);
         }
@@ -60,9 +58,7 @@ impl<P, C> Machine<P, C> {
 
     /// `restart_child`.
     fn restart_child(&mut self, now: Timestamp, key: ChildKey, caller: C) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
+        let Some(child) = self.children.get_mut(key) else { return };
         let mut pending = Pending::new(Purpose::Admin);
         match &mut child.state {
             State::Waiting(pending) => pending.callers.push(caller),
@@ -79,16 +75,19 @@ impl<P, C> Machine<P, C> {
             State::Ended { .. } | State::Stopped | State::Completed => {
                 pending.callers.push(caller);
                 self.call_off(key);
-                self.start_for(now, key, pending);
+                if self.is_absorbed(key) {
+                    // Its group would stop it again at once; it starts in its turn.
+                    self.set_state(key, State::Waiting(pending));
+                } else {
+                    self.start_for(now, key, pending);
+                }
             }
         }
     }
 
     /// `delete_child`.
     fn delete(&mut self, key: ChildKey, caller: C) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if child.state.is_live() {
             let error = SupervisorError::ChildRunning(child.attributes.id.clone());
             return self.reply(caller, Err(error));
@@ -111,9 +110,7 @@ impl<P, C> Machine<P, C> {
     /// Calls off what a child was about to do: those who wait for its start are told, and an exit
     /// that was yet to be taken up is history.
     pub(super) fn call_off(&mut self, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
+        let Some(child) = self.children.get_mut(key) else { return };
         match &mut child.state {
             State::Waiting(pending) | State::Starting { pending, .. } => {
                 let nobody = Pending::new(Purpose::Initial);
@@ -122,13 +119,7 @@ impl<P, C> Machine<P, C> {
             }
             State::Ended { reason } => {
                 let reason = reason.clone();
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
             }
             State::Running { .. }
             | State::BackingOff { .. }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{State, Stopping, Then};
+use crate::machine::child::{Stage, State, Stopping, Then};
 use crate::machine::event::ChildKey;
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::Phase;
@@ -26,12 +26,21 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// The supervisor is killed: so are its children, all at once.
-    pub(super) fn kill_all(&mut self, now: Timestamp) {
+    /// The supervisor is killed. If it was told to stop before, it has not done so in time; what
+    /// else it had been ending with says more than the kill.
+    pub(super) fn on_kill(&mut self, now: Timestamp) {
+        if let Phase::Stopping { reason: reason @ ExitReason::Shutdown, .. } = &mut self.phase {
+            *reason = ExitReason::Killed;
+        }
         self.enter_stopping(ExitReason::Killed, None);
+        self.kill_all(now);
+    }
+
+    /// Kills all children at once.
+    fn kill_all(&mut self, now: Timestamp) {
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
-            self.kill(now, key, Then::Remove);
+            self.kill(now, key, Stage::Killed, Then::Remove);
         }
     }
 
@@ -80,11 +89,7 @@ impl<P, C> Machine<P, C> {
             Phase::Running { .. } => None,
             Phase::Stopping { .. } | Phase::Ended => return,
         };
-        self.phase = Phase::Stopping {
-            reason,
-            start_error,
-            deadline: Timestamp::NEVER,
-        };
+        self.phase = Phase::Stopping { reason, start_error, deadline: Timestamp::NEVER };
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
             self.call_off(key);
@@ -94,16 +99,14 @@ impl<P, C> Machine<P, C> {
 
     /// Lets a child end with its supervisor, whatever it was to become.
     fn bind_to_end(&mut self, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
+        let Some(child) = self.children.get_mut(key) else { return };
         match &mut child.state {
             State::Starting { .. } | State::Running { .. } => {}
             State::Stopping(Stopping { then, .. }) => {
                 match core::mem::replace(then, Then::Remove) {
                     Then::FailStart(pending, _) => self.disappoint(key, *pending),
                     Then::Regroup(pending) => self.disappoint(key, pending),
-                    Then::Judge | Then::JudgeUnresponsive | Then::Rest | Then::Remove => {}
+                    Then::Judge | Then::Rest | Then::Remove => {}
                 }
             }
             State::Waiting(_)
@@ -137,19 +140,9 @@ impl<P, C> Machine<P, C> {
             }
         }
         let ended = core::mem::replace(&mut self.phase, Phase::Ended);
-        if let Phase::Stopping {
-            reason,
-            start_error,
-            ..
-        } = ended
-        {
-            self.note_supervisor(EventKind::SupervisorEnded {
-                reason: reason.clone(),
-            });
-            self.act(Action::Finish {
-                reason,
-                start_error,
-            });
+        if let Phase::Stopping { reason, start_error, .. } = ended {
+            self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
+            self.act(Action::Finish { reason, start_error });
         }
     }
 

@@ -97,10 +97,7 @@ pub struct Exit {
 
 impl From<ExitReason> for Exit {
     fn from(reason: ExitReason) -> Self {
-        Self {
-            reason,
-            hook_error: None,
-        }
+        Self { reason, hook_error: None }
     }
 }
 

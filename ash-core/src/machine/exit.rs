@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
-use crate::machine::event::{ChildKey, Exit};
+use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
-use crate::machine::phase::{Group, GroupStage, Phase};
+use crate::machine::phase::{GroupStage, Phase};
+use crate::machine::rare_list::RareList;
 use crate::restart::{Attempt, Charge, Verdict, verdict};
 use crate::spec::{
     AutoShutdown, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy, RestartStrategy, Shutdown,
@@ -17,9 +18,7 @@ use crate::time::Timestamp;
 impl<P, C> Machine<P, C> {
     /// `run` has returned by itself: the `shutdown` hook gets its time.
     pub(super) fn on_returned(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if !matches!(child.state, State::Running { .. }) {
             return;
         }
@@ -33,7 +32,7 @@ impl<P, C> Machine<P, C> {
                 stage: Stage::Returned,
                 deadline: now + bound,
                 then: Then::Judge,
-                calls: alloc::vec::Vec::new(),
+                calls: RareList::new(),
             }),
         );
     }
@@ -52,11 +51,7 @@ impl<P, C> Machine<P, C> {
                 self.start_failed(now, key, pending, cause.into());
             }
             Some(old) => {
-                debug_assert!(
-                    false,
-                    "{:?} has no incarnation that could exit",
-                    old.public()
-                );
+                debug_assert!(false, "{:?} has no incarnation that could exit", old.public());
                 self.set_state(key, old);
             }
             None => {}
@@ -66,13 +61,13 @@ impl<P, C> Machine<P, C> {
     /// A child has ended by itself: decides what becomes of it, now or when the initial start is
     /// through.
     pub(super) fn judge(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
-        child.last_exit = Some(Box::new(reason.clone()));
+        let Some(child) = self.children.get_mut(key) else { return };
+        if child.attributes.restart != RestartPolicy::Temporary {
+            child.history().last_exit = Some(reason.clone());
+        }
         match &mut self.phase {
             Phase::Starting { exits, .. } => {
-                exits.push(key);
+                exits.push(child.incarnation(key));
                 self.set_state(key, State::Ended { reason });
             }
             Phase::Running { group: Some(group) } if group.absorbs(key) => {
@@ -80,24 +75,20 @@ impl<P, C> Machine<P, C> {
             }
             Phase::Running { .. } => self.decide(now, key, reason),
             Phase::Idle | Phase::Stopping { .. } | Phase::Ended => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.forget(key);
             }
         }
     }
 
-    /// Takes up an exit that had to wait for the end of the initial start.
-    pub(super) fn take_up_exit(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
-        if let State::Ended { reason } = &child.state {
+    /// Takes up an exit that had to wait for the end of the initial start, unless a call has
+    /// brought the child back since.
+    pub(super) fn take_up_exit(&mut self, now: Timestamp, incarnation: Incarnation) {
+        let key = incarnation.child;
+        let Some(child) = self.children.get(key) else { return };
+        if let State::Ended { reason } = &child.state
+            && child.number == incarnation.number
+        {
             let reason = reason.clone();
             self.judge(now, key, reason);
         }
@@ -105,51 +96,25 @@ impl<P, C> Machine<P, C> {
 
     /// The exit of a child whose group is on its way down: it comes back with its group.
     pub(super) fn absorb(&mut self, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let will_restart = child.attributes.restart != RestartPolicy::Temporary;
-        self.note(
-            key,
-            EventKind::Exited {
-                reason,
-                will_restart,
-            },
-        );
-        if will_restart {
-            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-        } else {
-            self.forget(key);
-        }
+        self.note(key, EventKind::Exited { reason, will_restart });
+        self.regroup(key);
     }
 
     fn decide(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let significant = child.attributes.significant;
         let fate = verdict(child.attributes.restart, child.origin, &reason);
         match fate {
             Verdict::Restart => return self.restart(now, key, reason),
             Verdict::Keep => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.note(key, EventKind::Completed);
                 self.set_state(key, State::Completed);
             }
             Verdict::Forget => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.forget(key);
             }
         }
@@ -173,26 +138,11 @@ impl<P, C> Machine<P, C> {
     /// A child that was up is to be restarted with its group.
     fn restart(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         if self.window.charge(now) == Charge::Exceeded {
-            self.note(
-                key,
-                EventKind::Exited {
-                    reason: reason.clone(),
-                    will_restart: false,
-                },
-            );
+            self.note(key, EventKind::Exited { reason: reason.clone(), will_restart: false });
             return self.give_up(now, key, reason);
         }
-        self.note(
-            key,
-            EventKind::Exited {
-                reason,
-                will_restart: true,
-            },
-        );
-        let ran = self
-            .children
-            .get(key)
-            .map(|child| now.since(child.up_since));
+        self.note(key, EventKind::Exited { reason, will_restart: true });
+        let ran = self.children.get(key).map(|child| now.since(child.up_since));
         let attempt = self.next_attempt(key, ran);
         match self.config.strategy {
             RestartStrategy::OneForOne => {
@@ -217,77 +167,42 @@ impl<P, C> Machine<P, C> {
         }
         let attempt = self.next_attempt(key, None);
         self.back_off(now, key, attempt);
-        match &mut self.phase {
-            Phase::Running { group: Some(group) } if group.members.binary_search(&key).is_ok() => {
-                group.trigger = key;
-                group.stage = GroupStage::Retrying;
-            }
-            Phase::Running {
-                group: group @ None,
-            } if self.config.strategy != RestartStrategy::OneForOne => {
-                let members = alloc::vec![key];
-                *group = Some(Group {
-                    members,
-                    trigger: key,
-                    stage: GroupStage::Retrying,
-                });
-            }
-            Phase::Idle
-            | Phase::Starting { .. }
-            | Phase::Running { .. }
-            | Phase::Stopping { .. }
-            | Phase::Ended => {}
+        // Under `OneForAll` and `RestForOne` a restart is always its group's.
+        if let Phase::Running { group: Some(group) } = &mut self.phase {
+            debug_assert!(
+                group.members.binary_search(&key).is_ok(),
+                "it is restarted by its group"
+            );
+            group.trigger = key;
+            group.stage = GroupStage::Retrying;
         }
     }
 
     pub(super) fn back_off(&mut self, now: Timestamp, key: ChildKey, attempt: Attempt) {
         let Attempt { number, delay } = attempt;
         let until = attempt.due(now);
-        self.set_state(
-            key,
-            State::BackingOff {
-                attempt: number,
-                delay,
-                until,
-            },
-        );
+        self.set_state(key, State::BackingOff { attempt: number, delay, until });
     }
 
     fn next_attempt(&mut self, key: ChildKey, ran: Option<core::time::Duration>) -> Attempt {
         let window = self.config.intensity.window();
         let random = &mut self.random;
         let Some(child) = self.children.get_mut(key) else {
-            return Attempt {
-                number: 1,
-                delay: core::time::Duration::ZERO,
-            };
+            return Attempt { number: 1, delay: core::time::Duration::ZERO };
         };
         let backoff = child.attributes.backoff().unwrap_or(self.config.backoff);
-        let streak = child.streak.get_or_insert_default();
-        let attempt = streak.fail(&backoff, ran, window, || random.f64());
-        let kind = EventKind::Restarting {
-            attempt: attempt.number,
-            delay: attempt.delay,
-        };
+        let attempt = child.history().streak.fail(&backoff, ran, window, || random.f64());
+        let kind = EventKind::Restarting { attempt: attempt.number, delay: attempt.delay };
         self.note(key, kind);
         attempt
     }
 
     /// The child would need one restart too many: the supervisor ends.
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        self.note(
-            key,
-            EventKind::IntensityExceeded {
-                reason: reason.clone(),
-            },
-        );
-        let Some(child) = self.forget(key) else {
-            return;
-        };
-        let exceeded = ExitReason::IntensityExceeded {
-            child: child.attributes.id,
-            reason: Box::new(reason),
-        };
+        self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
+        let Some(child) = self.forget(key) else { return };
+        let exceeded =
+            ExitReason::IntensityExceeded { child: child.attributes.id, reason: Box::new(reason) };
         self.begin_end(now, exceeded, None);
     }
 }

@@ -17,11 +17,9 @@ impl<P, C> Machine<P, C> {
         let mut members: Vec<ChildKey> = match self.config.strategy {
             RestartStrategy::OneForOne => alloc::vec![trigger],
             RestartStrategy::OneForAll => self.children.iter().map(|(key, _)| key).collect(),
-            RestartStrategy::RestForOne => self
-                .children
-                .iter_from(trigger)
-                .map(|(key, _)| key)
-                .collect(),
+            RestartStrategy::RestForOne => {
+                self.children.iter_from(trigger).map(|(key, _)| key).collect()
+            }
         };
         if let Phase::Running { group } = &mut self.phase
             && let Some(old) = group.take()
@@ -40,31 +38,15 @@ impl<P, C> Machine<P, C> {
                 self.take_along(key);
             }
         }
-        let stage = GroupStage::Stopping {
-            left: members.clone(),
-        };
-        self.phase = Phase::Running {
-            group: Some(Group {
-                members,
-                trigger,
-                stage,
-            }),
-        };
+        let stage = GroupStage::Stopping { left: members.clone() };
+        self.phase = Phase::Running { group: Some(Group { members, trigger, stage }) };
     }
 
     /// Has a member that has no incarnation wait for the start of its group.
     fn take_along(&mut self, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         match &child.state {
-            State::BackingOff { .. } | State::Stopped | State::Completed => {
-                if child.attributes.restart == RestartPolicy::Temporary {
-                    self.forget(key);
-                } else {
-                    self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
-                }
-            }
+            State::BackingOff { .. } | State::Stopped | State::Completed => self.regroup(key),
             State::Ended { reason } => {
                 let reason = reason.clone();
                 self.absorb(key, reason);
@@ -74,6 +56,22 @@ impl<P, C> Machine<P, C> {
             | State::Running { .. }
             | State::Stopping(_) => {}
         }
+    }
+
+    /// Has a child that has no incarnation wait for the start of its group; a temporary one is
+    /// forgotten instead.
+    pub(super) fn regroup(&mut self, key: ChildKey) {
+        let Some(child) = self.children.get(key) else { return };
+        if child.attributes.restart == RestartPolicy::Temporary {
+            self.forget(key);
+        } else {
+            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
+        }
+    }
+
+    /// Tells whether a child's group is on its way down, so that the child's own end is no news.
+    pub(super) fn is_absorbed(&self, key: ChildKey) -> bool {
+        matches!(&self.phase, Phase::Running { group: Some(group) } if group.absorbs(key))
     }
 
     /// Goes on with the group restart.
@@ -105,9 +103,7 @@ impl<P, C> Machine<P, C> {
     }
 
     fn backs_off(&self, key: ChildKey) -> bool {
-        self.children
-            .get(key)
-            .is_some_and(|child| matches!(child.state, State::BackingOff { .. }))
+        self.children.get(key).is_some_and(|child| matches!(child.state, State::BackingOff { .. }))
     }
 
     /// Has the group come back to a member that is on its way down.
@@ -139,36 +135,22 @@ impl<P, C> Machine<P, C> {
                 let pending = Pending::new(Purpose::Restart);
                 self.ask_to_stop(now, key, Then::Regroup(pending));
             }
-            Some(State::Starting {
-                mut pending,
-                deadline,
-            }) => {
-                if matches!(pending.purpose, Purpose::Admin | Purpose::Initial) {
+            Some(State::Starting { mut pending, deadline }) => {
+                if matches!(pending.purpose, Purpose::Admin) {
                     pending.purpose = Purpose::Restart;
                 }
                 let cut = Pending::new(Purpose::Restart);
-                self.set_state(
-                    key,
-                    State::Starting {
-                        pending: cut,
-                        deadline,
-                    },
-                );
+                self.set_state(key, State::Starting { pending: cut, deadline });
                 self.ask_to_stop(now, key, Then::Regroup(pending));
             }
             Some(State::Stopping(stopping)) => {
                 let Stopping { then, .. } = stopping;
                 let then = match then {
-                    Then::Judge | Then::JudgeUnresponsive => {
-                        Then::Regroup(Pending::new(Purpose::Restart))
+                    Then::Judge => Then::Regroup(Pending::new(Purpose::Restart)),
+                    // A start that took too long has failed, and its callers are told so.
+                    then @ (Then::FailStart(..) | Then::Rest | Then::Regroup(_) | Then::Remove) => {
+                        then
                     }
-                    Then::FailStart(mut pending, _) => {
-                        if matches!(pending.purpose, Purpose::Admin | Purpose::Initial) {
-                            pending.purpose = Purpose::Restart;
-                        }
-                        Then::Regroup(*pending)
-                    }
-                    then @ (Then::Rest | Then::Regroup(_) | Then::Remove) => then,
                 };
                 self.set_state(key, State::Stopping(Stopping { then, ..stopping }));
             }
@@ -202,10 +184,15 @@ impl<P, C> Machine<P, C> {
             && group.trigger == key
             && self.config.strategy == RestartStrategy::OneForAll
         {
-            // The retry takes the whole group again, those that had started included.
-            group.stage = GroupStage::Stopping {
-                left: group.members.clone(),
-            };
+            // The retry takes the whole group again, those that had started or even completed
+            // included. One that a call has stopped meanwhile is out of it.
+            let members = group.members.clone();
+            group.stage = GroupStage::Stopping { left: members.clone() };
+            for key in members {
+                if self.children.get(key).is_some_and(|c| matches!(c.state, State::Completed)) {
+                    self.regroup(key);
+                }
+            }
         }
     }
 }

@@ -51,6 +51,7 @@ mod info;
 mod output;
 mod phase;
 mod query;
+mod rare_list;
 mod start;
 mod stop;
 mod timers;
@@ -69,7 +70,7 @@ use crate::spec::{
 pub use crate::time::Timestamp;
 pub use event::{ChildCommand, ChildKey, Event, Exit, Fact, Incarnation, StartFailure};
 pub use info::{ChildCounts, ChildInfo, ChildState};
-pub use output::{Action, EventKind, Notice, Output};
+pub use output::{Action, EventKind, Notice, Notices, Output};
 
 use child::{Child, Pending, Purpose, State};
 use children::Children;
@@ -134,6 +135,7 @@ pub struct Machine<P, C> {
     /// Incarnations that were reported as leaked and have not ended since.
     leaked: BTreeMap<Incarnation, ChildId>,
     random: fastrand::Rng,
+    notices: Notices,
     output: VecDeque<Output<C>>,
 }
 
@@ -158,19 +160,17 @@ impl<P, C> Machine<P, C> {
             let waiting = State::Waiting(Pending::new(Purpose::Initial));
             table.push(Child::new(attributes, Origin::Static, payload, waiting));
         }
-        let significant = table
-            .iter()
-            .filter(|(_, child)| child.attributes.significant)
-            .count();
+        let significant = table.iter().filter(|(_, child)| child.attributes.significant).count();
         Ok(Self {
             window: Window::new(config.intensity),
             random: fastrand::Rng::with_seed(config.seed),
             config,
             phase: Phase::Idle,
             children: table,
-            timers: Timers::default(),
+            timers: Timers::new(),
             significant_live: significant,
             leaked: BTreeMap::new(),
+            notices: Notices::All,
             output: VecDeque::new(),
         })
     }
@@ -180,20 +180,12 @@ impl<P, C> Machine<P, C> {
         match event {
             Event::Begin => self.begin(),
             Event::Fact(incarnation, fact) => self.on_fact(now, incarnation, fact),
-            Event::StartChild {
-                attributes,
-                payload,
-                caller,
-            } => {
+            Event::StartChild { attributes, payload, caller } => {
                 self.start_child(now, attributes, payload, caller);
             }
-            Event::Command {
-                id,
-                command,
-                caller,
-            } => self.command(now, id, command, caller),
+            Event::Command { id, command, caller } => self.command(now, id, command, caller),
             Event::Shutdown { deadline } => self.shut_down(now, deadline),
-            Event::Kill => self.kill_all(now),
+            Event::Kill => self.on_kill(now),
         }
         self.proceed(now);
     }
@@ -215,6 +207,11 @@ impl<P, C> Machine<P, C> {
         self.output.pop_front()
     }
 
+    /// Sets which notices come out from now on, for nobody need pay for what nobody reads.
+    pub fn set_notices(&mut self, notices: Notices) {
+        self.notices = notices;
+    }
+
     /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens
     /// before.
     #[must_use]
@@ -232,10 +229,7 @@ impl<P, C> Machine<P, C> {
     fn begin(&mut self) {
         if matches!(self.phase, Phase::Idle) {
             let sequence = Sequence::new(self.children.iter().map(|(key, _)| key));
-            self.phase = Phase::Starting {
-                sequence,
-                exits: alloc::vec::Vec::new(),
-            };
+            self.phase = Phase::Starting { sequence, exits: alloc::vec::Vec::new() };
         }
     }
 
@@ -257,9 +251,7 @@ impl<P, C> Machine<P, C> {
             return;
         }
         let key = incarnation.child;
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         if child.number != incarnation.number || !child.state.has_incarnation() {
             return;
         }
@@ -289,8 +281,7 @@ impl<P, C> Machine<P, C> {
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) -> Option<Child<P, C>> {
         let child = self.children.remove(key)?;
-        self.timers
-            .set(key.slot, child.state.deadline(), Timestamp::NEVER);
+        self.timers.set(key.slot, child.state.deadline(), Timestamp::NEVER);
         if child.attributes.significant {
             self.significant_live -= usize::from(child.state.is_live());
         }
@@ -306,15 +297,16 @@ impl<P, C> Machine<P, C> {
     }
 
     fn note(&mut self, key: ChildKey, kind: EventKind) {
+        if self.notices == Notices::Losses && !kind.is_loss() {
+            return;
+        }
         if let Some(child) = self.children.get(key) {
             let child = Some((child.attributes.id.clone(), child.number));
-            self.output
-                .push_back(Output::Notice(Notice { child, kind }));
+            self.output.push_back(Output::Notice(Notice { child, kind }));
         }
     }
 
     fn note_supervisor(&mut self, kind: EventKind) {
-        self.output
-            .push_back(Output::Notice(Notice { child: None, kind }));
+        self.output.push_back(Output::Notice(Notice { child: None, kind }));
     }
 }

@@ -1,6 +1,7 @@
 //! What comes out of the machine: actions that must be done, and notices of what happened.
 
 use alloc::string::String;
+use core::fmt;
 use core::time::Duration;
 
 use crate::ChildId;
@@ -51,6 +52,24 @@ pub struct Notice {
     pub child: Option<(ChildId, u64)>,
     /// What happened.
     pub kind: EventKind,
+}
+
+/// Which notices a machine gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a driver chooses one")]
+pub enum Notices {
+    /// All of them.
+    #[default]
+    All,
+    /// Of children, only that one was killed or leaked: what the report of a stop is made of.
+    Losses,
+}
+
+impl EventKind {
+    /// Tells whether a child did not end as it should have.
+    pub(super) const fn is_loss(&self) -> bool {
+        matches!(self, Self::Leaked | Self::Stopped { reason: ExitReason::Killed })
+    }
 }
 
 /// What happened to a child or a supervisor.
@@ -110,4 +129,31 @@ pub enum EventKind {
         /// Why it ended.
         reason: ExitReason,
     },
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("started"),
+            Self::StartFailed { path, cause } => write!(f, "failed to start: `{path}`: {cause}"),
+            Self::Exited { reason, will_restart: true } => write!(f, "exited ({reason}), restarts"),
+            Self::Exited { reason, will_restart: false } => write!(f, "exited ({reason})"),
+            Self::Restarting { attempt, delay } if delay.is_zero() => {
+                write!(f, "restarting, attempt {attempt}")
+            }
+            Self::Restarting { attempt, delay } => {
+                write!(f, "restarting in {delay:?}, attempt {attempt}")
+            }
+            Self::Stopped { reason } => write!(f, "stopped ({reason})"),
+            Self::ShutdownFailed { error } => write!(f, "failed to shut down cleanly: {error}"),
+            Self::Leaked => f.write_str("leaked: its task blocks its thread and cannot be ended"),
+            Self::LeakEnded => f.write_str("ended, after it had leaked"),
+            Self::Completed => f.write_str("completed"),
+            Self::IntensityExceeded { reason } => {
+                write!(f, "exceeded the restart intensity ({reason})")
+            }
+            Self::SupervisorStarted => f.write_str("is up"),
+            Self::SupervisorEnded { reason } => write!(f, "ended ({reason})"),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::child::State;
 use crate::machine::children::Children;
-use crate::machine::event::ChildKey;
+use crate::machine::event::{ChildKey, Incarnation};
 use crate::time::Timestamp;
 
 /// What the supervisor as a whole is doing.
@@ -16,18 +16,11 @@ pub(super) enum Phase {
     /// It has not begun.
     Idle,
     /// Its static children start, one after the other. Exits of children that are up wait.
-    Starting {
-        sequence: Sequence,
-        exits: Vec<ChildKey>,
-    },
+    Starting { sequence: Sequence, exits: Vec<Incarnation> },
     /// It is up; under `OneForAll` and `RestForOne` a group may be on its way down and up again.
     Running { group: Option<Group> },
     /// Its children stop. What is left at the deadline is killed.
-    Stopping {
-        reason: ExitReason,
-        start_error: Option<StartError>,
-        deadline: Timestamp,
-    },
+    Stopping { reason: ExitReason, start_error: Option<StartError>, deadline: Timestamp },
     /// It has ended.
     Ended,
 }
@@ -76,10 +69,7 @@ pub(super) enum GroupStage {
 
 impl Sequence {
     pub(super) fn new(children: impl IntoIterator<Item = ChildKey>) -> Self {
-        Self {
-            current: None,
-            queue: children.into_iter().collect(),
-        }
+        Self { current: None, queue: children.into_iter().collect() }
     }
 
     /// Finds out what comes next. Whoever is no longer waiting when its turn comes is passed over.
@@ -90,10 +80,7 @@ impl Sequence {
             return Step::Wait;
         }
         while let Some(key) = self.queue.pop_front() {
-            if children
-                .get(key)
-                .is_some_and(|child| matches!(child.state, State::Waiting(_)))
-            {
+            if children.get(key).is_some_and(|child| matches!(child.state, State::Waiting(_))) {
                 self.current = Some(key);
                 return Step::Start(key);
             }

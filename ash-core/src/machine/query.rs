@@ -11,9 +11,7 @@ use crate::time::Timestamp;
 impl<P, C> Machine<P, C> {
     /// Returns the children in start order, live or not.
     pub fn children(&self, now: Timestamp) -> impl Iterator<Item = (ChildKey, ChildInfo)> {
-        self.children
-            .iter()
-            .map(move |(key, child)| (key, child.info(now)))
+        self.children.iter().map(move |(key, child)| (key, child.info(now)))
     }
 
     /// Returns the children that come after `key` in start order, live or not; all of them if
@@ -23,9 +21,7 @@ impl<P, C> Machine<P, C> {
         now: Timestamp,
         key: Option<ChildKey>,
     ) -> impl Iterator<Item = (ChildKey, ChildInfo)> {
-        self.children
-            .iter_after(key)
-            .map(move |(key, child)| (key, child.info(now)))
+        self.children.iter_after(key).map(move |(key, child)| (key, child.info(now)))
     }
 
     /// Returns the live children in start order.
@@ -46,10 +42,7 @@ impl<P, C> Machine<P, C> {
     /// Returns how many children of which kind there are.
     #[must_use]
     pub fn counts(&self) -> ChildCounts {
-        let mut counts = ChildCounts {
-            specs: self.children.len(),
-            ..ChildCounts::default()
-        };
+        let mut counts = ChildCounts { specs: self.children.len(), ..ChildCounts::default() };
         for (_, child) in self.children.iter() {
             match child.attributes.child_type {
                 ChildType::Worker => counts.workers += 1,

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::Machine;
-use crate::machine::child::{Child, Pending, Purpose, State, Stopping};
+use crate::machine::child::{Child, Pending, Purpose, State, Stopping, Then};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
@@ -27,9 +27,7 @@ impl<P, C> Machine<P, C> {
         }
         let waiting = State::Waiting(Pending::new(Purpose::New(caller)));
         let significant = attributes.significant;
-        let key = self
-            .children
-            .push(Child::new(attributes, Origin::Dynamic, payload, waiting));
+        let key = self.children.push(Child::new(attributes, Origin::Dynamic, payload, waiting));
         self.significant_live += usize::from(significant);
         self.start(now, key);
     }
@@ -50,19 +48,17 @@ impl<P, C> Machine<P, C> {
 
     /// Goes on with the initial start.
     pub(super) fn proceed_initial_start(&mut self, now: Timestamp) {
-        let Phase::Starting { sequence, exits } = &mut self.phase else {
-            return;
-        };
+        let Phase::Starting { sequence, exits } = &mut self.phase else { return };
         match sequence.next(&self.children) {
             Step::Wait => {}
             Step::Start(key) => self.start(now, key),
             Step::Done => {
                 let exits = core::mem::take(exits);
                 self.phase = Phase::Running { group: None };
-                self.act(Action::Ready);
                 self.note_supervisor(EventKind::SupervisorStarted);
-                for key in exits {
-                    self.take_up_exit(now, key);
+                self.act(Action::Ready);
+                for incarnation in exits {
+                    self.take_up_exit(now, incarnation);
                 }
                 self.proceed(now);
             }
@@ -71,30 +67,25 @@ impl<P, C> Machine<P, C> {
 
     /// Starts a child that waits.
     pub(super) fn start(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
-        debug_assert!(
-            !child.state.has_incarnation(),
-            "two lives of one child would overlap"
-        );
-        let deadline = child
-            .attributes
-            .init_timeout()
-            .map_or(Timestamp::NEVER, |bound| now + bound);
-        child.number += 1;
-        let incarnation = child.incarnation(key);
-        let waited = core::mem::replace(&mut child.state, State::Stopped);
-        let State::Waiting(pending) = waited else {
+        let Some(child) = self.children.get_mut(key) else { return };
+        if !matches!(child.state, State::Waiting(_)) {
             debug_assert!(
                 false,
                 "only a child that waits is started, not {:?}",
-                waited.public()
+                child.state.public()
             );
+            return;
+        }
+        let deadline =
+            child.attributes.init_timeout().map_or(Timestamp::NEVER, |bound| now + bound);
+        child.number += 1;
+        child.up_since = Timestamp::NEVER;
+        let incarnation = child.incarnation(key);
+        let State::Waiting(pending) = core::mem::replace(&mut child.state, State::Stopped) else {
             return;
         };
         if matches!(pending.purpose, Purpose::Restart) {
-            child.restarts += 1;
+            child.history().restarts += 1;
         }
         // A child that waits has no timer, and is as live as one that starts.
         child.state = State::Starting { pending, deadline };
@@ -109,14 +100,16 @@ impl<P, C> Machine<P, C> {
     }
 
     pub(super) fn on_started(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
+        let Some(child) = self.children.get_mut(key) else { return };
         match &child.state {
             State::Starting { .. } => {}
             // It was asked to stop while its word was on the way; its exit follows.
-            State::Stopping(_) => {
+            State::Stopping(stopping) => {
+                let failed = matches!(stopping.then, Then::FailStart(..));
                 child.up_since = now;
+                if !failed {
+                    self.note(key, EventKind::Started);
+                }
                 return;
             }
             State::Waiting(_)
@@ -127,10 +120,7 @@ impl<P, C> Machine<P, C> {
             | State::Completed => return,
         }
         child.up_since = now;
-        let check = child
-            .attributes
-            .liveness()
-            .map_or(Timestamp::NEVER, |interval| now + interval);
+        let check = child.attributes.liveness().map_or(Timestamp::NEVER, |interval| now + interval);
         if let Some(State::Starting { mut pending, .. }) =
             self.set_state(key, State::Running { check })
         {
@@ -163,12 +153,8 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         cause: StartCause,
     ) {
-        let obeyed = matches!(cause, StartCause::Stopped);
-        let reason = if obeyed {
-            ExitReason::Shutdown
-        } else {
-            exit_reason(cause)
-        };
+        let was_told = matches!(cause, StartCause::Stopped);
+        let reason = if was_told { ExitReason::Shutdown } else { exit_reason(cause) };
         self.on_stopped(now, key, stopping, reason);
     }
 
@@ -180,19 +166,11 @@ impl<P, C> Machine<P, C> {
         mut pending: Pending<C>,
         failure: StartFailure,
     ) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
+        let Some(child) = self.children.get_mut(key) else { return };
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
-        child.last_exit = Some(exit_reason(cause.clone()).into());
-        self.note(
-            key,
-            EventKind::StartFailed {
-                path: path.clone(),
-                cause: cause.clone(),
-            },
-        );
+        child.history().last_exit = Some(exit_reason(cause.clone()));
+        self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
         let is_new = matches!(pending.purpose, Purpose::New(_));
         for caller in pending.take_callers() {
             let (path, cause) = (path.clone(), cause.clone());
@@ -209,6 +187,8 @@ impl<P, C> Machine<P, C> {
                 let reason = ExitReason::Error(WorkerError::new(error.clone()));
                 self.begin_end(now, reason, Some(error));
             }
+            // A second failure while its group goes down is no news: the group brings it back.
+            Purpose::Restart | Purpose::Admin if self.is_absorbed(key) => self.regroup(key),
             Purpose::Restart => self.retry(now, key, exit_reason(cause)),
             Purpose::Admin | Purpose::New(_) => {
                 self.set_state(key, State::Stopped);
@@ -221,10 +201,7 @@ impl<P, C> Machine<P, C> {
         let Some(State::Starting { pending, .. }) = self.set_state(key, State::Stopped) else {
             return;
         };
-        let bound = self
-            .children
-            .get(key)
-            .and_then(|child| child.attributes.init_timeout());
+        let bound = self.children.get(key).and_then(|child| child.attributes.init_timeout());
         self.abandon_start(now, key, pending, bound.unwrap_or(Duration::ZERO));
     }
 }

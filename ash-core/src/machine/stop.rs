@@ -1,7 +1,6 @@
 //! Stopping one child: asked, killed, given up as leaked; and what becomes of it then.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::error::{StartCause, SupervisorError};
@@ -10,59 +9,40 @@ use crate::machine::Machine;
 use crate::machine::child::{Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
+use crate::machine::rare_list::RareList;
 use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
     /// Asks a child's incarnation to stop, as its shutdown policy has it.
     pub(super) fn ask_to_stop(&mut self, now: Timestamp, key: ChildKey, then: Then<C>) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         debug_assert!(child.state.has_incarnation(), "there is nothing to stop");
         let incarnation = child.incarnation(key);
         let (action, stage, deadline) = match child.attributes.shutdown {
-            Shutdown::BrutalKill => (
-                Action::Kill(incarnation),
-                Stage::Killed,
-                self.grace(now, key),
-            ),
+            Shutdown::BrutalKill => {
+                (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+            }
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
-        let stopping = Stopping {
-            stage,
-            deadline,
-            then,
-            calls: Vec::new(),
-        };
+        let stopping = Stopping { stage, deadline, then, calls: RareList::new() };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
     }
 
     /// Kills a child's incarnation. One that is stopping already keeps what becomes of it.
-    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, then: Then<C>) {
+    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, stage: Stage, then: Then<C>) {
         let deadline = self.grace(now, key);
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
         let stopping = match self.set_state(key, State::Stopped) {
-            Some(State::Stopping(old)) if old.stage == Stage::Killed => {
+            Some(State::Stopping(old)) if old.stage.is_killed() => {
                 self.set_state(key, State::Stopping(old));
                 return;
             }
-            Some(State::Stopping(old)) => Stopping {
-                stage: Stage::Killed,
-                deadline,
-                ..old
-            },
-            Some(_) | None => Stopping {
-                stage: Stage::Killed,
-                deadline,
-                then,
-                calls: Vec::new(),
-            },
+            Some(State::Stopping(old)) => Stopping { stage, deadline, ..old },
+            Some(_) | None => Stopping { stage, deadline, then, calls: RareList::new() },
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
@@ -71,11 +51,7 @@ impl<P, C> Machine<P, C> {
     /// Returns when a child that is killed now is given up. A supervisor never is: killed, it
     /// kills its own children, and is gone when they are.
     fn grace(&self, now: Timestamp, key: ChildKey) -> Timestamp {
-        match self
-            .children
-            .get(key)
-            .map(|child| child.attributes.child_type)
-        {
+        match self.children.get(key).map(|child| child.attributes.child_type) {
             Some(ChildType::Worker) => now + self.config.kill_grace,
             Some(ChildType::Supervisor) | None => Timestamp::NEVER,
         }
@@ -90,18 +66,14 @@ impl<P, C> Machine<P, C> {
         pending: Pending<C>,
         bound: Duration,
     ) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
         let then = Then::FailStart(Box::new(pending), bound);
         let (action, stage, deadline) =
             match (child.attributes.child_type, child.attributes.shutdown) {
-                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => (
-                    Action::Kill(incarnation),
-                    Stage::Killed,
-                    self.grace(now, key),
-                ),
+                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
+                    (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+                }
                 (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
                     (Action::Stop(incarnation), Stage::Asked, now + timeout)
                 }
@@ -111,27 +83,18 @@ impl<P, C> Machine<P, C> {
             };
         self.set_state(
             key,
-            State::Stopping(Stopping {
-                stage,
-                deadline,
-                then,
-                calls: Vec::new(),
-            }),
+            State::Stopping(Stopping { stage, deadline, then, calls: RareList::new() }),
         );
         self.act(action);
     }
 
     /// The next stage of a stop is due.
     pub(super) fn on_stop_deadline(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
-        let State::Stopping(stopping) = &child.state else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
+        let State::Stopping(stopping) = &child.state else { return };
         match stopping.stage {
-            Stage::Returned | Stage::Asked => self.kill(now, key, Then::Rest),
-            Stage::Killed => self.leak(now, key),
+            Stage::Returned | Stage::Asked => self.kill(now, key, Stage::Killed, Then::Rest),
+            Stage::Killed | Stage::Unresponsive => self.leak(now, key),
         }
     }
 
@@ -139,11 +102,8 @@ impl<P, C> Machine<P, C> {
     /// goes on without it.
     fn leak(&mut self, now: Timestamp, key: ChildKey) {
         self.note(key, EventKind::Leaked);
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
-        self.leaked
-            .insert(child.incarnation(key), child.attributes.id.clone());
+        let Some(child) = self.children.get(key) else { return };
+        self.leaked.insert(child.incarnation(key), child.attributes.id.clone());
         if let Some(State::Stopping(stopping)) = self.set_state(key, State::Stopped) {
             self.on_stopped(now, key, stopping, ExitReason::Killed);
         }
@@ -152,10 +112,7 @@ impl<P, C> Machine<P, C> {
     pub(super) fn on_leak_ended(&mut self, incarnation: Incarnation) {
         if let Some(id) = self.leaked.remove(&incarnation) {
             let child = Some((id, incarnation.number));
-            self.output.push_back(Output::Notice(Notice {
-                child,
-                kind: EventKind::LeakEnded,
-            }));
+            self.output.push_back(Output::Notice(Notice { child, kind: EventKind::LeakEnded }));
         }
     }
 
@@ -168,41 +125,28 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         reason: ExitReason,
     ) {
-        let Some(child) = self.children.get_mut(key) else {
-            return;
-        };
-        let id = child.attributes.id.clone();
+        let Some(child) = self.children.get_mut(key) else { return };
+        let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
-        child.last_exit = Some(Box::new(reason.clone()));
-        let Stopping { then, calls, .. } = stopping;
-        let called_off = calls
-            .iter()
-            .any(|(_, command)| *command != ChildCommand::Delete);
+        let Stopping { stage, then, calls, .. } = stopping;
+        let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
+        let reason = if missed { ExitReason::Unresponsive } else { reason };
+        let forgotten = matches!(then, Then::Remove)
+            || matches!(calls.iter().next(), Some((_, ChildCommand::Terminate)));
+        if !forgotten {
+            child.history().last_exit = Some(reason.clone());
+        }
+        let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
-            Then::Judge | Then::JudgeUnresponsive if called_off => {
-                self.note(
-                    key,
-                    EventKind::Exited {
-                        reason,
-                        will_restart: false,
-                    },
-                );
+            Then::Judge if called_off => {
+                self.note(key, EventKind::Exited { reason, will_restart: false });
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
-            Then::JudgeUnresponsive => {
-                let killed = matches!(reason, ExitReason::Killed);
-                self.judge(
-                    now,
-                    key,
-                    if killed {
-                        ExitReason::Unresponsive
-                    } else {
-                        reason
-                    },
-                );
-            }
-            Then::FailStart(pending, bound) => {
+            Then::FailStart(mut pending, bound) => {
+                if called_off {
+                    pending.leave_to_calls();
+                }
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
                 self.start_failed(now, key, *pending, failure);
             }
@@ -225,7 +169,9 @@ impl<P, C> Machine<P, C> {
             }
         }
         for (caller, command) in calls {
-            self.command_after_stop(now, &id, command, caller);
+            if let Some(id) = &id {
+                self.command_after_stop(now, id, command, caller);
+            }
         }
     }
 
@@ -262,32 +208,19 @@ impl<P, C> Machine<P, C> {
         if self.is_ending() {
             return SupervisorError::ShuttingDown(self.config.name.clone());
         }
-        let id = self
-            .children
-            .get(key)
-            .map_or("", |child| child.attributes.id.as_str());
+        let id = self.children.get(key).map_or("", |child| child.attributes.id.as_str());
         let path = join(&self.config.path, id);
-        SupervisorError::StartFailed {
-            path,
-            cause: StartCause::Stopped,
-        }
+        SupervisorError::StartFailed { path, cause: StartCause::Stopped }
     }
 
     /// A child's deadline has come.
     pub(super) fn on_deadline(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         match &child.state {
             State::Starting { .. } => self.on_init_timeout(now, key),
             State::Running { .. } => {
                 let incarnation = child.incarnation(key);
-                self.set_state(
-                    key,
-                    State::Running {
-                        check: Timestamp::NEVER,
-                    },
-                );
+                self.set_state(key, State::Running { check: Timestamp::NEVER });
                 self.act(Action::CheckHeartbeat(incarnation));
             }
             State::BackingOff { .. } => self.on_backed_off(now, key),
@@ -298,9 +231,7 @@ impl<P, C> Machine<P, C> {
 
     /// The driver has looked up a child's last heartbeat.
     pub(super) fn on_heartbeat(&mut self, now: Timestamp, key: ChildKey, at: Timestamp) {
-        let Some(child) = self.children.get(key) else {
-            return;
-        };
+        let Some(child) = self.children.get(key) else { return };
         let (State::Running { .. }, Some(interval)) = (&child.state, child.attributes.liveness())
         else {
             return;
@@ -309,7 +240,7 @@ impl<P, C> Machine<P, C> {
         if check > now {
             self.set_state(key, State::Running { check });
         } else {
-            self.kill(now, key, Then::JudgeUnresponsive);
+            self.kill(now, key, Stage::Unresponsive, Then::Judge);
         }
     }
 }

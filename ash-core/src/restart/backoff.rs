@@ -38,29 +38,20 @@ impl Backoff {
     /// Restarts at once, as OTP does. The default.
     #[must_use]
     pub const fn none() -> Self {
-        Self {
-            curve: Curve::None,
-            jitter: 0.0,
-        }
+        Self { curve: Curve::None, jitter: 0.0 }
     }
 
     /// Waits `delay` before every restart.
     #[must_use]
     pub const fn constant(delay: Duration) -> Self {
-        Self {
-            curve: Curve::Constant(delay),
-            jitter: 0.0,
-        }
+        Self { curve: Curve::Constant(delay), jitter: 0.0 }
     }
 
     /// Waits `initial` before the first restart, twice as long before each further one, and
     /// never longer than `max`.
     #[must_use]
     pub const fn exponential(initial: Duration, max: Duration) -> Self {
-        Self {
-            curve: Curve::Exponential { initial, max },
-            jitter: 0.0,
-        }
+        Self { curve: Curve::Exponential { initial, max }, jitter: 0.0 }
     }
 
     /// Spreads each delay evenly over `delay × [1 − fraction, 1 + fraction]`, so that children
@@ -70,11 +61,7 @@ impl Backoff {
     /// A fraction outside `0.0..=1.0` counts as the nearer end, and one that is no number as 0.
     #[must_use]
     pub const fn with_jitter(mut self, fraction: f64) -> Self {
-        self.jitter = if fraction.is_nan() {
-            0.0
-        } else {
-            fraction.clamp(0.0, 1.0)
-        };
+        self.jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
         self
     }
 
@@ -85,9 +72,7 @@ impl Backoff {
             Curve::None => return Duration::ZERO,
             Curve::Constant(delay) => (delay, Duration::MAX),
             Curve::Exponential { initial, max } => {
-                let factor = 1_u32
-                    .checked_shl(attempt.saturating_sub(1))
-                    .unwrap_or(u32::MAX);
+                let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
                 (initial.saturating_mul(factor).min(max), max)
             }
         };
@@ -95,9 +80,7 @@ impl Backoff {
             return delay;
         }
         let factor = 1.0 + self.jitter * (2.0 * random - 1.0);
-        Duration::try_from_secs_f64(delay.as_secs_f64() * factor)
-            .unwrap_or(max)
-            .min(max)
+        Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(max).min(max)
     }
 }
 
@@ -137,10 +120,7 @@ impl Streak {
         self.failures = self.failures.saturating_add(1);
         let random = if backoff.jitter == 0.0 { 0.5 } else { random() };
         self.last_delay = backoff.delay(self.failures, random);
-        Attempt {
-            number: self.failures,
-            delay: self.last_delay,
-        }
+        Attempt { number: self.failures, delay: self.last_delay }
     }
 }
 
@@ -158,9 +138,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn fail(streak: &mut Streak, backoff: &Backoff, ran: Duration) -> Duration {
-        streak
-            .fail(backoff, Some(ran), Duration::from_secs(5), || 0.5)
-            .delay
+        streak.fail(backoff, Some(ran), Duration::from_secs(5), || 0.5).delay
     }
 
     #[test]
@@ -195,10 +173,7 @@ mod tests {
     #[test]
     fn backoff_1_constant_and_none() {
         let mut streak = Streak::default();
-        assert_eq!(
-            fail(&mut streak, &Backoff::none(), Duration::ZERO),
-            Duration::ZERO
-        );
+        assert_eq!(fail(&mut streak, &Backoff::none(), Duration::ZERO), Duration::ZERO);
         let constant = Backoff::constant(SECOND);
         assert_eq!(fail(&mut streak, &constant, Duration::ZERO), SECOND);
         assert_eq!(fail(&mut streak, &constant, Duration::ZERO), SECOND);
@@ -213,10 +188,7 @@ mod tests {
         for strange in [f64::NAN, -1.0, f64::NEG_INFINITY] {
             assert_eq!(backoff.with_jitter(strange).delay(1, 0.0), 10 * SECOND);
         }
-        assert_eq!(
-            backoff.with_jitter(f64::INFINITY).delay(1, 0.0),
-            Duration::ZERO
-        );
+        assert_eq!(backoff.with_jitter(f64::INFINITY).delay(1, 0.0), Duration::ZERO);
     }
 
     #[test]
@@ -229,10 +201,7 @@ mod tests {
             let backoff = backoff.with_jitter(1.0);
             for attempt in [0, 1, 2, 31, 32, 33, u32::MAX] {
                 for random in [0.0, 0.5, 0.999_999] {
-                    let due = Attempt {
-                        number: attempt,
-                        delay: backoff.delay(attempt, random),
-                    };
+                    let due = Attempt { number: attempt, delay: backoff.delay(attempt, random) };
                     assert!(due.due(Timestamp::ZERO) <= Timestamp::NEVER);
                 }
             }

@@ -33,10 +33,7 @@ impl RestartIntensity {
     /// Creates an intensity of `max_restarts` in `within_seconds`.
     #[must_use]
     pub const fn new(max_restarts: usize, within_seconds: u64) -> Self {
-        Self {
-            max_restarts,
-            within_seconds,
-        }
+        Self { max_restarts, within_seconds }
     }
 
     /// Returns the length of the window.
@@ -68,10 +65,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) const fn new(intensity: RestartIntensity) -> Self {
-        Self {
-            intensity,
-            restarts: VecDeque::new(),
-        }
+        Self { intensity, restarts: VecDeque::new() }
     }
 
     /// Counts one restart at `now`.
@@ -81,11 +75,7 @@ impl Window {
             return Charge::Allowed;
         }
         let window = self.intensity.window();
-        while self
-            .restarts
-            .front()
-            .is_some_and(|&restart| now.since(restart) > window)
-        {
+        while self.restarts.front().is_some_and(|&restart| now.since(restart) > window) {
             self.restarts.pop_front();
         }
         if self.restarts.len() >= max_restarts {
@@ -109,25 +99,14 @@ mod tests {
         let mut window = Window::new(RestartIntensity::new(2, 10));
         assert_eq!(window.charge(at(0)), Charge::Allowed);
         assert_eq!(window.charge(at(4)), Charge::Allowed);
-        assert_eq!(
-            window.charge(at(10)),
-            Charge::Exceeded,
-            "the first is exactly 10 s old"
-        );
-        assert_eq!(
-            window.charge(at(11)),
-            Charge::Allowed,
-            "the first is out of the window"
-        );
+        assert_eq!(window.charge(at(10)), Charge::Exceeded, "the first is exactly 10 s old");
+        assert_eq!(window.charge(at(11)), Charge::Allowed, "the first is out of the window");
         assert_eq!(window.charge(at(14)), Charge::Exceeded);
     }
 
     #[test]
     fn intensity_1_zero_allows_nothing() {
-        assert_eq!(
-            Window::new(RestartIntensity::new(0, 5)).charge(at(0)),
-            Charge::Exceeded
-        );
+        assert_eq!(Window::new(RestartIntensity::new(0, 5)).charge(at(0)), Charge::Exceeded);
     }
 
     #[test]
@@ -144,19 +123,12 @@ mod tests {
 
         let mut instant = Window::new(RestartIntensity::new(1, 0));
         assert_eq!(instant.charge(at(1)), Charge::Allowed);
-        assert_eq!(
-            instant.charge(at(1)),
-            Charge::Exceeded,
-            "zero seconds old still counts"
-        );
+        assert_eq!(instant.charge(at(1)), Charge::Exceeded, "zero seconds old still counts");
         assert_eq!(instant.charge(at(2)), Charge::Allowed);
 
         let mut roomy = Window::new(RestartIntensity::new(usize::MAX - 1, 5));
         assert_eq!(roomy.charge(at(0)), Charge::Allowed);
-        assert!(
-            roomy.restarts.capacity() < 100,
-            "nothing is allocated ahead"
-        );
+        assert!(roomy.restarts.capacity() < 100, "nothing is allocated ahead");
     }
 
     #[test]

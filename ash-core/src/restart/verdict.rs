@@ -51,28 +51,13 @@ mod tests {
     fn restart_1_policy_and_exit_decide() {
         for origin in [Origin::Static, Origin::Dynamic] {
             for normal in [ExitReason::Normal, ExitReason::Shutdown] {
-                assert_eq!(
-                    verdict(RestartPolicy::Permanent, origin, &normal),
-                    Verdict::Restart
-                );
-                assert_eq!(
-                    verdict(RestartPolicy::Temporary, origin, &normal),
-                    Verdict::Forget
-                );
+                assert_eq!(verdict(RestartPolicy::Permanent, origin, &normal), Verdict::Restart);
+                assert_eq!(verdict(RestartPolicy::Temporary, origin, &normal), Verdict::Forget);
             }
             for reason in abnormal() {
-                assert_eq!(
-                    verdict(RestartPolicy::Permanent, origin, &reason),
-                    Verdict::Restart
-                );
-                assert_eq!(
-                    verdict(RestartPolicy::Transient, origin, &reason),
-                    Verdict::Restart
-                );
-                assert_eq!(
-                    verdict(RestartPolicy::Temporary, origin, &reason),
-                    Verdict::Forget
-                );
+                assert_eq!(verdict(RestartPolicy::Permanent, origin, &reason), Verdict::Restart);
+                assert_eq!(verdict(RestartPolicy::Transient, origin, &reason), Verdict::Restart);
+                assert_eq!(verdict(RestartPolicy::Temporary, origin, &reason), Verdict::Forget);
             }
         }
     }
@@ -80,13 +65,7 @@ mod tests {
     #[test]
     fn restart_9_a_transient_child_that_completed_is_kept_only_if_static() {
         let normal = ExitReason::Normal;
-        assert_eq!(
-            verdict(RestartPolicy::Transient, Origin::Static, &normal),
-            Verdict::Keep
-        );
-        assert_eq!(
-            verdict(RestartPolicy::Transient, Origin::Dynamic, &normal),
-            Verdict::Forget
-        );
+        assert_eq!(verdict(RestartPolicy::Transient, Origin::Static, &normal), Verdict::Keep);
+        assert_eq!(verdict(RestartPolicy::Transient, Origin::Dynamic, &normal), Verdict::Forget);
     }
 }

@@ -1,8 +1,9 @@
 //! What the task of one incarnation shares with its supervisor.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
-use core::task::{Context, Waker};
+use core::sync::atomic::{AtomicU8, Ordering};
+use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -18,22 +19,39 @@ pub(crate) struct Cell {
     pub(crate) supervisor: Arc<Shared>,
     pub(crate) id: ChildId,
     pub(crate) incarnation: Incarnation,
-    /// When the worker last sent a heartbeat, in nanoseconds of the tree's clock.
-    heartbeat: AtomicU64,
+    /// An [`Order`]. It is only changed under the lock of `control`.
+    order: AtomicU8,
+    /// A [`Stage`]. Only the task changes it.
+    stage: AtomicU8,
+    /// How many of the task's reports the supervisor has heard.
+    heard: AtomicU8,
     control: Mutex<Control>,
 }
 
 #[derive(Debug)]
 struct Control {
-    order: Order,
-    stage: Stage,
     waker: Option<Waker>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few workers use, kept apart so that the others do not pay for it.
+#[derive(Debug, Default)]
+struct Extra {
     /// Made when the worker first asks for it.
     token: Option<CancellationToken>,
+    /// When the worker last sent a heartbeat.
+    heartbeat: Timestamp,
+}
+
+impl Control {
+    fn token(&self) -> Option<&CancellationToken> {
+        self.extra.as_ref().and_then(|extra| extra.token.as_ref())
+    }
 }
 
 /// What the supervisor wants of the incarnation. It never takes an order back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Order {
     Live,
     Stop,
@@ -42,6 +60,7 @@ pub(crate) enum Order {
 
 /// What the supervisor knows of the incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Stage {
     Launched,
     Started,
@@ -54,13 +73,10 @@ impl Cell {
             supervisor,
             id,
             incarnation,
-            heartbeat: AtomicU64::new(0),
-            control: Mutex::new(Control {
-                order: Order::Live,
-                stage: Stage::Launched,
-                waker: None,
-                token: None,
-            }),
+            order: AtomicU8::new(Order::Live as u8),
+            stage: AtomicU8::new(Stage::Launched as u8),
+            heard: AtomicU8::new(0),
+            control: Mutex::new(Control { waker: None, extra: None }),
         }
     }
 
@@ -72,11 +88,11 @@ impl Cell {
     pub(crate) fn order(&self, order: Order) {
         let (waker, token) = {
             let mut control = self.control();
-            if control.order >= order {
+            if self.is_at_least(order) {
                 return;
             }
-            control.order = order;
-            (control.waker.take(), control.token.clone())
+            self.order.store(order as u8, Ordering::Release);
+            (control.waker.take(), control.token().cloned())
         };
         if let Some(token) = token {
             token.cancel();
@@ -86,86 +102,105 @@ impl Cell {
         }
     }
 
-    /// Returns the order, and has the task woken when there is a stronger one.
-    pub(crate) fn listen(&self, context: &Context<'_>) -> Order {
+    fn is_at_least(&self, order: Order) -> bool {
+        self.order.load(Ordering::Acquire) >= order as u8
+    }
+
+    /// Has the task woken when a stronger order is given. One that was given before is seen by
+    /// whoever looks after this.
+    pub(crate) fn listen(&self, context: &Context<'_>) {
         let mut control = self.control();
         match &control.waker {
             Some(waker) if waker.will_wake(context.waker()) => {}
             Some(_) | None => control.waker = Some(context.waker().clone()),
         }
-        control.order
+    }
+
+    /// Says that the supervisor has heard a report that its task waits on.
+    pub(crate) fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Release);
+        let waker = self.control().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the supervisor has heard so many reports. The task has to [listen](Self::listen)
+    /// before.
+    pub(crate) fn poll_heard(&self, reports: u8) -> Poll<()> {
+        if self.heard.load(Ordering::Acquire) >= reports { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Tells whether the incarnation is to end at once.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.is_at_least(Order::Kill)
     }
 
     /// Tells whether the incarnation was asked to stop.
     pub(crate) fn is_asked(&self) -> bool {
-        self.control().order >= Order::Stop
+        self.is_at_least(Order::Stop)
     }
 
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that.
     pub(crate) fn is_to_be_cut(&self) -> bool {
-        let control = self.control();
-        control.order >= Order::Stop && control.token.is_none()
+        self.is_asked() && self.control().token().is_none()
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.
     pub(crate) fn stop_token(&self) -> CancellationToken {
         let mut control = self.control();
-        let asked = control.order >= Order::Stop || control.stage == Stage::Ended;
-        let token = control
-            .token
-            .get_or_insert_with(CancellationToken::new)
-            .clone();
+        let extra = control.extra.get_or_insert_default();
+        let token = extra.token.get_or_insert_with(CancellationToken::new).clone();
+        let is_late = self.is_asked() || self.has_ended();
         drop(control);
-        if asked {
+        if is_late {
             token.cancel();
         }
         token
     }
 
     pub(crate) fn beat(&self) {
-        let now = self.supervisor.clock.now().since_epoch();
-        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        self.heartbeat.store(nanos, Ordering::Relaxed);
+        let now = self.supervisor.clock.now();
+        self.control().extra.get_or_insert_default().heartbeat = now;
     }
 
+    /// Returns when the worker last sent a heartbeat; the tree's start if it never has.
     pub(crate) fn last_beat(&self) -> Timestamp {
-        let nanos = self.heartbeat.load(Ordering::Relaxed);
-        Timestamp::from_epoch(core::time::Duration::from_nanos(nanos))
+        self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
     /// Tells the supervisor that the worker has started.
     pub(crate) fn report_started(&self) {
-        self.control().stage = Stage::Started;
+        self.stage.store(Stage::Started as u8, Ordering::Release);
         self.report(Fact::Started);
     }
 
     pub(crate) fn has_started(&self) -> bool {
-        self.control().stage == Stage::Started
+        self.stage.load(Ordering::Acquire) == Stage::Started as u8
     }
 
     /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
     /// token is asked to stop, too.
     pub(crate) fn report_end(&self, fact: Fact) {
-        let token = {
+        let (token, waker) = {
             let mut control = self.control();
-            control.stage = Stage::Ended;
-            control.token.clone()
+            self.stage.store(Stage::Ended as u8, Ordering::Release);
+            (control.token().cloned(), control.waker.take())
         };
+        // Kept any longer, it would keep the memory of the task.
+        drop(waker);
         if let Some(token) = token {
             token.cancel();
         }
-        self.report(fact);
+        self.supervisor.report_end(&self.id, self.incarnation, fact);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.control().stage == Stage::Ended
+        self.stage.load(Ordering::Acquire) == Stage::Ended as u8
     }
 
     /// Tells the supervisor something. One that has ended does not listen any more.
     pub(crate) fn report(&self, fact: Fact) {
-        let _ = self
-            .supervisor
-            .inbox
-            .send(Message::Fact(self.incarnation, fact));
+        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation, fact));
     }
 }

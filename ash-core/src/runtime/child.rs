@@ -8,107 +8,130 @@
 //!    process.
 //! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
 //! 3. A task that is dropped with its runtime reports from its guard.
+//! 4. After a report the task waits until its supervisor has heard it, before it goes on with code
+//!    of the worker's. The report woke the supervisor in this thread's next-to-run slot, where no
+//!    other thread finds it: a worker that blocks its thread now would strand it there.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::panic::AssertUnwindSafe;
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::panic::catch_unwind;
 
 use pin_project_lite::pin_project;
 
 use crate::error::StartCause;
-use crate::exit::{ExitReason, WorkerError, panic_message};
+use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::{Cell, Order};
+use crate::runtime::cell::Cell;
 use crate::runtime::context::ChildContext;
 use crate::worker::Worker;
 
 /// Runs one incarnation from factory to drop.
-pub(crate) async fn live<W: Worker>(make: impl FnOnce(ChildContext) -> W, cell: Arc<Cell>) {
-    let guard = Guard { cell };
-    let cell = &guard.cell;
-    let mut worker = Slot(None);
-    let end = Contained {
-        hooks: Some(hooks(make, &mut worker, cell)),
-        cell,
+///
+/// Each child pays for the size of this future, so it is written to be small: what is made from
+/// an argument is not kept beside it, and what a hook left is only put together at the end.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
+pub(crate) fn live<W: Worker>(
+    make: impl FnOnce(ChildContext) -> W + Send,
+    guard: Guard,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut worker = Slot(None);
+        let cell = &*guard.cell;
+        let end = Contained { hooks: Some(hooks(make, &mut worker, &guard.cell)), cell }.await;
+        let dropped = worker.clear();
+        guard.cell.report_end(conclude(end, guard.cell.has_started(), dropped));
     }
-    .await;
-    let dropped = worker.clear();
-    let fact = match (end, cell.has_started()) {
-        (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
-        (End::Exited(exit), _) => Fact::Exited(after_drop(exit, dropped)),
-        (End::Panicked(message), true) => Fact::Exited(ExitReason::Panic(message).into()),
-        (End::Panicked(message), false) => Fact::StartFailed(StartCause::Panicked(message).into()),
-        (End::Killed, true) => Fact::Exited(after_drop(ExitReason::Killed.into(), dropped)),
-        (End::Killed, false) => Fact::StartFailed(StartCause::Killed.into()),
-    };
-    cell.report_end(fact);
 }
 
 /// How the hooks of an incarnation ended.
 enum End {
     NotStarted(StartCause),
-    Exited(Exit),
+    Exited { ran: Ran, hook_error: Option<WorkerError> },
     Panicked(String),
     Killed,
 }
 
-/// Goes through the hooks of a worker, which it leaves in `slot`.
-async fn hooks<W: Worker>(
-    make: impl FnOnce(ChildContext) -> W,
-    slot: &mut Slot<W>,
-    cell: &Arc<Cell>,
-) -> End {
-    let worker = slot.0.insert(make(ChildContext::new(Arc::clone(cell))));
-    match unless(|| cell.is_asked(), worker.initialize()).await {
-        None => return End::NotStarted(StartCause::Stopped),
-        Some(Err(error)) => {
-            return End::NotStarted(StartCause::Failed(WorkerError::new(error)));
-        }
-        Some(Ok(())) => cell.report_started(),
-    }
-    // A worker that blocks its thread at once would strand the supervisor that was just woken in
-    // this thread's next-to-run slot, where no other thread finds it.
-    tokio::task::yield_now().await;
-    let returned = unless(|| cell.is_to_be_cut(), worker.run()).await;
-    let asked = cell.is_asked();
-    if !asked {
-        cell.report(Fact::Returned);
-    }
-    let reason = match returned {
-        None => ExitReason::Shutdown,
-        Some(Ok(())) if asked => ExitReason::Shutdown,
-        Some(Ok(())) => ExitReason::Normal,
-        Some(Err(error)) => ExitReason::Error(WorkerError::new(error)),
-    };
-    let hook_error = worker.shutdown().await.err().map(WorkerError::new);
-    End::Exited(Exit { reason, hook_error })
+/// How `run` ended.
+struct Ran {
+    /// What it returned; `None` if it was dropped.
+    returned: Option<Result<(), WorkerError>>,
+    /// Whether the worker had been asked to stop.
+    asked: bool,
 }
 
-/// Waits for a hook, or drops it as soon as `cut` says so. The task is polled when that may have
-/// changed.
-async fn unless<T>(cut: impl Fn() -> bool, hook: impl Future<Output = T>) -> Option<T> {
-    let mut hook = pin!(hook);
-    core::future::poll_fn(|context| {
-        if cut() {
-            return Poll::Ready(None);
+/// Goes through the hooks of a worker, which it leaves in `slot`.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
+fn hooks<W: Worker>(
+    make: impl FnOnce(ChildContext) -> W + Send,
+    slot: &mut Slot<W>,
+    cell: &Arc<Cell>,
+) -> impl Future<Output = End> + Send {
+    async move {
+        let worker = slot.0.insert(make(ChildContext::new(Arc::clone(cell))));
+        {
+            let mut hook = worker.initialize();
+            match poll_fn(|context| poll_unless(cell.is_asked(), &mut hook, context)).await {
+                None => return End::NotStarted(StartCause::Stopped),
+                Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
+                Some(Ok(())) => cell.report_started(),
+            }
         }
-        hook.as_mut().poll(context).map(Some)
-    })
-    .await
+        poll_fn(|_| cell.poll_heard(1)).await;
+        let returned = {
+            let mut hook = worker.run();
+            poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
+        };
+        let ran = Ran { returned, asked: cell.is_asked() };
+        if !ran.asked {
+            cell.report(Fact::Returned);
+            poll_fn(|_| cell.poll_heard(2)).await;
+        }
+        let hook_error = worker.shutdown().await.err().map(WorkerError::new);
+        End::Exited { ran, hook_error }
+    }
+}
+
+/// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.
+fn poll_unless<E: Into<BoxError>>(
+    cut: bool,
+    hook: &mut Pin<Box<dyn Future<Output = Result<(), E>> + Send + '_>>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<(), WorkerError>>> {
+    if cut {
+        return Poll::Ready(None);
+    }
+    hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
+}
+
+/// What the supervisor is told of an incarnation whose worker has been dropped.
+fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
+    match (end, has_started) {
+        (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
+        (End::Exited { ran, hook_error }, _) => {
+            let reason = match ran {
+                Ran { returned: Some(Err(error)), .. } => ExitReason::Error(error),
+                Ran { returned: Some(Ok(())), asked: false } => ExitReason::Normal,
+                Ran { returned: Some(Ok(())) | None, .. } => ExitReason::Shutdown,
+            };
+            Fact::Exited(after_drop(Exit { reason, hook_error }, dropped))
+        }
+        (End::Panicked(message), true) => Fact::Exited(ExitReason::Panic(message).into()),
+        (End::Panicked(message), false) => Fact::StartFailed(StartCause::Panicked(message).into()),
+        (End::Killed, true) => Fact::Exited(after_drop(ExitReason::Killed.into(), dropped)),
+        (End::Killed, false) => Fact::StartFailed(StartCause::Killed.into()),
+    }
 }
 
 /// A panic while the worker was dropped is how the incarnation ended.
 fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
     match dropped {
         Ok(()) => exit,
-        Err(message) => Exit {
-            reason: ExitReason::Panic(message),
-            ..exit
-        },
+        Err(message) => Exit { reason: ExitReason::Panic(message), ..exit },
     }
 }
 
@@ -127,9 +150,15 @@ impl<W> Drop for Slot<W> {
     }
 }
 
-/// Reports for a task that is dropped before it could.
-struct Guard {
+/// The task's side of its cell, which reports for a task that is dropped before it could.
+pub(crate) struct Guard {
     cell: Arc<Cell>,
+}
+
+impl Guard {
+    pub(crate) const fn new(cell: Arc<Cell>) -> Self {
+        Self { cell }
+    }
 }
 
 impl Drop for Guard {
@@ -165,7 +194,8 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
-        let end = if this.cell.listen(context) == Order::Kill {
+        this.cell.listen(context);
+        let end = if this.cell.is_killed() {
             End::Killed
         } else {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {

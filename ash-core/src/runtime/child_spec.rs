@@ -9,10 +9,9 @@ use core::time::Duration;
 
 use crate::exit::BoxError;
 use crate::restart::Backoff;
-use crate::runtime::cell::Cell;
-use crate::runtime::child;
 use crate::runtime::context::ChildContext;
 use crate::runtime::driver::Slot;
+use crate::runtime::plan::{Maker, Plan};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{ChildAttributes, ChildType, RestartPolicy, Shutdown, SpecError, join};
 use crate::worker::Worker;
@@ -42,13 +41,6 @@ pub struct ChildSpec {
     pub(crate) plan: Plan,
 }
 
-/// How a child is made.
-#[derive(Clone)]
-pub(crate) enum Plan {
-    Worker(Factory),
-    Supervisor(Arc<SupervisorSpec>),
-}
-
 impl ChildSpec {
     /// A worker. The factory is called for each incarnation, in the worker's own task.
     pub fn worker<W, F>(id: impl Into<ChildId>, factory: F) -> Self
@@ -65,13 +57,10 @@ impl ChildSpec {
         W: Worker,
         F: Fn(ChildContext) -> W + Send + Sync + 'static,
     {
-        let maker = Maker {
-            make: factory,
-            worker: PhantomData,
-        };
+        let maker = Maker::new(factory);
         Self {
             attributes: ChildAttributes::new(id.into(), ChildType::Worker),
-            plan: Plan::Worker(Factory(Some(Arc::new(maker)))),
+            plan: Plan::new(maker),
         }
     }
 
@@ -95,7 +84,7 @@ impl ChildSpec {
         let spec = spec.into();
         Self {
             attributes: ChildAttributes::new(spec.name.clone(), ChildType::Supervisor),
-            plan: Plan::Supervisor(Arc::new(spec)),
+            plan: Plan::new(spec),
         }
     }
 
@@ -157,9 +146,9 @@ impl ChildSpec {
 
     /// Checks what this child holds, which lies under the supervisor at `parent`.
     pub(crate) fn check_below(&self, parent: &str) -> Result<(), SpecError> {
-        match &self.plan {
-            Plan::Worker(_) => Ok(()),
-            Plan::Supervisor(spec) => spec.check_at(join(parent, &spec.name)),
+        match self.plan.supervisor() {
+            Some(spec) => spec.check_at(join(parent, &spec.name)),
+            None => Ok(()),
         }
     }
 }
@@ -174,53 +163,10 @@ impl fmt::Debug for ChildSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("ChildSpec");
         debug.field("attributes", &self.attributes);
-        match &self.plan {
-            Plan::Worker(_) => debug.finish_non_exhaustive(),
-            Plan::Supervisor(spec) => debug.field("supervisor", spec).finish(),
+        match self.plan.supervisor() {
+            Some(spec) => debug.field("supervisor", spec).finish(),
+            None => debug.finish_non_exhaustive(),
         }
-    }
-}
-
-/// A worker's factory, which is dropped under `catch_unwind`: what its closure holds may panic.
-#[derive(Clone)]
-pub(crate) struct Factory(Option<Arc<dyn Launch>>);
-
-impl Factory {
-    /// Spawns the task of an incarnation, which makes the worker and runs it.
-    pub(crate) fn launch(&self, cell: Arc<Cell>) {
-        if let Some(launch) = &self.0 {
-            Arc::clone(launch).launch(cell);
-        }
-    }
-}
-
-impl Drop for Factory {
-    fn drop(&mut self) {
-        let _ = child::contain(|| drop(self.0.take()));
-    }
-}
-
-/// Spawns incarnations of one type of worker.
-trait Launch: Send + Sync {
-    fn launch(self: Arc<Self>, cell: Arc<Cell>);
-}
-
-struct Maker<F, W> {
-    make: F,
-    worker: PhantomData<fn() -> W>,
-}
-
-impl<F, W> Launch for Maker<F, W>
-where
-    W: Worker,
-    F: Fn(ChildContext) -> W + Send + Sync + 'static,
-{
-    fn launch(self: Arc<Self>, cell: Arc<Cell>) {
-        // The cell owns the task: dropped on the supervisor's side, it has the task end.
-        drop(tokio::spawn(child::live(
-            move |context| (self.make)(context),
-            cell,
-        )));
     }
 }
 

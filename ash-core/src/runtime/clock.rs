@@ -14,9 +14,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self {
-            epoch: Instant::now(),
-        }
+        Self { epoch: Instant::now() }
     }
 
     pub(crate) fn now(self) -> Timestamp {
@@ -27,9 +25,7 @@ impl Clock {
     /// can tell, one that is far enough off to be looked at again.
     pub(crate) fn instant(self, at: Timestamp) -> Instant {
         const FAR: core::time::Duration = core::time::Duration::from_secs(365 * 24 * 60 * 60);
-        self.epoch
-            .checked_add(at.since_epoch())
-            .unwrap_or_else(|| Instant::now() + FAR)
+        self.epoch.checked_add(at.since_epoch()).unwrap_or_else(|| Instant::now() + FAR)
     }
 
     pub(crate) fn wall(self) -> SystemTime {

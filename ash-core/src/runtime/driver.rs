@@ -8,21 +8,22 @@ use core::hash::{BuildHasher, Hasher};
 use core::pin::Pin;
 use std::hash::RandomState;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Sleep;
 
 use crate::error::{StartCause, StartError};
-use crate::exit::{ExitReason, WorkerError};
+use crate::exit::ExitReason;
 use crate::machine::{
     Action, Event, Fact, Incarnation, Machine, Notice, Output, StartFailure, Timestamp,
 };
-use crate::runtime::cell::{Cell, Order};
-use crate::runtime::child_spec::{ChildSpec, Plan};
+use crate::runtime::cell::Order;
+use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Bus;
 use crate::runtime::handle::{ShutdownReport, SupervisorHandle};
 use crate::runtime::log::Log;
-use crate::runtime::shared::{Ended, Message, Shared, Status, Supervisor, Unstopped};
+use crate::runtime::plan::{Life, Place, Plan};
+use crate::runtime::shared::{Ended, Message, Shared, Supervisor, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
 
@@ -33,13 +34,6 @@ const BATCH: usize = 128;
 pub(crate) struct Slot {
     plan: Plan,
     life: Option<Life>,
-}
-
-/// The incarnation of a child. Dropped, it is killed: nothing that a supervisor has started
-/// outlives it.
-enum Life {
-    Worker(Arc<Cell>),
-    Supervisor(SupervisorHandle),
 }
 
 /// Who is told how a supervisor fares, beside those who hold its handle.
@@ -64,30 +58,26 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Creates the driver of a root supervisor.
-    pub(crate) fn root(spec: &SupervisorSpec) -> Result<(Arc<Shared>, Self), SpecError> {
+    pub(crate) fn root(spec: &SupervisorSpec) -> Result<Self, SpecError> {
         let clock = Clock::start();
         let log = Log::root(spec.logger.as_ref());
         let path = String::from(spec.name.as_str());
-        let (mut driver, shared) = Self::new(spec, path, clock, Bus::root(), log, Upward::Root)?;
+        let mut driver = Self::new(spec, path, clock, Bus::root(), log, Upward::Root)?;
         // Panics here and now if the runtime has no timers, not in a task that nobody sees.
-        driver.timer = Some(Box::pin(tokio::time::sleep_until(
-            clock.instant(Timestamp::ZERO),
-        )));
-        Ok((shared, driver))
+        driver.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
+        Ok(driver)
     }
 
     /// Creates the driver of a supervisor that is a child of `parent`.
-    fn nested(
+    pub(crate) fn nested(
         spec: &SupervisorSpec,
         parent: &Arc<Shared>,
         incarnation: Incarnation,
-    ) -> Result<(Arc<Shared>, Self), SpecError> {
+    ) -> Result<Self, SpecError> {
         let path = join(&parent.path, &spec.name);
         let log = parent.log.nested(spec.logger.as_ref());
         let upward = Upward::Parent(Arc::clone(parent), incarnation);
-        let bus = Bus::nested(parent);
-        let (driver, shared) = Self::new(spec, path, parent.clock, bus, log, upward)?;
-        Ok((shared, driver))
+        Self::new(spec, path, parent.clock, Bus::nested(parent), log, upward)
     }
 
     fn new(
@@ -97,46 +87,31 @@ impl Driver {
         events: Bus,
         log: Log,
         upward: Upward,
-    ) -> Result<(Self, Arc<Shared>), SpecError> {
+    ) -> Result<Self, SpecError> {
         let seed = RandomState::new().build_hasher().finish();
         let children = spec.children.iter().cloned().map(ChildSpec::into_slot);
         let machine = Machine::new(spec.config(path.clone(), seed), children)?;
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            name: spec.name.clone(),
-            path,
-            strategy: spec.strategy,
-            clock,
-            since: clock.now(),
-            inbox: sender,
-            status: watch::Sender::new(Status::default()),
-            events,
-            log,
-        });
-        let timer = None;
-        let unstopped = Vec::new();
-        let driver = Self {
-            machine,
-            shared: Arc::clone(&shared),
-            inbox,
-            upward,
-            timer,
-            unstopped,
-        };
-        Ok((driver, shared))
+        let (shared, inbox) = Shared::new(spec, path, clock, events, log);
+        let (shared, timer, unstopped) = (Arc::new(shared), None, Vec::new());
+        Ok(Self { machine, shared, inbox, upward, timer, unstopped })
+    }
+
+    /// Returns what its handles hold.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Drives the supervisor to its end.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
-        self.machine
-            .handle_event(self.shared.clock.now(), Event::Begin);
+        self.machine.handle_event(self.shared.clock.now(), Event::Begin);
         loop {
             if let Some((reason, start_error)) = self.drain() {
                 return self.finish(reason, start_error);
             }
             self.wait(&mut batch).await;
             let now = self.shared.clock.now();
+            self.machine.set_notices(self.shared.notices());
             for message in batch.drain(..) {
                 self.take(now, message);
             }
@@ -153,9 +128,7 @@ impl Driver {
             return;
         };
         let due = self.shared.clock.instant(due);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         // A timer that fires early only costs a turn. Setting it anew each time that the
         // earliest deadline moves back would cost more.
         if due < timer.deadline() || timer.is_elapsed() {
@@ -171,26 +144,34 @@ impl Driver {
     /// Feeds the machine.
     fn take(&mut self, now: Timestamp, message: Message) {
         let event = match message {
-            Message::Fact(incarnation, fact) => Event::Fact(incarnation, fact),
+            Message::Fact(incarnation, fact) => return self.hear(now, incarnation, fact),
             Message::StartChild(spec, caller) => {
                 let (attributes, payload) = spec.into_slot();
-                Event::StartChild {
-                    attributes,
-                    payload,
-                    caller,
-                }
+                Event::StartChild { attributes, payload, caller }
             }
-            Message::Command(id, command, caller) => Event::Command {
-                id,
-                command,
-                caller,
-            },
+            Message::Command(id, command, caller) => Event::Command { id, command, caller },
             Message::Ask(question) => return question(&self.machine, now),
             Message::Shutdown { deadline } => Event::Shutdown { deadline },
             Message::Kill => Event::Kill,
-            Message::Unstopped(below) => return self.unstopped.extend(below),
+            // Where a nested supervisor ends for another reason, this is nobody's report.
+            Message::Unstopped(below) if self.machine.is_ending() => {
+                return self.unstopped.extend(below);
+            }
+            Message::Unstopped(_) => return,
         };
         self.machine.handle_event(now, event);
+    }
+
+    /// Feeds the machine a fact, and has the task go on that waits until it was heard.
+    fn hear(&mut self, now: Timestamp, incarnation: Incarnation, fact: Fact) {
+        let waits = matches!(fact, Fact::Started | Fact::Returned);
+        self.machine.handle_event(now, Event::Fact(incarnation, fact));
+        if waits
+            && let Some(slot) = self.machine.payload(incarnation.child)
+            && let Some(life) = &slot.life
+        {
+            life.hear(incarnation);
+        }
     }
 
     /// Does all that the machine says. Returns how the supervisor ended, when it has.
@@ -205,10 +186,7 @@ impl Driver {
                     Action::CheckHeartbeat(incarnation) => self.check_heartbeat(incarnation),
                     Action::Reply(caller, result) => drop(caller.send(result)),
                     Action::Ready => self.ready(),
-                    Action::Finish {
-                        reason,
-                        start_error,
-                    } => return Some((reason, start_error)),
+                    Action::Finish { reason, start_error } => return Some((reason, start_error)),
                 },
             }
         }
@@ -216,56 +194,34 @@ impl Driver {
     }
 
     fn start(&mut self, incarnation: Incarnation) {
-        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else {
-            return;
-        };
-        match &slot.plan {
-            Plan::Worker(factory) => {
-                let cell = Arc::new(Cell::new(Arc::clone(&self.shared), id.clone(), incarnation));
-                slot.life = Some(Life::Worker(Arc::clone(&cell)));
-                factory.launch(cell);
+        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else { return };
+        let place = Place { supervisor: &self.shared, id, incarnation };
+        match slot.plan.launch(place) {
+            Ok(life) => slot.life = Some(life),
+            Err(cause) => {
+                let now = self.shared.clock.now();
+                let failed = Fact::StartFailed(cause.into());
+                self.machine.handle_event(now, Event::Fact(incarnation, failed));
             }
-            Plan::Supervisor(spec) => match Self::nested(spec, &self.shared, incarnation) {
-                Ok((shared, driver)) => {
-                    slot.life = Some(Life::Supervisor(SupervisorHandle::new(shared)));
-                    // The life owns the task: dropped, it has the supervisor end.
-                    drop(tokio::spawn(driver.run()));
-                }
-                Err(error) => {
-                    let cause = StartCause::Failed(WorkerError::new(error));
-                    let now = self.shared.clock.now();
-                    let failed = Fact::StartFailed(cause.into());
-                    self.machine
-                        .handle_event(now, Event::Fact(incarnation, failed));
-                }
-            },
         }
     }
 
     fn order(&self, incarnation: Incarnation, order: Order) {
-        let life = self
-            .machine
-            .payload(incarnation.child)
-            .and_then(|slot| slot.life.as_ref());
-        match life {
-            Some(Life::Worker(cell)) => cell.order(order),
-            Some(Life::Supervisor(handle)) => handle.order(order),
-            None => {}
+        if let Some(slot) = self.machine.payload(incarnation.child)
+            && let Some(life) = &slot.life
+        {
+            life.order(order);
         }
     }
 
     fn check_heartbeat(&mut self, incarnation: Incarnation) {
-        let life = self
-            .machine
-            .payload(incarnation.child)
-            .and_then(|slot| slot.life.as_ref());
+        let life = self.machine.payload(incarnation.child).and_then(|slot| slot.life.as_ref());
         let at = match life {
             Some(Life::Worker(cell)) => cell.last_beat(),
             Some(Life::Supervisor(_)) | None => Timestamp::ZERO,
         };
         let now = self.shared.clock.now();
-        self.machine
-            .handle_event(now, Event::Fact(incarnation, Fact::Heartbeat(at)));
+        self.machine.handle_event(now, Event::Fact(incarnation, Fact::Heartbeat(at)));
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -275,24 +231,40 @@ impl Driver {
         {
             self.unstopped.push((join(&self.shared.path, id), fate));
         }
-        self.shared.log.notice(&self.shared, &notice);
-        self.shared.events.publish(&self.shared, notice);
+        self.shared.tell(notice);
     }
 
     fn ready(&self) {
-        self.shared
-            .status
-            .send_modify(|status| status.ready = Some(Ok(())));
+        self.shared.status.send_modify(|status| status.ready = Some(Ok(())));
         self.upward.fact(Fact::Started);
     }
 
     fn finish(mut self, reason: ExitReason, start_error: Option<StartError>) {
-        // Callers whose message is still in the inbox find their answer dropped, which is
-        // `ShuttingDown`; later ones find the inbox closed.
+        self.shared.finish();
         self.inbox.close();
-        while self.inbox.try_recv().is_ok() {}
+        while let Some(message) = self.next_late() {
+            // The end of what had been given up as leaked is still to be told.
+            if matches!(message, Message::Fact(..)) {
+                self.take(self.shared.clock.now(), message);
+            }
+        }
+        self.drain();
         let unstopped = core::mem::take(&mut self.unstopped);
         self.end(reason, start_error, unstopped);
+    }
+
+    /// Takes what is left in the closed inbox, until nothing more can come: a caller whose message
+    /// is dropped gets `ShuttingDown`, one whose message stayed would wait for ever. Dropping the
+    /// inbox does not see to that, as it leaves behind what is being sent at that moment.
+    fn next_late(&mut self) -> Option<Message> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                // Somebody has passed the door and not yet put the message down.
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Says for good how the supervisor ended.
@@ -305,10 +277,9 @@ impl Driver {
         self.shared.events.close();
         let report = Arc::new(ShutdownReport::new(&unstopped));
         let fact = match &start_error {
-            Some(StartError::ChildFailed { path, cause }) => Fact::StartFailed(StartFailure {
-                path: Some(path.clone()),
-                cause: cause.clone(),
-            }),
+            Some(StartError::ChildFailed { path, cause }) => {
+                Fact::StartFailed(StartFailure { path: Some(path.clone()), cause: cause.clone() })
+            }
             Some(_) => Fact::StartFailed(StartCause::Stopped.into()),
             None => Fact::Exited(reason.clone().into()),
         };
@@ -336,6 +307,8 @@ impl Drop for Driver {
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.end(ExitReason::Killed, start_error, Vec::new());
         }
+        self.inbox.close();
+        while self.next_late().is_some() {}
     }
 }
 
@@ -360,15 +333,6 @@ impl Slot {
         match &self.life {
             Some(Life::Supervisor(handle)) => Some(handle),
             Some(Life::Worker(_)) | None => None,
-        }
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        match self {
-            Self::Worker(cell) => cell.order(Order::Kill),
-            Self::Supervisor(handle) => handle.order(Order::Kill),
         }
     }
 }

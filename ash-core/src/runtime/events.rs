@@ -22,7 +22,7 @@ use crate::spec::join;
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;
 
-/// Something that happened in a tree.
+/// Something that happened in a tree. `Display` tells it in a line: `app/pump started`.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -40,6 +40,12 @@ pub struct Event {
     pub time: SystemTime,
     /// What happened.
     pub kind: EventKind,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path, self.kind)
+    }
 }
 
 /// Tells that a subscriber was too slow and lost this many events, the oldest ones.
@@ -96,11 +102,7 @@ enum Channel {
 impl Bus {
     pub(crate) fn root() -> Self {
         let subscribers = Arc::new(AtomicUsize::new(0));
-        Self {
-            subscribers,
-            own: Mutex::new(Channel::Unused),
-            parent: None,
-        }
+        Self { subscribers, own: Mutex::new(Channel::Unused), parent: None }
     }
 
     pub(crate) fn nested(parent: &Arc<Shared>) -> Self {
@@ -124,19 +126,18 @@ impl Bus {
         };
         drop(own);
         self.subscribers.fetch_add(1, Ordering::Relaxed);
-        let receiver = Receiver {
-            events,
-            subscribers: Arc::clone(&self.subscribers),
-        };
-        Events {
-            next: ReusableBoxFuture::new(receiver.receive()),
-            is_over: false,
-        }
+        let receiver = Receiver { events, subscribers: Arc::clone(&self.subscribers) };
+        Events { next: ReusableBoxFuture::new(receiver.receive()), is_over: false }
+    }
+
+    /// Tells whether anyone listens, anywhere in the tree.
+    pub(crate) fn is_on(&self) -> bool {
+        self.subscribers.load(Ordering::Relaxed) > 0
     }
 
     /// Tells all who listen what happened in `supervisor`, whose bus this is.
     pub(crate) fn publish(&self, supervisor: &Shared, notice: Notice) {
-        if self.subscribers.load(Ordering::Relaxed) == 0 {
+        if !self.is_on() {
             return;
         }
         let Notice { child, kind } = notice;
@@ -147,14 +148,7 @@ impl Bus {
         let (child, incarnation) = child.map_or((None, 0), |(id, number)| (Some(id), number));
         let at = supervisor.clock.now().since_epoch();
         let time = supervisor.clock.wall();
-        let event = Arc::new(Event {
-            path,
-            child,
-            incarnation,
-            at,
-            time,
-            kind,
-        });
+        let event = Arc::new(Event { path, child, incarnation, at, time, kind });
         let mut bus = Some(self);
         while let Some(Self { own, parent, .. }) = bus {
             if let Channel::Open(sender) = &*own.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -224,8 +218,6 @@ impl Stream for Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
-            .field("is_over", &self.is_over)
-            .finish_non_exhaustive()
+        f.debug_struct("Events").field("is_over", &self.is_over).finish_non_exhaustive()
     }
 }

@@ -72,7 +72,8 @@ impl SupervisorHandle {
         let spec = spec.into();
         let checked = spec.check();
         match checked.and_then(|()| Driver::root(&spec)) {
-            Ok((shared, driver)) => {
+            Ok(driver) => {
+                let shared = driver.shared();
                 // The task ends with its machine; a shutdown, or the end of the runtime, sees to
                 // that.
                 drop(tokio::spawn(driver.run()));
@@ -147,8 +148,7 @@ impl SupervisorHandle {
         W: Worker,
         F: Fn() -> W + Send + Sync + 'static,
     {
-        self.start_child_spec(ChildSpec::worker(id, factory).restart(policy))
-            .await
+        self.start_child_spec(ChildSpec::worker(id, factory).restart(policy)).await
     }
 
     /// Adds a child, worker or supervisor, and starts it. Returns when it is up.
@@ -213,8 +213,12 @@ impl SupervisorHandle {
     ///
     /// `ShuttingDown` once the supervisor has ended.
     pub async fn which_children(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
-        self.ask(|machine, now| machine.live_children(now).collect())
-            .await
+        self.ask(|machine, now| {
+            let mut children = Vec::with_capacity(machine.len());
+            children.extend(machine.live_children(now));
+            children
+        })
+        .await
     }
 
     /// Returns one child, live or not.
@@ -225,9 +229,7 @@ impl SupervisorHandle {
     pub async fn child(&self, id: impl AsRef<str>) -> Result<ChildInfo, SupervisorError> {
         let id = ChildId::from(id.as_ref());
         let wanted = id.clone();
-        let found = self
-            .ask(move |machine, now| machine.child(now, &wanted))
-            .await?;
+        let found = self.ask(move |machine, now| machine.child(now, &wanted)).await?;
         found.ok_or(SupervisorError::ChildNotFound(id))
     }
 
@@ -342,16 +344,13 @@ impl SupervisorHandle {
     pub(crate) fn order(&self, order: Order) {
         let _ = self.0.inbox.send(match order {
             Order::Live => return,
-            Order::Stop => Message::Shutdown {
-                deadline: Timestamp::NEVER,
-            },
+            Order::Stop => Message::Shutdown { deadline: Timestamp::NEVER },
             Order::Kill => Message::Kill,
         });
     }
 
     async fn command(&self, id: &str, command: ChildCommand) -> Result<(), SupervisorError> {
-        self.call(|reply| Message::Command(id.into(), command, reply))
-            .await
+        self.call(|reply| Message::Command(id.into(), command, reply)).await
     }
 
     async fn call(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), SupervisorError> {
@@ -382,12 +381,13 @@ impl SupervisorHandle {
     }
 }
 
-/// What a stop had to kill or leave behind: the paths of workers that did not stop in time.
+/// What a stop had to kill or leave behind: the paths of children that did not stop in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Workers that were killed: dropped at an await, without having finished.
+    /// Children that were killed: workers dropped at an await, without having finished, and
+    /// supervisors that were stopping such workers, or had not come to stop.
     pub killed: Vec<String>,
     /// Workers that could not even be killed, because they block their thread.
     pub leaked: Vec<String>,

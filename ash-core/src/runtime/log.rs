@@ -4,12 +4,10 @@
 //! and leaks at error. slog leaves debug out of release builds unless its feature
 //! `release_max_level_debug` (or `max_level_debug`) asks for it.
 
-use alloc::format;
-use alloc::string::String;
+use core::fmt;
 
-use slog::{Logger, debug, error, info, warn};
+use slog::{Drain, KV, Level, Logger, Record, Serializer};
 
-use crate::ChildId;
 use crate::exit::ExitReason;
 use crate::machine::{EventKind, Notice};
 use crate::runtime::child::contain;
@@ -30,116 +28,141 @@ impl Log {
         Self(logger.unwrap_or(&self.0).clone())
     }
 
+    /// Tells whether anything at all is logged.
+    pub(crate) fn is_on(&self) -> bool {
+        contain(|| self.0.is_enabled(Level::Critical)).unwrap_or(false)
+    }
+
     /// Logs what happened. Neither a drain nor an error's text that panics gets any further.
     pub(crate) fn notice(&self, supervisor: &Shared, notice: &Notice) {
-        let _ = contain(|| match &notice.child {
-            Some((id, incarnation)) => self.child(supervisor, id, *incarnation, &notice.kind),
-            None => self.supervisor(supervisor, &notice.kind),
+        let log = &self.0;
+        let keys = Keys { supervisor, notice };
+        let _ = contain(|| {
+            let level = level(&notice.kind);
+            if !log.is_enabled(level) {
+                return;
+            }
+            let text = message(&notice.kind);
+            match level {
+                Level::Critical => slog::crit!(log, "{}", text; keys),
+                Level::Error => slog::error!(log, "{}", text; keys),
+                Level::Warning => slog::warn!(log, "{}", text; keys),
+                Level::Info => slog::info!(log, "{}", text; keys),
+                Level::Debug => slog::debug!(log, "{}", text; keys),
+                Level::Trace => slog::trace!(log, "{}", text; keys),
+            }
         });
     }
+}
 
-    fn child(&self, supervisor: &Shared, id: &ChildId, incarnation: u64, kind: &EventKind) {
-        let log = &self.0;
-        let (path, child) = (supervisor.path.as_str(), id.as_str());
-        match kind {
-            EventKind::Started => {
-                debug!(log, "child started";
-                    "supervisor" => path, "child" => child, "incarnation" => incarnation);
+/// How much what happened matters.
+fn level(kind: &EventKind) -> Level {
+    match kind {
+        EventKind::Started | EventKind::Completed | EventKind::SupervisorStarted => Level::Debug,
+        EventKind::Exited { reason, .. } | EventKind::Stopped { reason } => {
+            if reason.is_normal() {
+                Level::Debug
+            } else {
+                Level::Warning
             }
-            EventKind::StartFailed {
-                path: failed,
-                cause,
-            } => {
-                warn!(log, "child failed to start"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "path" => failed, "reason" => %cause);
+        }
+        EventKind::SupervisorEnded { reason } => {
+            if reason.is_normal() {
+                Level::Debug
+            } else {
+                Level::Error
             }
-            EventKind::Exited {
-                reason,
-                will_restart,
-            } if reason.is_normal() => {
-                debug!(log, "child exited"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => %reason, "restart" => will_restart);
+        }
+        EventKind::Restarting { .. } | EventKind::LeakEnded => Level::Info,
+        EventKind::StartFailed { .. } | EventKind::ShutdownFailed { .. } => Level::Warning,
+        EventKind::Leaked | EventKind::IntensityExceeded { .. } => Level::Error,
+    }
+}
+
+fn message(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Started => "child started",
+        EventKind::StartFailed { .. } => "child failed to start",
+        EventKind::Exited { .. } => "child exited",
+        EventKind::Restarting { .. } => "child restarting",
+        EventKind::Stopped { .. } => "child stopped",
+        EventKind::ShutdownFailed { .. } => "child's shutdown failed",
+        EventKind::Leaked => "child leaked: its task blocks its thread and cannot be ended",
+        EventKind::LeakEnded => "leaked child ended",
+        EventKind::Completed => "child completed",
+        EventKind::IntensityExceeded { .. } => "restart intensity exceeded",
+        EventKind::SupervisorStarted => "supervisor started",
+        EventKind::SupervisorEnded { .. } => "supervisor ended",
+    }
+}
+
+/// The keys of a record, put into words only when a drain wants them.
+struct Keys<'a> {
+    supervisor: &'a Shared,
+    notice: &'a Notice,
+}
+
+impl KV for Keys<'_> {
+    fn serialize(&self, _: &Record<'_>, to: &mut dyn Serializer) -> slog::Result {
+        to.emit_str("supervisor", &self.supervisor.path)?;
+        if let Some((child, incarnation)) = &self.notice.child {
+            to.emit_str("child", child)?;
+            to.emit_u64("incarnation", *incarnation)?;
+        }
+        match &self.notice.kind {
+            EventKind::StartFailed { path, cause } => {
+                to.emit_str("path", path)?;
+                to.emit_arguments("reason", &format_args!("{cause}"))
             }
-            EventKind::Exited {
-                reason,
-                will_restart,
-            } => {
-                warn!(log, "child exited"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => text(reason),
-                    "restart" => will_restart);
+            EventKind::Exited { reason, will_restart } => {
+                emit_reason(reason, to)?;
+                to.emit_bool("restart", *will_restart)
             }
             EventKind::Restarting { attempt, delay } => {
-                info!(log, "child restarting"; "supervisor" => path, "child" => child,
-                    "strategy" => ?supervisor.strategy, "attempt" => attempt, "delay" => ?delay);
-            }
-            EventKind::Stopped { reason } if reason.is_normal() => {
-                debug!(log, "child stopped"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => %reason);
-            }
-            EventKind::Stopped { reason } => {
-                warn!(log, "child stopped"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => text(reason));
-            }
-            EventKind::ShutdownFailed { error } => {
-                warn!(log, "child's shutdown failed"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => %error);
-            }
-            EventKind::Leaked => {
-                error!(log, "child leaked: its task blocks and cannot be ended";
-                    "supervisor" => path, "child" => child, "incarnation" => incarnation);
-            }
-            EventKind::LeakEnded => {
-                info!(log, "leaked child ended";
-                    "supervisor" => path, "child" => child, "incarnation" => incarnation);
-            }
-            EventKind::Completed => {
-                debug!(log, "child completed"; "supervisor" => path, "child" => child);
+                self.emit_strategy(to)?;
+                to.emit_u32("attempt", *attempt)?;
+                to.emit_arguments("delay", &format_args!("{delay:?}"))
             }
             EventKind::IntensityExceeded { reason } => {
-                error!(log, "restart intensity exceeded"; "supervisor" => path,
-                    "child" => child, "strategy" => ?supervisor.strategy,
-                    "reason" => text(reason));
+                self.emit_strategy(to)?;
+                emit_reason(reason, to)
             }
-            EventKind::SupervisorStarted | EventKind::SupervisorEnded { .. } => {}
-        }
-    }
-
-    fn supervisor(&self, supervisor: &Shared, kind: &EventKind) {
-        let log = &self.0;
-        let path = supervisor.path.as_str();
-        match kind {
-            EventKind::SupervisorStarted => {
-                debug!(log, "supervisor started";
-                    "supervisor" => path, "strategy" => ?supervisor.strategy);
+            EventKind::Stopped { reason } | EventKind::SupervisorEnded { reason } => {
+                emit_reason(reason, to)
             }
-            EventKind::SupervisorEnded { reason } if reason.is_normal() => {
-                debug!(log, "supervisor ended"; "supervisor" => path, "reason" => %reason);
+            EventKind::ShutdownFailed { error } => {
+                to.emit_arguments("reason", &format_args!("{error}"))
             }
-            EventKind::SupervisorEnded { reason } => {
-                error!(log, "supervisor ended"; "supervisor" => path, "reason" => text(reason));
-            }
+            EventKind::SupervisorStarted => self.emit_strategy(to),
             EventKind::Started
-            | EventKind::StartFailed { .. }
-            | EventKind::Exited { .. }
-            | EventKind::Restarting { .. }
-            | EventKind::Stopped { .. }
-            | EventKind::ShutdownFailed { .. }
             | EventKind::Leaked
             | EventKind::LeakEnded
-            | EventKind::Completed
-            | EventKind::IntensityExceeded { .. } => {}
+            | EventKind::Completed => Ok(()),
         }
     }
 }
 
-/// An abnormal reason with the sources of its error.
-fn text(reason: &ExitReason) -> String {
-    let mut text = format!("{reason}");
-    if let ExitReason::Error(error) = reason {
-        for source in error.texts().skip(1) {
-            text.push_str(": ");
-            text.push_str(&source);
-        }
+impl Keys<'_> {
+    fn emit_strategy(&self, to: &mut dyn Serializer) -> slog::Result {
+        to.emit_arguments("strategy", &format_args!("{:?}", self.supervisor.strategy))
     }
-    text
+}
+
+fn emit_reason(reason: &ExitReason, to: &mut dyn Serializer) -> slog::Result {
+    to.emit_arguments("reason", &format_args!("{}", Whole(reason)))
+}
+
+/// A reason with the sources of its error.
+struct Whole<'a>(&'a ExitReason);
+
+impl fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        if let ExitReason::Error(error) = self.0 {
+            for source in error.texts().skip(1) {
+                write!(f, ": {source}")?;
+            }
+        }
+        Ok(())
+    }
 }

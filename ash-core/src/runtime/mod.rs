@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
 //! | `driver.rs` | one task for each supervisor: drain the machine, wait, feed it |
+//! | `plan.rs` | how a child is made: a factory, or a spec |
 //! | `child.rs` | one task for each incarnation of a worker |
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor's task shares with its handles and children |
@@ -21,6 +22,7 @@ mod events;
 mod handle;
 mod log;
 mod page;
+mod plan;
 mod shared;
 mod signal;
 mod spec;

@@ -5,13 +5,16 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
-use crate::machine::{ChildCommand, EventKind, Fact, Incarnation, Machine, Timestamp};
+use crate::machine::{
+    ChildCommand, EventKind, Fact, Incarnation, Machine, Notice, Notices, Timestamp,
+};
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::Slot;
@@ -32,6 +35,9 @@ pub(crate) struct Shared {
     /// Commands, facts and questions, one queue for all, in order of arrival.
     pub(crate) inbox: mpsc::UnboundedSender<Message>,
     pub(crate) status: watch::Sender<Status>,
+    /// Whether the supervisor has come to its end: all that it had started has ended, or was
+    /// given up as leaked.
+    finished: AtomicBool,
     pub(crate) events: Bus,
     pub(crate) log: Log,
 }
@@ -86,12 +92,7 @@ pub(crate) enum Unstopped {
 impl Unstopped {
     /// Returns what an event says of a worker that is to stop, if it did not by itself.
     pub(crate) const fn of(kind: &EventKind) -> Option<Self> {
-        if matches!(
-            kind,
-            EventKind::Stopped {
-                reason: ExitReason::Killed
-            }
-        ) {
+        if matches!(kind, EventKind::Stopped { reason: ExitReason::Killed }) {
             Some(Self::Killed)
         } else if matches!(kind, EventKind::Leaked) {
             Some(Self::Leaked)
@@ -102,28 +103,71 @@ impl Unstopped {
 }
 
 impl Shared {
+    /// Returns which notices anyone would read.
+    pub(crate) fn notices(&self) -> Notices {
+        if self.events.is_on() || self.log.is_on() { Notices::All } else { Notices::Losses }
+    }
+
     /// Creates the remains of a supervisor whose spec is invalid, so that it never lived.
     pub(crate) fn stillborn(spec: &SupervisorSpec, error: StartError) -> Arc<Self> {
         let clock = Clock::start();
         let reason = ExitReason::Error(WorkerError::new(error.clone()));
         let report = Arc::default();
-        let status = Status {
-            ready: Some(Err(error)),
-            ended: Some(Ended { reason, report }),
-        };
+        let status = Status { ready: Some(Err(error)), ended: Some(Ended { reason, report }) };
         let events = Bus::root();
         events.close();
-        Arc::new(Self {
+        let path = String::from(spec.name.as_str());
+        let log = Log::root(spec.logger.as_ref());
+        let (shared, _) = Self::new(spec, path, clock, events, log);
+        shared.status.send_replace(status);
+        Arc::new(shared)
+    }
+
+    /// Creates what a supervisor shares, and the end of its inbox.
+    pub(crate) fn new(
+        spec: &SupervisorSpec,
+        path: String,
+        clock: Clock,
+        events: Bus,
+        log: Log,
+    ) -> (Self, mpsc::UnboundedReceiver<Message>) {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let shared = Self {
             name: spec.name.clone(),
-            path: String::from(spec.name.as_str()),
+            path,
             strategy: spec.strategy,
             clock,
             since: clock.now(),
-            inbox: mpsc::unbounded_channel().0,
-            status: watch::Sender::new(status),
+            inbox: sender,
+            status: watch::Sender::new(Status::default()),
+            finished: AtomicBool::new(false),
             events,
-            log: Log::root(spec.logger.as_ref()),
-        })
+            log,
+        };
+        (shared, inbox)
+    }
+
+    /// Says that the supervisor has come to its end. After that its inbox may be closed.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+    }
+
+    /// Tells the supervisor how an incarnation ended. One that had finished before had given it
+    /// up as leaked, and cannot say any more that the leak has ended.
+    pub(crate) fn report_end(&self, child: &ChildId, incarnation: Incarnation, fact: Fact) {
+        let told = self.inbox.send(Message::Fact(incarnation, fact));
+        if told.is_err() && self.finished.load(Ordering::Acquire) {
+            self.tell(Notice {
+                child: Some((child.clone(), incarnation.number)),
+                kind: EventKind::LeakEnded,
+            });
+        }
+    }
+
+    /// Logs what happened, and tells all who listen.
+    pub(crate) fn tell(&self, notice: Notice) {
+        self.log.notice(self, &notice);
+        self.events.publish(self, notice);
     }
 
     /// Returns the error of a call that comes too late.

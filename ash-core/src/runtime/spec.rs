@@ -168,9 +168,7 @@ impl SupervisorSpec {
         for child in &self.children {
             check_child(&path, self.auto_shutdown, &child.attributes)?;
             if !ids.insert(child.id().as_str()) {
-                return Err(SpecError::DuplicateId {
-                    path: join(&path, child.id()),
-                });
+                return Err(SpecError::DuplicateId { path: join(&path, child.id()) });
             }
             child.check_below(&path)?;
         }

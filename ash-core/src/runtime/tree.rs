@@ -41,11 +41,7 @@ impl Tree {
     /// tree from another source than its supervisors, like an answer from another process.
     #[must_use]
     pub const fn new(path: String, restart_strategy: RestartStrategy) -> Self {
-        Self {
-            path,
-            restart_strategy,
-            children: Vec::new(),
-        }
+        Self { path, restart_strategy, children: Vec::new() }
     }
 }
 
@@ -87,11 +83,7 @@ impl SupervisorHandle {
             children.push(TreeNode { info, below });
         }
         let path = String::from(self.path());
-        Ok(Tree {
-            path,
-            restart_strategy: self.restart_strategy(),
-            children,
-        })
+        Ok(Tree { path, restart_strategy: self.restart_strategy(), children })
     }
 
     fn boxed_tree(
@@ -115,11 +107,7 @@ impl Tree {
             let is_last = number + 1 == self.children.len();
             let branch = if is_last { "└─ " } else { "├─ " };
             let TreeNode { info, below } = node;
-            write!(
-                f,
-                "{indent}{branch}{} {:?} #{}",
-                info.id, info.state, info.incarnation
-            )?;
+            write!(f, "{indent}{branch}{} {:?} #{}", info.id, info.state, info.incarnation)?;
             match below {
                 Some(tree) => writeln!(f, " ({:?})", tree.restart_strategy)?,
                 None => writeln!(f)?,

@@ -63,14 +63,10 @@ pub enum SpecError {
 /// Checks the name of a supervisor or the id of a child held by the supervisor at `parent`.
 pub(crate) fn check_name(parent: &str, name: &str) -> Result<(), SpecError> {
     if name.is_empty() {
-        return Err(SpecError::EmptyId {
-            parent: parent.into(),
-        });
+        return Err(SpecError::EmptyId { parent: parent.into() });
     }
     if name.contains('/') {
-        return Err(SpecError::SlashInId {
-            path: join(parent, name),
-        });
+        return Err(SpecError::SlashInId { path: join(parent, name) });
     }
     Ok(())
 }
@@ -98,9 +94,5 @@ pub(crate) fn check_child(
 
 /// Returns the path of the child `id` under `parent`.
 pub(crate) fn join(parent: &str, id: &str) -> String {
-    if parent.is_empty() {
-        id.into()
-    } else {
-        alloc::format!("{parent}/{id}")
-    }
+    if parent.is_empty() { id.into() } else { alloc::format!("{parent}/{id}") }
 }

@@ -5,10 +5,7 @@ use core::time::Duration;
 /// When a child is restarted after it has ended by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "OTP's three restart types, and users match on them"
-)]
+#[expect(clippy::exhaustive_enums, reason = "OTP's three restart types, and users match on them")]
 pub enum RestartPolicy {
     /// Always, however it ended.
     #[default]
@@ -22,10 +19,7 @@ pub enum RestartPolicy {
 /// Which children are restarted together when one of them is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "OTP's three strategies, and users match on them"
-)]
+#[expect(clippy::exhaustive_enums, reason = "OTP's three strategies, and users match on them")]
 pub enum RestartStrategy {
     /// Only the child that has ended.
     #[default]
@@ -40,10 +34,7 @@ pub enum RestartStrategy {
 ///
 /// The default is 5 s for a worker and [`Shutdown::Infinity`] for a supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "OTP's three shutdown values, and users match on them"
-)]
+#[expect(clippy::exhaustive_enums, reason = "OTP's three shutdown values, and users match on them")]
 pub enum Shutdown {
     /// It is killed at once; neither `run` nor `shutdown` has a say.
     BrutalKill,
@@ -61,10 +52,7 @@ pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(1);
 
 /// Whether the end of significant children stops their supervisor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "OTP's three values, and users match on them"
-)]
+#[expect(clippy::exhaustive_enums, reason = "OTP's three values, and users match on them")]
 pub enum AutoShutdown {
     /// It does not.
     #[default]

@@ -1,4 +1,20 @@
 //! The runtime against the rules, on paused time.
+//!
+//! Where a worker blocks its thread there have to be two threads, and time is real: those tests
+//! wait for what happens, never for time to pass.
 
+mod admin;
+mod backoff;
+mod bad_input;
+mod events;
+mod handles;
+mod intensity;
+mod liveness;
+mod log;
+mod panics;
+mod restart;
+mod scale;
+mod significant;
 mod start;
+mod stop;
 mod support;

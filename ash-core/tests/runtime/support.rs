@@ -1,10 +1,14 @@
 //! Workers whose every step is scripted and recorded, and a check that nothing is left over.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
-use ash_core::{ChildContext, ChildSpec, RestartPolicy, Worker, async_trait};
+use ash_core::{
+    ChildContext, ChildSpec, Event, EventKind, Events, ExitReason, RestartIntensity, RestartPolicy,
+    SupervisorHandle, SupervisorSpec, Worker, async_trait,
+};
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 /// What the workers of a test did, in order: `a#1 init`, `a#1 run`, ….
@@ -19,6 +23,20 @@ impl Record {
     /// Returns what was recorded since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// Returns what was recorded since the last call, but for what ends with this word.
+    pub(crate) fn take_without(&self, word: &str) -> Vec<String> {
+        let mut entries = self.take();
+        entries.retain(|entry| !entry.ends_with(word));
+        entries
+    }
+
+    /// Returns those of what was recorded since the last call that end with this word.
+    pub(crate) fn take_only(&self, word: &str) -> Vec<String> {
+        let mut entries = self.take();
+        entries.retain(|entry| entry.ends_with(word));
+        entries
     }
 }
 
@@ -37,13 +55,51 @@ pub(crate) enum Step {
     Hang,
     /// Takes the stop token and returns when it is cancelled.
     Obey,
+    /// Takes the stop token, and returns this long after it was cancelled.
+    ObeyAfter(Duration),
+    /// Takes the stop token, and never returns.
+    Deaf,
     /// Waits to be told, then returns this error.
     ErrWhen(Arc<Notify>, &'static str),
     /// Waits to be told, then returns.
     OkWhen(Arc<Notify>),
     /// Waits to be told, then panics.
     PanicWhen(Arc<Notify>, &'static str),
+    /// Blocks its thread until the door is opened.
+    Block(Arc<Door>),
 }
+
+/// What a worker blocks its thread on.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+    reached: Notify,
+}
+
+impl Door {
+    /// Blocks the thread until the door is open.
+    pub(crate) fn block(&self) {
+        self.reached.notify_one();
+        let is_open = self.is_open.lock().unwrap();
+        let (_is_open, waited) =
+            self.opened.wait_timeout_while(is_open, PATIENCE, |is_open| !*is_open).unwrap();
+        assert!(!waited.timed_out(), "nobody has opened the door");
+    }
+
+    /// Waits until somebody stands before the door.
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+}
+
+/// How long a test waits for what has to happen, in real time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a scripted worker does in one of its lives.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +111,24 @@ pub(crate) struct Script {
     pub(crate) drop: Step,
 }
 
+impl Script {
+    pub(crate) fn initialize(step: Step) -> Self {
+        Self { initialize: step, ..Self::default() }
+    }
+
+    pub(crate) fn run(step: Step) -> Self {
+        Self { run: step, ..Self::default() }
+    }
+
+    pub(crate) fn and_shutdown(self, step: Step) -> Self {
+        Self { shutdown: step, ..self }
+    }
+
+    pub(crate) fn and_drop(self, step: Step) -> Self {
+        Self { drop: step, ..self }
+    }
+}
+
 pub(crate) struct Scripted {
     name: String,
     script: Script,
@@ -63,12 +137,17 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        script: Script,
+        record: &Record,
+        context: ChildContext,
+    ) -> Self {
+        Self { name: name.into(), script, record: record.clone(), context }
+    }
+
     async fn step(&self, step: Step, otherwise: Step) -> Result<(), String> {
-        let step = if matches!(step, Step::Default) {
-            otherwise
-        } else {
-            step
-        };
+        let step = if matches!(step, Step::Default) { otherwise } else { step };
         match step {
             Step::Default | Step::Ok => Ok(()),
             Step::Err(error) => Err(error.to_owned()),
@@ -82,6 +161,15 @@ impl Scripted {
                 self.context.stop_token().cancelled().await;
                 Ok(())
             }
+            Step::ObeyAfter(time) => {
+                self.context.stop_token().cancelled().await;
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Step::Deaf => {
+                let _token = self.context.stop_token();
+                std::future::pending().await
+            }
             Step::ErrWhen(told, error) => {
                 told.notified().await;
                 Err(error.to_owned())
@@ -93,6 +181,10 @@ impl Scripted {
             Step::PanicWhen(told, message) => {
                 told.notified().await;
                 panic!("{message}")
+            }
+            Step::Block(door) => {
+                door.block();
+                Ok(())
             }
         }
     }
@@ -121,8 +213,10 @@ impl Worker for Scripted {
 impl Drop for Scripted {
     fn drop(&mut self) {
         self.record.add(format_args!("{} drop", self.name));
-        if let Step::Panic(message) = &self.script.drop {
-            panic!("{message}");
+        match &self.script.drop {
+            Step::Panic(message) => panic!("{message}"),
+            Step::Block(door) => door.block(),
+            step => assert!(matches!(step, Step::Default), "a drop cannot {step:?}"),
         }
     }
 }
@@ -143,15 +237,12 @@ pub(crate) fn lives(
         let script = script(context.incarnation());
         let name = format!("{id}#{}", context.incarnation());
         record.add(format_args!("{name} made"));
-        if let Step::Panic(message) = script.factory {
-            panic!("{message}");
+        match &script.factory {
+            Step::Panic(message) => panic!("{message}"),
+            Step::Block(door) => door.block(),
+            step => assert!(matches!(step, Step::Default), "a factory cannot {step:?}"),
         }
-        Scripted {
-            name,
-            script,
-            record: record.clone(),
-            context,
-        }
+        Scripted::new(name, script, &record, context)
     })
 }
 
@@ -164,17 +255,7 @@ pub(crate) fn idle(id: &'static str, record: &Record) -> ChildSpec {
 pub(crate) fn crashing(id: &'static str, record: &Record) -> (ChildSpec, Arc<Notify>) {
     let told = Arc::new(Notify::new());
     let run = Step::ErrWhen(Arc::clone(&told), "crashed");
-    (
-        scripted(
-            id,
-            record,
-            Script {
-                run,
-                ..Script::default()
-            },
-        ),
-        told,
-    )
+    (scripted(id, record, Script { run, ..Script::default() }), told)
 }
 
 /// A temporary child with this script.
@@ -182,16 +263,111 @@ pub(crate) fn temporary(id: &'static str, record: &Record, script: Script) -> Ch
     scripted(id, record, script).restart(RestartPolicy::Temporary)
 }
 
+/// Starts a tree and waits until it is up.
+pub(crate) async fn up(spec: impl Into<SupervisorSpec>) -> SupervisorHandle {
+    let handle = SupervisorHandle::start(spec);
+    handle.ready().await.unwrap();
+    handle
+}
+
+/// Shuts a tree down, and sees to it that nothing is left of it.
+pub(crate) async fn down(handle: &SupervisorHandle) {
+    handle.shutdown().await.unwrap();
+    no_task_is_left().await;
+}
+
 /// Waits until no task but the test's own is alive; fails if one stays.
 pub(crate) async fn no_task_is_left() {
     let metrics = tokio::runtime::Handle::current().metrics();
-    for _ in 0..1_000 {
-        if metrics.num_alive_tasks() == 0 {
-            return;
-        }
+    let since = Instant::now();
+    while metrics.num_alive_tasks() > 0 {
+        assert!(since.elapsed() < PATIENCE, "{} tasks are left", metrics.num_alive_tasks());
         tokio::task::yield_now().await;
     }
-    panic!("{} tasks are left", metrics.num_alive_tasks());
+}
+
+/// The events of a tree, as lines of text.
+pub(crate) struct Watch(Events);
+
+impl Watch {
+    pub(crate) fn on(handle: &SupervisorHandle) -> Self {
+        Self(handle.events())
+    }
+
+    /// Returns what has happened since the last call.
+    pub(crate) async fn seen(&mut self) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            settle().await;
+            let before = seen.len();
+            while let Some(Some(event)) = self.0.next().now_or_never() {
+                seen.push(line(&event.unwrap()));
+            }
+            if seen.len() == before {
+                return seen;
+            }
+        }
+    }
+
+    /// Waits for this event. Returns what has happened before.
+    pub(crate) async fn until(&mut self, wanted: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            let Some(event) = self.0.next().await else {
+                panic!("there is no `{wanted}` in {seen:#?}");
+            };
+            let line = line(&event.unwrap());
+            if line == wanted {
+                return seen;
+            }
+            seen.push(line);
+        }
+    }
+}
+
+/// An event as text: `app/a#1 started`.
+pub(crate) fn line(event: &Event) -> String {
+    let kind = match &event.kind {
+        EventKind::Started => "started".to_owned(),
+        EventKind::StartFailed { path, cause } => format!("start failed: {path}: {cause}"),
+        EventKind::Exited { reason, will_restart } => {
+            let then = if *will_restart { "restart" } else { "end" };
+            format!("exited: {reason}, {then}")
+        }
+        EventKind::Restarting { attempt, delay } => format!("restarting: {attempt}, {delay:?}"),
+        EventKind::Stopped { reason } => format!("stopped: {reason}"),
+        EventKind::ShutdownFailed { error } => format!("shutdown failed: {error}"),
+        EventKind::Leaked => "leaked".to_owned(),
+        EventKind::LeakEnded => "leak ended".to_owned(),
+        EventKind::Completed => "completed".to_owned(),
+        EventKind::IntensityExceeded { reason } => format!("intensity exceeded: {reason}"),
+        EventKind::SupervisorStarted => "up".to_owned(),
+        EventKind::SupervisorEnded { reason } => format!("ended: {reason}"),
+        other => format!("{other:?}"),
+    };
+    match &event.child {
+        Some(_) => format!("{}#{} {kind}", event.path, event.incarnation),
+        None => format!("{} {kind}", event.path),
+    }
+}
+
+/// Waits for the end of a supervisor, which must be that of a given reason.
+pub(crate) async fn ends_with(handle: &SupervisorHandle, reason: &str) {
+    let ended: ExitReason = handle.wait().await;
+    assert_eq!(ended.to_string(), reason);
+}
+
+/// Fails if this takes long, in real time. For runtimes whose time is not paused.
+pub(crate) async fn soon<T>(wanted: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, wanted).await {
+        Ok(done) => done,
+        Err(_) => panic!("it has not come to its end"),
+    }
+}
+
+/// Polls once; returns what is ready.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    future.now_or_never()
 }
 
 /// Lets everything run that can.
@@ -203,4 +379,13 @@ pub(crate) async fn settle() {
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+pub(crate) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// So many restarts in so many seconds.
+pub(crate) const fn intensity(max_restarts: usize, within_seconds: u64) -> RestartIntensity {
+    RestartIntensity { max_restarts, within_seconds }
 }

@@ -63,11 +63,7 @@ enum Waiter {
 
 impl Connection {
     pub(super) fn new(established: Established, limits: &Limits) -> (Arc<Self>, Reading) {
-        let Established {
-            stream,
-            decoder,
-            welcomed,
-        } = established;
+        let Established { stream, decoder, welcomed } = established;
         let outbound = Arc::new(Outbound::new(limits.outbound));
         let writing = outbound::write(Arc::clone(&outbound), stream.writer, limits.stall);
         let connection = Arc::new(Self {
@@ -110,22 +106,10 @@ impl Connection {
         } else {
             None
         };
-        let id = self.request(
-            path,
-            call,
-            Waiter::Call {
-                parts: None,
-                template,
-                answer: sender,
-            },
-        )?;
-        let _patience = Patience {
-            connection: self,
-            id,
-        };
-        let lost = RemoteError::Disconnected {
-            maybe_executed: true,
-        };
+        let id =
+            self.request(path, call, Waiter::Call { parts: None, template, answer: sender })?;
+        let _patience = Patience { connection: self, id };
+        let lost = RemoteError::Disconnected { maybe_executed: true };
         match deadline {
             None => answer.await.unwrap_or(Err(lost)),
             Some(deadline) => match tokio::time::timeout_at(deadline, answer).await {
@@ -148,9 +132,7 @@ impl Connection {
 
     /// Sends a request, whose answer is waited for.
     fn request(&self, path: &str, call: &Call, waiter: Waiter) -> Result<u64, RemoteError> {
-        let not_sent = RemoteError::Disconnected {
-            maybe_executed: false,
-        };
+        let not_sent = RemoteError::Disconnected { maybe_executed: false };
         let id = {
             let mut waiting = self.waiting();
             if waiting.is_over {
@@ -159,19 +141,12 @@ impl Connection {
             waiting.calls.insert(waiter)
         };
         let mut bytes = Vec::with_capacity(64);
-        let frame = ClientFrame::Request {
-            id,
-            path: path.into(),
-            call: call.clone(),
-        };
+        let frame = ClientFrame::Request { id, path: path.into(), call: call.clone() };
         let sent = match encode(&frame, &mut bytes, self.frame) {
-            Ok(()) => self
-                .outbound
-                .push(&bytes, None)
-                .map_err(|error| match error {
-                    Unsent::Full => RemoteError::Busy,
-                    Unsent::Closed => not_sent,
-                }),
+            Ok(()) => self.outbound.push(&bytes, None).map_err(|error| match error {
+                Unsent::Full => RemoteError::Busy,
+                Unsent::Closed => not_sent,
+            }),
             Err(EncodeError::TooLarge | EncodeError::Impossible) => {
                 Err(ProtocolError::RequestTooLarge.into())
             }
@@ -228,11 +203,7 @@ impl Connection {
         let waiter = waiting.calls.remove(id);
         drop(waiting);
         match waiter {
-            Some(Waiter::Call {
-                mut parts,
-                template,
-                answer,
-            }) => {
+            Some(Waiter::Call { mut parts, template, answer }) => {
                 let result = match result {
                     Ok(last) if last.has_more() => Err(ProtocolError::AnswerTooLarge.into()),
                     Ok(last) => {
@@ -268,9 +239,7 @@ fn explain(failure: Failure, template: Option<String>) -> RemoteError {
         Failure::BadArguments(what) => RemoteError::BadArguments(what),
         Failure::Panicked => ProtocolError::Panicked.into(),
         Failure::TooLarge => ProtocolError::AnswerTooLarge.into(),
-        Failure::GoingAway => RemoteError::Disconnected {
-            maybe_executed: false,
-        },
+        Failure::GoingAway => RemoteError::Disconnected { maybe_executed: false },
     }
 }
 
@@ -446,19 +415,12 @@ impl Answer {
     /// remains is the last of them, which the caller will not expect.
     fn join(parts: &mut Option<Self>, next: Self) {
         match (parts.as_mut(), next) {
-            (
-                Some(Self::Children { children, .. }),
-                Self::Children {
-                    children: mut later,
-                    ..
-                },
-            ) => children.append(&mut later),
-            (
-                Some(Self::Tree { nodes, .. }),
-                Self::Tree {
-                    nodes: mut later, ..
-                },
-            ) => nodes.append(&mut later),
+            (Some(Self::Children { children, .. }), Self::Children { children: mut later, .. }) => {
+                children.append(&mut later)
+            }
+            (Some(Self::Tree { nodes, .. }), Self::Tree { nodes: mut later, .. }) => {
+                nodes.append(&mut later)
+            }
             (_, next) => *parts = Some(next),
         }
     }

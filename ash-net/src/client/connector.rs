@@ -104,10 +104,8 @@ impl Connector {
     /// Over TCP, to the first that answers of the addresses behind a name.
     pub(super) async fn resolved(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
         let found = tokio::net::lookup_host(address).await;
-        let found = found.map_err(|source| ConnectError::Io {
-            target: "the address".into(),
-            source,
-        })?;
+        let found =
+            found.map_err(|source| ConnectError::Io { target: "the address".into(), source })?;
         Ok(Self::new(Target::Addresses(found.collect())))
     }
 
@@ -176,15 +174,8 @@ impl Connector {
         let all = async {
             let mut stream = self.open().await?;
             match self.shake_hands(&mut stream).await {
-                Ok((decoder, welcomed)) => Ok(Established {
-                    stream,
-                    decoder,
-                    welcomed,
-                }),
-                Err(Broken::Io(source)) => Err(ConnectError::Io {
-                    target: target(),
-                    source,
-                }),
+                Ok((decoder, welcomed)) => Ok(Established { stream, decoder, welcomed }),
+                Err(Broken::Io(source)) => Err(ConnectError::Io { target: target(), source }),
                 Err(Broken::Handshake(error)) => Err(self.explain(error)),
             }
         };
@@ -195,10 +186,7 @@ impl Connector {
     }
 
     async fn open(&self) -> Result<Stream, ConnectError> {
-        let failed = |source| ConnectError::Io {
-            target: self.target(),
-            source,
-        };
+        let failed = |source| ConnectError::Io { target: self.target(), source };
         let addresses = match &self.target {
             #[cfg(unix)]
             Target::Unix(path) => {
@@ -216,9 +204,7 @@ impl Connector {
             return tls.connect(stream, &self.target()).await;
         }
         if self.auth.is_some() && !addresses.iter().copied().all(tcp::is_local) {
-            return Err(ConnectError::SecretWithoutTls {
-                target: self.target(),
-            });
+            return Err(ConnectError::SecretWithoutTls { target: self.target() });
         }
         let stream = tcp::connect(&addresses).await.map_err(failed)?;
         tcp::stream(stream).map_err(failed)
@@ -269,10 +255,7 @@ impl Connector {
                 ConnectError::TooManyConnections { target }
             }
             HandshakeError::Refused(Refusal::UnknownSupervisor) => {
-                ConnectError::UnknownSupervisor {
-                    target,
-                    name: self.supervisor.clone(),
-                }
+                ConnectError::UnknownSupervisor { target, name: self.supervisor.clone() }
             }
             HandshakeError::Refused(Refusal::ShuttingDown) => ConnectError::ShuttingDown { target },
         }

@@ -128,10 +128,7 @@ impl RemoteEvents {
             queue: Mutex::default(),
         });
         client.shared.subscribe(&subscription);
-        Self {
-            subscription,
-            _client: Arc::clone(client),
-        }
+        Self { subscription, _client: Arc::clone(client) }
     }
 
     /// Waits for the next event; `None` when the supervisor has ended. The same as

@@ -80,10 +80,7 @@ pub(super) async fn connect(
     let managing = manage(Arc::clone(&shared), running, renewal);
     let manager = AbortOnDropHandle::new(tokio::spawn(managing));
     Ok(RemoteSupervisorHandle {
-        inner: Arc::new(Inner {
-            shared,
-            _manager: manager,
-        }),
+        inner: Arc::new(Inner { shared, _manager: manager }),
         path: "".into(),
         timeout: TIMEOUT,
     })
@@ -101,10 +98,7 @@ impl Running {
         let (connection, reading) = Connection::new(established, &shared.connector.limits);
         shared.link.send_replace(Link::Up(Arc::clone(&connection)));
         shared.resubscribe(&connection);
-        Self {
-            connection,
-            reading,
-        }
+        Self { connection, reading }
     }
 }
 
@@ -185,14 +179,12 @@ impl Shared {
                 let _ = link.changed().await;
             }
         };
-        let not_sent = RemoteError::Disconnected {
-            maybe_executed: false,
-        };
+        let not_sent = RemoteError::Disconnected { maybe_executed: false };
         match deadline {
             None => waiting.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, waiting)
-                .await
-                .unwrap_or(Err(not_sent)),
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, waiting).await.unwrap_or(Err(not_sent))
+            }
         }
     }
 
@@ -247,8 +239,6 @@ fn usable(link: &Link) -> Option<Result<Arc<Connection>, RemoteError>> {
         Link::Up(connection) if connection.is_open() => Some(Ok(Arc::clone(connection))),
         Link::Up(_) | Link::Down => None,
         Link::Ended { name, .. } => Some(Err(RemoteError::ended(name.clone()))),
-        Link::Closed => Some(Err(RemoteError::Disconnected {
-            maybe_executed: false,
-        })),
+        Link::Closed => Some(Err(RemoteError::Disconnected { maybe_executed: false })),
     }
 }

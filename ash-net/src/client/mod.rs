@@ -138,11 +138,7 @@ impl RemoteSupervisorHandle {
     #[must_use]
     pub fn path(&self) -> String {
         let own = self.inner.shared.path();
-        if self.path.is_empty() {
-            own
-        } else {
-            format!("{own}/{}", self.path)
-        }
+        if self.path.is_empty() { own } else { format!("{own}/{}", self.path) }
     }
 
     /// Returns the handle of a supervisor below, by its path relative to this one.
@@ -183,12 +179,7 @@ impl RemoteSupervisorHandle {
         let (id, template) = (id.into(), template.into());
         let args = serde_json::to_string(args);
         let args = args.map_err(|error| RemoteError::BadArguments(error.to_string()))?;
-        let call = Call::StartChild {
-            id,
-            template,
-            args,
-            policy,
-        };
+        let call = Call::StartChild { id, template, args, policy };
         let Answer::Started(id) = self.call(call).await? else {
             return Err(unexpected());
         };
@@ -373,12 +364,10 @@ impl RemoteSupervisorHandle {
             let connection = self.inner.shared.connected(wait).await?;
             match connection.call(&self.path, &call, deadline).await {
                 // It has changed nothing, or it has not even been sent.
-                Err(RemoteError::Disconnected {
-                    maybe_executed: true,
-                }) if may_repeat => may_repeat = false,
-                Err(RemoteError::Disconnected {
-                    maybe_executed: false,
-                }) => {}
+                Err(RemoteError::Disconnected { maybe_executed: true }) if may_repeat => {
+                    may_repeat = false
+                }
+                Err(RemoteError::Disconnected { maybe_executed: false }) => {}
                 result => return result,
             }
         }

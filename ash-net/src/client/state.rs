@@ -41,10 +41,7 @@ pub struct ConnectionStates {
 
 impl ConnectionStates {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self {
-            next: ReusableBoxFuture::new(changed(shared.link.subscribe())),
-            is_over: false,
-        }
+        Self { next: ReusableBoxFuture::new(changed(shared.link.subscribe())), is_over: false }
     }
 
     /// Waits for the next change. `None` when there is no handle any more. The same as
@@ -85,8 +82,6 @@ impl Stream for ConnectionStates {
 
 impl fmt::Debug for ConnectionStates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionStates")
-            .field("is_over", &self.is_over)
-            .finish_non_exhaustive()
+        f.debug_struct("ConnectionStates").field("is_over", &self.is_over).finish_non_exhaustive()
     }
 }

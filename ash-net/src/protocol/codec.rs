@@ -26,10 +26,7 @@ pub(crate) struct FrameDecoder {
 
 impl FrameDecoder {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            limit,
-        }
+        Self { buffer: BytesMut::new(), limit }
     }
 
     /// Sets how large a frame may be from now on.
@@ -148,17 +145,13 @@ mod tests {
     use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
     fn frames(decoder: &mut FrameDecoder) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| decoder.next().unwrap())
-            .map(|frame| frame.to_vec())
-            .collect()
+        std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.to_vec()).collect()
     }
 
     #[test]
     fn nothing_is_allocated_for_what_a_header_only_announces() {
         let mut decoder = FrameDecoder::new(1 << 30);
-        decoder
-            .space()
-            .extend_from_slice(&(1u32 << 30).to_be_bytes());
+        decoder.space().extend_from_slice(&(1u32 << 30).to_be_bytes());
         assert_eq!(decoder.next(), Ok(None));
         assert!(decoder.space().capacity() < 64 * 1024);
     }

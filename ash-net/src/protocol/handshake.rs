@@ -183,13 +183,7 @@ impl ClientHandshake {
             frame: clamp(frame),
             supervisor: supervisor.into(),
         }));
-        Self {
-            auth,
-            binding,
-            frame,
-            hello,
-            state: ClientState::Greeting,
-        }
+        Self { auth, binding, frame, hello, state: ClientState::Greeting }
     }
 
     pub(crate) fn hello(&self) -> &[u8] {
@@ -200,10 +194,9 @@ impl ClientHandshake {
     pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ClientStep, HandshakeError> {
         match std::mem::replace(&mut self.state, ClientState::Over) {
             ClientState::Greeting => self.on_hello(frame),
-            ClientState::Waiting {
-                server_hello,
-                frame: limit,
-            } => self.on_verdict(frame, &server_hello, limit),
+            ClientState::Waiting { server_hello, frame: limit } => {
+                self.on_verdict(frame, &server_hello, limit)
+            }
             ClientState::Over => Err(HandshakeError::Malformed),
         }
     }
@@ -215,15 +208,8 @@ impl ClientHandshake {
             return Err(HandshakeError::Refused(refusal));
         }
         let Versions { min, max } = versions;
-        VERSIONS
-            .common(versions)
-            .ok_or(HandshakeError::Version { min, max })?;
-        let Some(ServerHello::Hello {
-            frame: limit,
-            demand,
-            ..
-        }) = hello
-        else {
+        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        let Some(ServerHello::Hello { frame: limit, demand, .. }) = hello else {
             return Err(HandshakeError::Malformed);
         };
         let limit = self.frame.min(limit as usize);
@@ -238,10 +224,7 @@ impl ClientHandshake {
                 ClientStep::Send(body(&ClientProof { proof }))
             }
         };
-        self.state = ClientState::Waiting {
-            server_hello,
-            frame: limit,
-        };
+        self.state = ClientState::Waiting { server_hello, frame: limit };
         Ok(step)
     }
 
@@ -254,11 +237,7 @@ impl ClientHandshake {
         let verdict = decode::<Verdict>(frame).ok_or(HandshakeError::Malformed)?;
         let (access, path, proof) = match verdict {
             Verdict::Refused(refusal) => return Err(HandshakeError::Refused(refusal)),
-            Verdict::Admitted {
-                access,
-                path,
-                proof,
-            } => (access, path, proof),
+            Verdict::Admitted { access, path, proof } => (access, path, proof),
         };
         if let Some(auth) = &self.auth {
             let transcript = self.transcript(server_hello);
@@ -267,19 +246,11 @@ impl ClientHandshake {
                 return Err(HandshakeError::BadServerProof);
             }
         }
-        Ok(ClientStep::Admitted(Welcomed {
-            access,
-            path,
-            frame: limit,
-        }))
+        Ok(ClientStep::Admitted(Welcomed { access, path, frame: limit }))
     }
 
     fn transcript<'a>(&'a self, server_hello: &'a [u8]) -> Transcript<'a> {
-        Transcript {
-            client_hello: &self.hello,
-            server_hello,
-            binding: &self.binding,
-        }
+        Transcript { client_hello: &self.hello, server_hello, binding: &self.binding }
     }
 }
 
@@ -299,11 +270,7 @@ pub(crate) struct ServerHandshake {
 #[derive(Debug)]
 enum ServerState {
     Greeting,
-    Proving {
-        client: ClientHello,
-        client_hello: Vec<u8>,
-        server_hello: Vec<u8>,
-    },
+    Proving { client: ClientHello, client_hello: Vec<u8>, server_hello: Vec<u8> },
     Over,
 }
 
@@ -330,11 +297,7 @@ pub(crate) struct Admission {
 impl Admission {
     /// Returns the frame that admits the client to the supervisor at `path`.
     pub(crate) fn admit(self, path: &str) -> Vec<u8> {
-        body(&Verdict::Admitted {
-            access: self.access,
-            path: path.into(),
-            proof: self.proof,
-        })
+        body(&Verdict::Admitted { access: self.access, path: path.into(), proof: self.proof })
     }
 
     /// Returns the frame that refuses it after all.
@@ -351,14 +314,7 @@ impl ServerHandshake {
         binding: Vec<u8>,
         frame: usize,
     ) -> Self {
-        Self {
-            nonce,
-            secrets,
-            access,
-            binding,
-            frame,
-            state: ServerState::Greeting,
-        }
+        Self { nonce, secrets, access, binding, frame, state: ServerState::Greeting }
     }
 
     /// Returns the frame that refuses a client before it has said anything.
@@ -384,11 +340,9 @@ impl ServerHandshake {
     pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
         match std::mem::replace(&mut self.state, ServerState::Over) {
             ServerState::Greeting => self.on_hello(frame),
-            ServerState::Proving {
-                client,
-                client_hello,
-                server_hello,
-            } => self.on_proof(frame, client, &client_hello, &server_hello),
+            ServerState::Proving { client, client_hello, server_hello } => {
+                self.on_proof(frame, client, &client_hello, &server_hello)
+            }
             ServerState::Over => Err(HandshakeError::Malformed),
         }
     }
@@ -396,15 +350,9 @@ impl ServerHandshake {
     fn on_hello(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
         let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
         let Versions { min, max } = versions;
-        VERSIONS
-            .common(versions)
-            .ok_or(HandshakeError::Version { min, max })?;
+        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
         let client = decode::<ClientHello>(rest).ok_or(HandshakeError::Malformed)?;
-        let demand = if self.secrets.is_empty() {
-            Demand::Nothing
-        } else {
-            Demand::Proof
-        };
+        let demand = if self.secrets.is_empty() { Demand::Nothing } else { Demand::Proof };
         let mut hello = preamble();
         hello.extend(body(&ServerHello::Hello {
             nonce: self.nonce,
@@ -434,16 +382,10 @@ impl ServerHandshake {
         client_hello: &[u8],
         server_hello: &[u8],
     ) -> Result<ServerStep, HandshakeError> {
-        let transcript = Transcript {
-            client_hello,
-            server_hello,
-            binding: &self.binding,
-        };
+        let transcript = Transcript { client_hello, server_hello, binding: &self.binding };
         let proof = decode::<ClientProof>(frame).ok_or(HandshakeError::BadClientProof)?;
-        let known = self
-            .secrets
-            .iter()
-            .find(|auth| auth.verifies(Side::Client, &transcript, &proof.proof));
+        let known =
+            self.secrets.iter().find(|auth| auth.verifies(Side::Client, &transcript, &proof.proof));
         let auth = known.ok_or(HandshakeError::BadClientProof)?;
         let access = self.access.min(auth.access());
         let proof = auth.prove(Side::Server, &transcript);

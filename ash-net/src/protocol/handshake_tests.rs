@@ -18,10 +18,7 @@ fn talk(
     client: &mut ClientHandshake,
     server: &mut ServerHandshake,
     said: &mut Vec<Vec<u8>>,
-) -> (
-    Result<Welcomed, HandshakeError>,
-    Result<Access, HandshakeError>,
-) {
+) -> (Result<Welcomed, HandshakeError>, Result<Access, HandshakeError>) {
     let mut to_server = Some(client.hello().to_vec());
     let mut server_end = None;
     loop {
@@ -72,26 +69,17 @@ fn without_secrets_the_transport_alone_decides() {
 #[test]
 fn each_secret_has_its_own_level() {
     let secrets = vec![auth(1), auth(2).with_access(Access::Observer)];
-    let (client_end, server_end) = talk(
-        &mut client(Some(auth(2))),
-        &mut server(secrets),
-        &mut vec![],
-    );
+    let (client_end, server_end) =
+        talk(&mut client(Some(auth(2))), &mut server(secrets), &mut vec![]);
     assert_eq!(client_end.unwrap().access, Access::Observer);
     assert_eq!(server_end, Ok(Access::Observer));
 }
 
 #[test]
 fn a_wrong_secret_gets_one_generic_error() {
-    let (client_end, server_end) = talk(
-        &mut client(Some(auth(9))),
-        &mut server(vec![auth(1)]),
-        &mut vec![],
-    );
-    assert_eq!(
-        client_end,
-        Err(HandshakeError::Refused(Refusal::Unauthenticated))
-    );
+    let (client_end, server_end) =
+        talk(&mut client(Some(auth(9))), &mut server(vec![auth(1)]), &mut vec![]);
+    assert_eq!(client_end, Err(HandshakeError::Refused(Refusal::Unauthenticated)));
     assert_eq!(server_end, Err(HandshakeError::BadClientProof));
 }
 
@@ -111,16 +99,9 @@ fn a_server_without_the_secret_is_not_believed() {
     };
     let proof = decode::<ClientProof>(&proof).unwrap().proof;
     for proof in [None, Some(proof)] {
-        let verdict = body(&Verdict::Admitted {
-            access: Access::Admin,
-            path: "app".into(),
-            proof,
-        });
+        let verdict = body(&Verdict::Admitted { access: Access::Admin, path: "app".into(), proof });
         let mut client = ClientHandshake {
-            state: ClientState::Waiting {
-                server_hello: hello.clone(),
-                frame: 100,
-            },
+            state: ClientState::Waiting { server_hello: hello.clone(), frame: 100 },
             auth: client.auth.clone(),
             binding: vec![],
             frame: 100,
@@ -134,17 +115,10 @@ fn a_server_without_the_secret_is_not_believed() {
 #[test]
 fn a_replayed_handshake_is_refused() {
     let mut said = Vec::new();
-    let (first, _) = talk(
-        &mut client(Some(auth(1))),
-        &mut server(vec![auth(1)]),
-        &mut said,
-    );
+    let (first, _) = talk(&mut client(Some(auth(1))), &mut server(vec![auth(1)]), &mut said);
     assert!(first.is_ok());
     let mut later = ServerHandshake::new([3; 32], vec![auth(1)], Access::Admin, Vec::new(), 2_000);
-    assert!(matches!(
-        later.handle_frame(&said[0]),
-        Ok(ServerStep::Send(_))
-    ));
+    assert!(matches!(later.handle_frame(&said[0]), Ok(ServerStep::Send(_))));
     let end = later.handle_frame(&said[2]);
     assert_eq!(end.unwrap_err(), HandshakeError::BadClientProof);
 }
@@ -154,10 +128,7 @@ fn a_proof_of_one_tls_connection_is_none_in_another() {
     let mut client = ClientHandshake::new([1; 32], Some(auth(1)), vec![1], 1_000, "");
     let mut server = ServerHandshake::new([2; 32], vec![auth(1)], Access::Admin, vec![2], 1_000);
     let (client_end, _) = talk(&mut client, &mut server, &mut vec![]);
-    assert_eq!(
-        client_end,
-        Err(HandshakeError::Refused(Refusal::Unauthenticated))
-    );
+    assert_eq!(client_end, Err(HandshakeError::Refused(Refusal::Unauthenticated)));
 }
 
 #[test]
@@ -172,9 +143,7 @@ fn another_version_and_another_protocol_are_told_so() {
     let refusal = Refusal::Version { min, max };
     assert_eq!(told.unwrap_err(), HandshakeError::Refused(refusal));
 
-    let error = server(vec![])
-        .handle_frame(b"GET / HTTP/1.1\r\n")
-        .unwrap_err();
+    let error = server(vec![]).handle_frame(b"GET / HTTP/1.1\r\n").unwrap_err();
     assert_eq!(error, HandshakeError::Foreign);
 }
 
@@ -187,11 +156,7 @@ fn a_client_without_the_demanded_secret_says_so() {
 #[test]
 fn every_cut_of_every_frame_is_refused_and_nothing_is_said_twice() {
     let mut said = Vec::new();
-    let (end, _) = talk(
-        &mut client(Some(auth(1))),
-        &mut server(vec![auth(1)]),
-        &mut said,
-    );
+    let (end, _) = talk(&mut client(Some(auth(1))), &mut server(vec![auth(1)]), &mut said);
     assert!(end.is_ok());
     for cut in 0..said[0].len() {
         assert!(server(vec![]).handle_frame(&said[0][..cut]).is_err());

@@ -223,10 +223,8 @@ mod tests {
         kind: &str,
         samples: &[(&str, T)],
     ) {
-        let golden: HashMap<&str, &str> = include_str!("golden.txt")
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .collect();
+        let golden: HashMap<&str, &str> =
+            include_str!("golden.txt").lines().filter_map(|line| line.split_once(' ')).collect();
         let mut changed = String::new();
         for (name, sample) in samples {
             let name = format!("{kind}.{name}");
@@ -237,18 +235,11 @@ mod tests {
             let again: T = decode(&bytes(sample)).unwrap();
             assert_eq!(format!("{again:?}"), format!("{sample:?}"));
         }
-        assert!(
-            changed.is_empty(),
-            "encodings that have changed:\n{changed}"
-        );
+        assert!(changed.is_empty(), "encodings that have changed:\n{changed}");
     }
 
     fn request(call: Call) -> ClientFrame {
-        ClientFrame::Request {
-            id: 300,
-            path: "web".into(),
-            call,
-        }
+        ClientFrame::Request { id: 300, path: "web".into(), call }
     }
 
     #[test]
@@ -278,10 +269,7 @@ mod tests {
                 ("restart_child", request(Call::RestartChild(id()))),
                 ("delete_child", request(Call::DeleteChild(id()))),
                 ("shutdown", request(Call::Shutdown)),
-                (
-                    "shutdown_within",
-                    request(Call::ShutdownWithin(Duration::from_millis(1_500))),
-                ),
+                ("shutdown_within", request(Call::ShutdownWithin(Duration::from_millis(1_500)))),
                 ("cancel", ClientFrame::Cancel { id: 1 }),
                 ("ping", ClientFrame::Ping),
                 ("pong", ClientFrame::Pong),
@@ -300,17 +288,12 @@ mod tests {
         handle.ready().await.unwrap();
         let mut info = handle.child("a").await.unwrap();
         info.uptime = Duration::from_millis(1_500);
-        info.last_exit = Some(ExitReason::Error(ash_core::WorkerError::from_texts([
-            "x".to_owned()
-        ])));
+        info.last_exit =
+            Some(ExitReason::Error(ash_core::WorkerError::from_texts(["x".to_owned()])));
         let mut event = events.next().await.unwrap().unwrap();
         event.at = Duration::from_millis(2_500);
         event.time = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(3_500);
-        let node = Node {
-            parent: 0,
-            info: info.clone(),
-            below: None,
-        };
+        let node = Node { parent: 0, info: info.clone(), below: None };
         hold_to_golden("item", &[("child", info)]);
         hold_to_golden("item", &[("node", node)]);
         hold_to_golden("item", &[("event", event)]);
@@ -318,48 +301,23 @@ mod tests {
 
     #[test]
     fn golden_server_frames() {
-        let failed = |failure| ServerFrame::Response {
-            id: 300,
-            result: Err(failure),
-        };
-        let done = |answer| ServerFrame::Response {
-            id: 300,
-            result: Ok(answer),
-        };
+        let failed = |failure| ServerFrame::Response { id: 300, result: Err(failure) };
+        let done = |answer| ServerFrame::Response { id: 300, result: Ok(answer) };
         let refused = |error| failed(Failure::Supervisor(error));
         let id = || ChildId::from("a");
-        let below = || Below {
-            path: "app".into(),
-            restart_strategy: RestartStrategy::RestForOne,
-        };
+        let below = || Below { path: "app".into(), restart_strategy: RestartStrategy::RestForOne };
         hold_to_golden(
             "server",
             &[
                 ("done", done(Answer::Done)),
                 ("started", done(Answer::Started(id()))),
-                (
-                    "no_children",
-                    done(Answer::Children {
-                        children: vec![],
-                        more: true,
-                    }),
-                ),
+                ("no_children", done(Answer::Children { children: vec![], more: true })),
                 ("counts", done(Answer::Counts(ChildCounts::default()))),
-                (
-                    "tree",
-                    done(Answer::Tree {
-                        root: below(),
-                        nodes: vec![],
-                        more: false,
-                    }),
-                ),
+                ("tree", done(Answer::Tree { root: below(), nodes: vec![], more: false })),
                 ("uptime", done(Answer::Uptime(Duration::from_millis(1_500)))),
                 ("report", done(Answer::Report(ShutdownReport::default()))),
                 ("subscribed", done(Answer::Subscribed)),
-                (
-                    "shutting_down",
-                    refused(SupervisorError::ShuttingDown(id())),
-                ),
+                ("shutting_down", refused(SupervisorError::ShuttingDown(id()))),
                 ("not_found", refused(SupervisorError::ChildNotFound(id()))),
                 (
                     "start_failed",
@@ -372,10 +330,7 @@ mod tests {
                 ("busy", failed(Failure::Busy)),
                 (
                     "denied",
-                    failed(Failure::Denied {
-                        needed: Access::Admin,
-                        granted: Access::Observer,
-                    }),
+                    failed(Failure::Denied { needed: Access::Admin, granted: Access::Observer }),
                 ),
                 ("bad_request", failed(Failure::BadRequest)),
                 ("unknown_template", failed(Failure::UnknownTemplate)),

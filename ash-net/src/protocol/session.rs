@@ -31,12 +31,7 @@ pub(crate) enum Due {
 
 impl Vigil {
     pub(crate) fn new(now: Instant, limits: &Limits) -> Self {
-        Self {
-            limits: limits.clone(),
-            heard: now,
-            has_pinged: false,
-            begun: None,
-        }
+        Self { limits: limits.clone(), heard: now, has_pinged: false, begun: None }
     }
 
     /// Bytes have arrived; `frames` were completed by them and some of a further one are left if
@@ -67,10 +62,7 @@ impl Vigil {
         if now >= self.heard + self.limits.close_after {
             return Some(Due::Close(Fault::Silent));
         }
-        if self
-            .begun
-            .is_some_and(|begun| now >= begun + self.limits.frame_time)
-        {
+        if self.begun.is_some_and(|begun| now >= begun + self.limits.frame_time) {
             return Some(Due::Close(Fault::SlowFrame));
         }
         if !self.has_pinged && now >= self.heard + self.limits.ping_after {
@@ -119,10 +111,7 @@ pub(crate) enum Admit {
 
 impl Requests {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            held: HashMap::new(),
-        }
+        Self { limit, held: HashMap::new() }
     }
 
     pub(crate) fn begin(&mut self, id: u64) -> Admit {
@@ -166,10 +155,7 @@ pub(crate) struct Pending<T> {
 
 impl<T> Default for Pending<T> {
     fn default() -> Self {
-        Self {
-            slots: Slab::new(),
-            generation: 0,
-        }
+        Self { slots: Slab::new(), generation: 0 }
     }
 }
 
@@ -221,10 +207,7 @@ mod tests {
         assert_eq!(vigil.handle_timeout(start + seconds(15)), Some(Due::Ping));
         assert_eq!(vigil.handle_timeout(start + seconds(16)), None, "once");
         assert_eq!(vigil.poll_timeout(), start + seconds(45));
-        assert_eq!(
-            vigil.handle_timeout(start + seconds(45)),
-            Some(Due::Close(Fault::Silent))
-        );
+        assert_eq!(vigil.handle_timeout(start + seconds(45)), Some(Due::Close(Fault::Silent)));
         vigil.on_bytes(start + seconds(44), 1, false);
         assert_eq!(vigil.handle_timeout(start + seconds(45)), None);
         assert_eq!(vigil.poll_timeout(), start + seconds(59));
@@ -239,10 +222,7 @@ mod tests {
             assert_eq!(vigil.handle_timeout(start + seconds(second)), None);
             assert_eq!(vigil.poll_timeout(), start + seconds(10));
         }
-        assert_eq!(
-            vigil.handle_timeout(start + seconds(10)),
-            Some(Due::Close(Fault::SlowFrame))
-        );
+        assert_eq!(vigil.handle_timeout(start + seconds(10)), Some(Due::Close(Fault::SlowFrame)));
         vigil.on_bytes(start + seconds(10), 1, true);
         assert_eq!(vigil.poll_timeout(), start + seconds(20), "another frame");
     }
@@ -280,9 +260,6 @@ mod tests {
     #[test]
     fn the_third_strike_is_out() {
         let mut strikes = Strikes::default();
-        assert_eq!(
-            [strikes.is_out(), strikes.is_out(), strikes.is_out()],
-            [false, false, true]
-        );
+        assert_eq!([strikes.is_out(), strikes.is_out(), strikes.is_out()], [false, false, true]);
     }
 }

@@ -72,11 +72,7 @@ impl Admissions {
         let shed = CancellationToken::new();
         held.greeting.insert(number, shed.clone());
         drop(held);
-        Ok(Place {
-            admissions: Arc::clone(self),
-            number,
-            shed,
-        })
+        Ok(Place { admissions: Arc::clone(self), number, shed })
     }
 }
 
@@ -113,11 +109,7 @@ impl Held {
 impl Place {
     /// The handshake has ended: the place is kept. Tells whether it had not been shed before.
     pub(super) fn keep(&self) -> bool {
-        self.admissions
-            .held()
-            .greeting
-            .remove(&self.number)
-            .is_some()
+        self.admissions.held().greeting.remove(&self.number).is_some()
     }
 }
 

@@ -72,9 +72,7 @@ impl Bound<SocketAddr> {
         for &address in &addresses {
             check_exposure(&server.config, address)?;
         }
-        let listener = tcp::listen(&addresses)
-            .await
-            .map_err(failed(shown.clone()))?;
+        let listener = tcp::listen(&addresses).await.map_err(failed(shown.clone()))?;
         let address = listener.local_addr().map_err(failed(shown))?;
         warn_of_openness(&server.config, address);
         Ok(Self::new(server, address, Listener::Tcp(listener)))
@@ -94,18 +92,13 @@ fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), ServerErro
     if tcp::is_local(address) || is_closed || config.strangers == Strangers::Served {
         return Ok(());
     }
-    Err(ServerError::Exposed {
-        address: address.to_string(),
-    })
+    Err(ServerError::Exposed { address: address.to_string() })
 }
 
 /// Says once that a server has no door.
 fn warn_of_openness(config: &Config, address: SocketAddr) {
     #[cfg(feature = "tls")]
-    let has_certificates = config
-        .tls
-        .as_ref()
-        .is_some_and(crate::tls::TlsServer::is_mutual);
+    let has_certificates = config.tls.as_ref().is_some_and(crate::tls::TlsServer::is_mutual);
     #[cfg(not(feature = "tls"))]
     let has_certificates = false;
     if !config.secrets.is_empty() || has_certificates {
@@ -163,13 +156,7 @@ impl<A> Bound<A> {
     /// Dropping the future closes the connections. Whoever waits there for the tree to be shut
     /// down gets the answer that the shutdown has begun.
     pub async fn serve(self) -> Result<(), ServerError> {
-        let Self {
-            listener,
-            config,
-            admissions,
-            lifecycles,
-            ..
-        } = self;
+        let Self { listener, config, admissions, lifecycles, .. } = self;
         let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
         let stop = lifecycles[0].stop.clone();
         let mut ended = Box::pin(all_ended(config.supervisors.clone()));
@@ -191,11 +178,7 @@ impl<A> Bound<A> {
             match accepted {
                 Ok((accepted, peer)) => match admissions.admit(peer) {
                     Ok(place) => {
-                        let client = Client {
-                            accepted,
-                            peer,
-                            place,
-                        };
+                        let client = Client { accepted, peer, place };
                         let connection = attend(Arc::clone(&config), stop.clone(), client);
                         connections.spawn(connection);
                     }
@@ -290,11 +273,7 @@ struct Client {
 
 /// Attends to one connection, from its handshake to its end.
 async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
-    let Client {
-        accepted,
-        peer,
-        place,
-    } = client;
+    let Client { accepted, peer, place } = client;
     let greeting = async {
         let (stream, access) = identify(&config, peer, accepted).await?;
         greet::greet(&config, peer, access, stream).await
@@ -357,20 +336,14 @@ pub(super) struct Lifecycle {
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self {
-            stop: CancellationToken::new(),
-            serving: watch::Sender::new(0),
-        }
+        Self { stop: CancellationToken::new(), serving: watch::Sender::new(0) }
     }
 }
 
 impl Lifecycle {
     /// Returns one that this one ends, too.
     fn below(&self) -> Self {
-        Self {
-            stop: self.stop.child_token(),
-            serving: watch::Sender::new(0),
-        }
+        Self { stop: self.stop.child_token(), serving: watch::Sender::new(0) }
     }
 
     fn begin(&self) -> Serving {

@@ -202,10 +202,9 @@ impl Reading {
                 }
                 GoAway::Draining
             }
-            Ending::Ended(reason) => GoAway::Ended {
-                name: connection.supervisor.name().into(),
-                reason,
-            },
+            Ending::Ended(reason) => {
+                GoAway::Ended { name: connection.supervisor.name().into(), reason }
+            }
         };
         let _ = connection.say(&ServerFrame::GoAway(go_away));
         connection.draining.cancel();
@@ -279,8 +278,7 @@ impl Reading {
             let handling = handler::subscribe(Arc::clone(&connection), id, path, events);
             held.insert(id, self.handlers.spawn(handling));
         } else {
-            self.handlers
-                .spawn(handler::handle(connection, id, path, call));
+            self.handlers.spawn(handler::handle(connection, id, path, call));
         }
         Ok(())
     }

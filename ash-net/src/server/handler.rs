@@ -71,12 +71,7 @@ async fn perform(
         Call::CountChildren => Answer::Counts(target.count_children().await?),
         Call::Status => Answer::Status(status(target).await?),
         Call::Uptime => Answer::Uptime(target.uptime()),
-        Call::StartChild {
-            id,
-            template,
-            args,
-            policy,
-        } => {
+        Call::StartChild { id, template, args, policy } => {
             let template = connection.config.templates.get(&template);
             let template = template.ok_or(Failure::UnknownTemplate)?;
             let child = template.child(id, &args, policy);

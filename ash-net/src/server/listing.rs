@@ -47,10 +47,7 @@ async fn page_of_live(
 ) -> Result<(Vec<ChildInfo>, Option<ChildCursor>), Failure> {
     let page = target.children_page(after, PAGE).await?;
     let children = page.children.into_iter().map(|(info, _)| info);
-    Ok((
-        children.filter(|info| info.state.is_live()).collect(),
-        page.next,
-    ))
+    Ok((children.filter(|info| info.state.is_live()).collect(), page.next))
 }
 
 /// Lists the whole tree, level by level. Returns the answer if it is a short one.
@@ -75,21 +72,13 @@ pub(super) async fn tree(
             for (info, supervisor) in page.children {
                 count = count.checked_add(1).ok_or(Failure::TooLarge)?;
                 let below = supervisor.as_ref().map(below);
-                nodes.push(Node {
-                    parent,
-                    info,
-                    below,
-                });
+                nodes.push(Node { parent, info, below });
                 waiting.extend(supervisor.map(|supervisor| (supervisor, count)));
             }
             after = page.next;
             if nodes.len() >= PAGE {
                 has_paged = true;
-                let answer = |nodes, more| Answer::Tree {
-                    root: root.clone(),
-                    nodes,
-                    more,
-                };
+                let answer = |nodes, more| Answer::Tree { root: root.clone(), nodes, more };
                 if !send_page(connection, id, std::mem::take(&mut nodes), true, answer).await? {
                     return Ok(None);
                 }
@@ -103,20 +92,13 @@ pub(super) async fn tree(
         let more = false;
         return Ok(Some(Answer::Tree { root, nodes, more }));
     }
-    let answer = |nodes, more| Answer::Tree {
-        root: root.clone(),
-        nodes,
-        more,
-    };
+    let answer = |nodes, more| Answer::Tree { root: root.clone(), nodes, more };
     send_page(connection, id, nodes, false, answer).await?;
     Ok(None)
 }
 
 fn below(supervisor: &SupervisorHandle) -> Below {
-    Below {
-        path: supervisor.path().into(),
-        restart_strategy: supervisor.restart_strategy(),
-    }
+    Below { path: supervisor.path().into(), restart_strategy: supervisor.restart_strategy() }
 }
 
 /// Sends one page, in as many parts as its size demands. Tells whether anybody still wants it.
@@ -131,15 +113,8 @@ async fn send_page<T: Clone>(
     while let Some(part) = parts.pop() {
         let is_last = !more && parts.is_empty();
         // Most of the time a page is small enough as it is.
-        let limit = if part.len() > 1 {
-            PAGE_BYTES
-        } else {
-            usize::MAX
-        };
-        let frame = ServerFrame::Response {
-            id,
-            result: Ok(answer(part.clone(), !is_last)),
-        };
+        let limit = if part.len() > 1 { PAGE_BYTES } else { usize::MAX };
+        let frame = ServerFrame::Response { id, result: Ok(answer(part.clone(), !is_last)) };
         let bytes = match connection.encode_within(&frame, limit) {
             Ok(bytes) => bytes,
             Err(EncodeError::TooLarge) if part.len() > 1 => {

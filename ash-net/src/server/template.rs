@@ -19,10 +19,7 @@ pub(super) struct JsonTemplate<A, F> {
 
 impl<A, F> JsonTemplate<A, F> {
     pub(super) fn new(factory: F) -> Self {
-        Self {
-            factory: std::sync::Arc::new(factory),
-            args: PhantomData,
-        }
+        Self { factory: std::sync::Arc::new(factory), args: PhantomData }
     }
 }
 

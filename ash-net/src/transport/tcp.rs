@@ -11,11 +11,7 @@ use crate::transport::Stream;
 pub(crate) fn stream(tcp: TcpStream) -> io::Result<Stream> {
     tcp.set_nodelay(true)?;
     let (reader, writer) = tcp.into_split();
-    Ok(Stream {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-        binding: Vec::new(),
-    })
+    Ok(Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() })
 }
 
 /// Returns the address that a peer counts as: its IPv4 address, if it is one written as IPv6.

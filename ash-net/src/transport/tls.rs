@@ -13,11 +13,7 @@ use crate::transport::Stream;
 
 fn stream(tls: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, binding: Vec<u8>) -> Stream {
     let (reader, writer) = tokio::io::split(tls);
-    Stream {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-        binding,
-    }
+    Stream { reader: Box::new(reader), writer: Box::new(writer), binding }
 }
 
 impl TlsServer {
@@ -39,19 +35,15 @@ impl TlsClient {
         tcp: TcpStream,
         target: &str,
     ) -> Result<Stream, ConnectError> {
-        let name = self.name(target).map_err(|reason| ConnectError::Tls {
-            target: target.into(),
-            reason,
-        })?;
+        let name = self
+            .name(target)
+            .map_err(|reason| ConnectError::Tls { target: target.into(), reason })?;
         let connecting = async {
             tcp.set_nodelay(true)?;
             let tls = TlsConnector::from(self.config()).connect(name, tcp).await?;
             let binding = binding(tls.get_ref().1)?;
             Ok(stream(tls, binding))
         };
-        connecting.await.map_err(|source| ConnectError::Io {
-            target: target.into(),
-            source,
-        })
+        connecting.await.map_err(|source| ConnectError::Io { target: target.into(), source })
     }
 }

@@ -25,11 +25,7 @@ const BACKLOG: u32 = 1_024;
 /// Wraps an established connection.
 pub(crate) fn stream(unix: UnixStream) -> Stream {
     let (reader, writer) = unix.into_split();
-    Stream {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-        binding: Vec::new(),
-    }
+    Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() }
 }
 
 /// Connects to the server at a path.
@@ -92,11 +88,7 @@ impl Socket {
         let _ = rustix::fs::fchmod(&socket, mode);
         socket.bind(path).map_err(failed)?;
         let made = std::fs::symlink_metadata(path).map_err(failed)?;
-        let file = SocketFile {
-            path: path.into(),
-            device: made.dev(),
-            inode: made.ino(),
-        };
+        let file = SocketFile { path: path.into(), device: made.dev(), inode: made.ino() };
         // Nobody can connect before it listens.
         rustix::fs::chmod(path, mode).map_err(|error| failed(error.into()))?;
         let listener = socket.listen(BACKLOG).map_err(failed)?;
@@ -123,10 +115,7 @@ async fn turn(path: &Path) -> Option<File> {
 }
 
 fn listen_error(path: &Path, source: io::Error) -> ServerError {
-    ServerError::Listen {
-        address: path.display().to_string(),
-        source,
-    }
+    ServerError::Listen { address: path.display().to_string(), source }
 }
 
 /// Returns permission bits in the system's own type, whose size differs.
@@ -142,10 +131,7 @@ const fn file_mode(bits: u32) -> Mode {
 /// error and is left alone.
 async fn clear(path: &Path) -> Result<(), ServerError> {
     let failed = |source| listen_error(path, source);
-    let in_the_way = |what| ServerError::InTheWay {
-        path: path.into(),
-        what,
-    };
+    let in_the_way = |what| ServerError::InTheWay { path: path.into(), what };
     let found = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(failed)?,

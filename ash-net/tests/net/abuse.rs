@@ -49,11 +49,7 @@ impl Scene {
     async fn new(change: impl FnOnce(SupervisorServer) -> SupervisorServer) -> Self {
         let local = start(tree()).await;
         let (good, served) = serve(change(server(&local))).await;
-        Self {
-            good,
-            served,
-            _local: local,
-        }
+        Self { good, served, _local: local }
     }
 
     fn address(&self) -> SocketAddr {
@@ -118,11 +114,7 @@ async fn bytes_that_drip_are_not_waited_for() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     closed(&mut stream).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     scene.check().await;
 }
 
@@ -130,15 +122,10 @@ async fn bytes_that_drip_are_not_waited_for() {
 async fn those_who_never_say_anything_keep_nobody_out() {
     // In its own process, so that each side has its own file descriptors.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let more = rustix::process::Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let more = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, more).unwrap();
     let process = Process::serve("tcp:127.0.0.1:0").await;
-    let good = RemoteSupervisorHandle::connect_tcp(&process.address)
-        .await
-        .unwrap();
+    let good = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
     let mut silent = Vec::new();
     for number in 0..1_000 {
         silent.push(TcpStream::connect(&process.address).await.unwrap());
@@ -168,10 +155,7 @@ async fn a_frame_that_is_announced_too_large_closes_the_connection() {
         closed(&mut stream).await;
     }
     let mut stream = scene.enter().await;
-    stream
-        .write_all(&(1024 * 1024 + 1u32).to_be_bytes())
-        .await
-        .unwrap();
+    stream.write_all(&(1024 * 1024 + 1u32).to_be_bytes()).await.unwrap();
     let fault = read_frame(&mut stream).await.expect("it is told why");
     assert_eq!(fault, [7, 0], "frame too large");
     closed(&mut stream).await;
@@ -203,23 +187,11 @@ async fn a_request_that_cannot_be_read_is_answered_and_the_third_closes() {
     let mut stream = scene.enter().await;
     // An unknown call; then one with trailing bytes; then no frame at all.
     stream.write_all(&framed(&[0, 5, 0, 99])).await.unwrap();
-    assert_eq!(
-        read_frame(&mut stream).await.unwrap(),
-        [0, 5, 1, 3],
-        "bad request 5"
-    );
+    assert_eq!(read_frame(&mut stream).await.unwrap(), [0, 5, 1, 3], "bad request 5");
     stream.write_all(&request(6)).await.unwrap();
-    assert_eq!(
-        read_frame(&mut stream).await.unwrap()[..3],
-        [0, 6, 0],
-        "others go on"
-    );
+    assert_eq!(read_frame(&mut stream).await.unwrap()[..3], [0, 6, 0], "others go on");
     stream.write_all(&framed(&[0, 7, 0, 0, 0])).await.unwrap();
-    assert_eq!(
-        read_frame(&mut stream).await.unwrap(),
-        [0, 7, 1, 3],
-        "bad request 7"
-    );
+    assert_eq!(read_frame(&mut stream).await.unwrap(), [0, 7, 1, 3], "bad request 7");
     stream.write_all(&framed(&[])).await.unwrap();
     assert_eq!(read_frame(&mut stream).await.unwrap(), [7, 1], "bad frames");
     closed(&mut stream).await;
@@ -231,11 +203,7 @@ async fn garbage_is_the_end_of_its_connection_only() {
     let scene = Scene::new(|server| server).await;
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for round in 0..60 {
-        let mut stream = if round % 2 == 0 {
-            scene.connect().await
-        } else {
-            scene.enter().await
-        };
+        let mut stream = if round % 2 == 0 { scene.connect().await } else { scene.enter().await };
         let mut garbage = Vec::new();
         for _ in 0..100 {
             random ^= random << 13;
@@ -244,11 +212,7 @@ async fn garbage_is_the_end_of_its_connection_only() {
             garbage.extend(random.to_le_bytes());
         }
         // Some of it in frames of a proper length.
-        let bytes = if round % 3 == 0 {
-            garbage
-        } else {
-            framed(&garbage)
-        };
+        let bytes = if round % 3 == 0 { garbage } else { framed(&garbage) };
         let _ = stream.write_all(&bytes).await;
         let _ = stream.shutdown().await;
         closed(&mut stream).await;
@@ -261,10 +225,7 @@ async fn one_id_twice_at_a_time_is_the_end_of_the_connection() {
     let scene = Scene::new(|server| server).await;
     let mut stream = scene.enter().await;
     let events = framed(&[0, 9, 0, 6]);
-    stream
-        .write_all(&[events.clone(), events].concat())
-        .await
-        .unwrap();
+    stream.write_all(&[events.clone(), events].concat()).await.unwrap();
     loop {
         let frame = read_frame(&mut stream).await.expect("a fault comes");
         if frame == [7, 1] {
@@ -280,11 +241,7 @@ async fn a_replayed_handshake_gets_nobody_in() {
     use std::sync::{Arc, Mutex};
     let local = start(tree()).await;
     let auth = Auth::secret([5; 32]).unwrap();
-    let bound = server(&local)
-        .with_auth(auth.clone())
-        .bind_tcp("127.0.0.1:0")
-        .await
-        .unwrap();
+    let bound = server(&local).with_auth(auth.clone()).bind_tcp("127.0.0.1:0").await.unwrap();
     let address = bound.local_addr();
     let _served = tokio::spawn(bound.serve());
     // Somebody in between keeps what the client says.
@@ -304,11 +261,7 @@ async fn a_replayed_handshake_gets_nobody_in() {
             to_server.write_all(&bytes[..read]).await.unwrap();
         }
     });
-    let victim = Connector::tcp(overheard)
-        .with_auth(auth.clone())
-        .connect()
-        .await
-        .unwrap();
+    let victim = Connector::tcp(overheard).with_auth(auth.clone()).connect().await.unwrap();
     assert_eq!(victim.which_children().await.unwrap().len(), 3);
     let replay = said.lock().unwrap().clone();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -317,11 +270,7 @@ async fn a_replayed_handshake_gets_nobody_in() {
     let _ = soon(stream.read_to_end(&mut answer)).await;
     // The hello, then: refused, because not authenticated. And that is all.
     assert!(answer.ends_with(&framed(&[0, 1])), "{answer:?}");
-    let good = Connector::tcp(address)
-        .with_auth(auth)
-        .connect()
-        .await
-        .unwrap();
+    let good = Connector::tcp(address).with_auth(auth).connect().await.unwrap();
     assert_eq!(good.which_children().await.unwrap().len(), 3);
 }
 
@@ -359,20 +308,10 @@ async fn connections_beyond_the_limit_are_refused_with_an_error() {
     let mut limits = Limits::default();
     limits.per_peer = 2;
     let scene = Scene::new(|server| server.with_limits(limits)).await;
-    let second = RemoteSupervisorHandle::connect_tcp(scene.address())
-        .await
-        .unwrap();
+    let second = RemoteSupervisorHandle::connect_tcp(scene.address()).await.unwrap();
     let third = RemoteSupervisorHandle::connect_tcp(scene.address()).await;
-    assert!(
-        matches!(third, Err(ash_net::ConnectError::TooManyConnections { .. })),
-        "{third:?}"
-    );
+    assert!(matches!(third, Err(ash_net::ConnectError::TooManyConnections { .. })), "{third:?}");
     drop(second);
-    until(|| async {
-        RemoteSupervisorHandle::connect_tcp(scene.address())
-            .await
-            .is_ok()
-    })
-    .await;
+    until(|| async { RemoteSupervisorHandle::connect_tcp(scene.address()).await.is_ok() }).await;
     assert_eq!(scene.good.which_children().await.unwrap().len(), 3);
 }

@@ -18,10 +18,7 @@ async fn may(remote: &RemoteSupervisorHandle, call: &str) -> bool {
         "uptime" => remote.uptime().await.map(drop),
         "supervisor" => remote.supervisor("web").await.map(drop),
         "start_child" => {
-            let args = Args {
-                fails: false,
-                text: String::new(),
-            };
+            let args = Args { fails: false, text: String::new() };
             let started = remote.start_child("n", "echo", &args, RestartPolicy::Permanent);
             started.await.map(drop)
         }
@@ -29,10 +26,7 @@ async fn may(remote: &RemoteSupervisorHandle, call: &str) -> bool {
         "restart_child" => remote.restart_child("a").await,
         "terminate_child" => remote.terminate_child("b").await,
         "delete_child" => remote.delete_child("c").await,
-        "shutdown_within" => remote
-            .shutdown_within(Duration::from_secs(5))
-            .await
-            .map(drop),
+        "shutdown_within" => remote.shutdown_within(Duration::from_secs(5)).await.map(drop),
         "shutdown" => remote.shutdown().await,
         "events" => {
             let mut events = remote.events();
@@ -78,17 +72,9 @@ async fn every_call_at_every_level() {
             let local = start(tree().with_child(idle("c"))).await;
             local.stop_child("c").await.unwrap();
             let (remote, _served) = serve(server(&local).with_access(granted)).await;
-            assert_eq!(
-                may(&remote, call).await,
-                granted >= needed,
-                "{call} as {granted}"
-            );
+            assert_eq!(may(&remote, call).await, granted >= needed, "{call} as {granted}");
             if granted < needed {
-                assert_eq!(
-                    local.tree().await.unwrap().children.len(),
-                    4,
-                    "nothing has changed"
-                );
+                assert_eq!(local.tree().await.unwrap().children.len(), 4, "nothing has changed");
             }
         }
     }
@@ -97,10 +83,7 @@ async fn every_call_at_every_level() {
 #[tokio::test]
 async fn a_secret_lets_in_at_its_own_level_and_its_absence_does_not() {
     let local = start(tree()).await;
-    let (admin, observer) = (
-        Auth::secret([1; 32]).unwrap(),
-        Auth::secret([2; 32]).unwrap(),
-    );
+    let (admin, observer) = (Auth::secret([1; 32]).unwrap(), Auth::secret([2; 32]).unwrap());
     let server = server(&local)
         .with_auth(admin.clone())
         .with_auth(observer.clone().with_access(Access::Observer));
@@ -121,14 +104,8 @@ async fn a_client_with_a_secret_does_not_believe_a_server_without() {
     let local = start(tree()).await;
     let (_remote, served) = serve(server(&local)).await;
     let auth = Auth::secret([1; 32]).unwrap();
-    let connected = Connector::tcp(served.address)
-        .with_auth(auth)
-        .connect()
-        .await;
-    assert!(matches!(
-        connected,
-        Err(ConnectError::ServerUnproven { .. })
-    ));
+    let connected = Connector::tcp(served.address).with_auth(auth).connect().await;
+    assert!(matches!(connected, Err(ConnectError::ServerUnproven { .. })));
 }
 
 #[tokio::test]
@@ -136,22 +113,10 @@ async fn strangers_are_kept_out_by_default() {
     let local = start(tree()).await;
     let exposed = server(&local).bind_tcp("0.0.0.0:0").await;
     let error = exposed.unwrap_err().to_string();
-    assert!(
-        error.contains("TLS") && error.contains("dangerously"),
-        "{error}"
-    );
+    assert!(error.contains("TLS") && error.contains("dangerously"), "{error}");
     let secret = Auth::secret([1; 32]).unwrap();
-    assert!(
-        server(&local)
-            .with_auth(secret)
-            .bind_tcp("0.0.0.0:0")
-            .await
-            .is_err()
-    );
-    let bound = server(&local)
-        .dangerously_allow_strangers()
-        .bind_tcp("0.0.0.0:0")
-        .await;
+    assert!(server(&local).with_auth(secret).bind_tcp("0.0.0.0:0").await.is_err());
+    let bound = server(&local).dangerously_allow_strangers().bind_tcp("0.0.0.0:0").await;
     assert!(bound.is_ok());
 }
 
@@ -159,8 +124,5 @@ async fn strangers_are_kept_out_by_default() {
 async fn a_secret_is_not_shown_to_other_machines_without_tls() {
     // An address of the range for documentation: nobody is there, and nobody is asked.
     let connector = Connector::tcp("192.0.2.1:9").with_auth(Auth::secret([1; 32]).unwrap());
-    assert!(matches!(
-        connector.connect().await,
-        Err(ConnectError::SecretWithoutTls { .. })
-    ));
+    assert!(matches!(connector.connect().await, Err(ConnectError::SecretWithoutTls { .. })));
 }

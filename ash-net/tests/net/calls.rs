@@ -18,10 +18,8 @@ async fn reads_give_what_a_local_call_gives() {
     assert_eq!(remote.access(), Access::Admin);
     assert_eq!(remote.path(), "app");
 
-    let (there, here) = (
-        remote.which_children().await.unwrap(),
-        local.which_children().await.unwrap(),
-    );
+    let (there, here) =
+        (remote.which_children().await.unwrap(), local.which_children().await.unwrap());
     assert_eq!(there.len(), 3);
     for (there, here) in there.iter().zip(&here) {
         assert_eq!(there.id, here.id);
@@ -30,10 +28,7 @@ async fn reads_give_what_a_local_call_gives() {
         assert_eq!(there.state, here.state);
         assert_eq!(there.incarnation, here.incarnation);
     }
-    assert_eq!(
-        remote.count_children().await.unwrap(),
-        local.count_children().await.unwrap()
-    );
+    assert_eq!(remote.count_children().await.unwrap(), local.count_children().await.unwrap());
     let child = remote.child("web").await.unwrap();
     assert_eq!(child.child_type, ChildType::Supervisor);
     assert_eq!(child.state, ChildState::Running);
@@ -81,15 +76,10 @@ async fn children_are_stopped_started_and_forgotten() {
 async fn templates_start_children_with_typed_arguments() {
     let local = start(tree()).await;
     let (remote, _served) = serve(server(&local)).await;
-    let args = |fails, text: &str| Args {
-        fails,
-        text: text.into(),
-    };
+    let args = |fails, text: &str| Args { fails, text: text.into() };
 
-    let id = remote
-        .start_child("e", "echo", &args(false, ""), RestartPolicy::Transient)
-        .await
-        .unwrap();
+    let id =
+        remote.start_child("e", "echo", &args(false, ""), RestartPolicy::Transient).await.unwrap();
     assert_eq!(id, "e");
     let child = local.child("e").await.unwrap();
     assert_eq!(child.restart_policy, RestartPolicy::Transient);
@@ -97,40 +87,21 @@ async fn templates_start_children_with_typed_arguments() {
     remote.restart_child("e").await.unwrap();
     assert_eq!(remote.child("e").await.unwrap().incarnation, 2);
 
-    let again = remote
-        .start_child("e", "echo", &args(false, ""), RestartPolicy::Transient)
-        .await;
-    assert!(matches!(
-        again,
-        Err(RemoteError::Call(SupervisorError::ChildAlreadyExists(_)))
-    ));
-    let failed = remote
-        .start_child(
-            "f",
-            "echo",
-            &args(true, "no disk"),
-            RestartPolicy::Temporary,
-        )
-        .await;
+    let again = remote.start_child("e", "echo", &args(false, ""), RestartPolicy::Transient).await;
+    assert!(matches!(again, Err(RemoteError::Call(SupervisorError::ChildAlreadyExists(_)))));
+    let failed =
+        remote.start_child("f", "echo", &args(true, "no disk"), RestartPolicy::Temporary).await;
     let Err(RemoteError::Call(SupervisorError::StartFailed { path, cause })) = failed else {
         panic!("it fails: {failed:?}");
     };
     assert_eq!(path, "app/f");
     assert!(matches!(cause, StartCause::Failed(error) if error.to_string() == "no disk"));
-    let slashed = remote
-        .start_child("a/b", "echo", &args(false, ""), RestartPolicy::Permanent)
-        .await;
-    assert!(matches!(
-        slashed,
-        Err(RemoteError::Call(SupervisorError::InvalidSpec(_)))
-    ));
-    let unknown = remote
-        .start_child("g", "nothing", &(), RestartPolicy::Permanent)
-        .await;
+    let slashed =
+        remote.start_child("a/b", "echo", &args(false, ""), RestartPolicy::Permanent).await;
+    assert!(matches!(slashed, Err(RemoteError::Call(SupervisorError::InvalidSpec(_)))));
+    let unknown = remote.start_child("g", "nothing", &(), RestartPolicy::Permanent).await;
     assert!(matches!(unknown, Err(RemoteError::UnknownTemplate(name)) if name == "nothing"));
-    let wrong = remote
-        .start_child("g", "echo", &17, RestartPolicy::Permanent)
-        .await;
+    let wrong = remote.start_child("g", "echo", &17, RestartPolicy::Permanent).await;
     assert!(matches!(wrong, Err(RemoteError::BadArguments(_))));
     assert_eq!(local.which_children().await.unwrap().len(), 4);
 }
@@ -161,9 +132,7 @@ async fn a_supervisor_below_is_driven_by_its_path() {
 async fn shutdown_returns_when_the_tree_is_down_and_the_server_ends_with_it() {
     let local = start(tree()).await;
     let (remote, mut served) = serve(server(&local)).await;
-    let other = RemoteSupervisorHandle::connect_tcp(served.address)
-        .await
-        .unwrap();
+    let other = RemoteSupervisorHandle::connect_tcp(served.address).await.unwrap();
     remote.shutdown().await.unwrap();
     let reason = tokio::time::timeout(Duration::ZERO, local.wait()).await;
     assert!(matches!(reason, Ok(ExitReason::Shutdown)), "it is down");
@@ -200,9 +169,7 @@ async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stop
         address: address.lock().unwrap().take(),
     });
     let local = start(tree().with_child(child)).await;
-    let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap())
-        .await
-        .unwrap();
+    let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap()).await.unwrap();
     soon(remote.shutdown()).await.unwrap();
     assert!(matches!(soon(local.wait()).await, ExitReason::Shutdown));
 }
@@ -218,9 +185,7 @@ impl ash_core::Worker for InTree {
     type Error = ash_net::ServerError;
 
     async fn run(&mut self) -> Result<(), Self::Error> {
-        let bound = server(&self.child.supervisor())
-            .bind_tcp("127.0.0.1:0")
-            .await?;
+        let bound = server(&self.child.supervisor()).bind_tcp("127.0.0.1:0").await?;
         if let Some(address) = self.address.take() {
             let _ = address.send(bound.local_addr());
         }
@@ -257,25 +222,17 @@ async fn a_large_tree_is_listed_in_pages() {
 #[tokio::test]
 async fn pages_are_cut_by_their_size_and_one_child_too_large_fails_alone() {
     let long = |number: usize| format!("{number}-{}", "x".repeat(2_000));
-    let spec = (0..100).fold(SupervisorSpec::new("app"), |spec, number| {
-        spec.with_child(idle(long(number)))
-    });
+    let spec = (0..100)
+        .fold(SupervisorSpec::new("app"), |spec, number| spec.with_child(idle(long(number))));
     let local = start(spec).await;
     let mut limits = ash_net::Limits::default();
     limits.frame = 8 * 1024;
     let (remote, _served) = serve(server(&local).with_limits(limits)).await;
     let all = remote.which_children().await.unwrap();
     assert_eq!(all.len(), 100);
-    assert!(
-        all.iter()
-            .enumerate()
-            .all(|(number, child)| child.id == long(number))
-    );
+    assert!(all.iter().enumerate().all(|(number, child)| child.id == long(number)));
 
-    local
-        .start_child_spec(idle("y".repeat(9_000)))
-        .await
-        .unwrap();
+    local.start_child_spec(idle("y".repeat(9_000))).await.unwrap();
     assert!(matches!(
         remote.which_children().await,
         Err(RemoteError::Protocol(ProtocolError::AnswerTooLarge))
@@ -314,9 +271,7 @@ async fn a_call_that_takes_too_long_times_out_and_is_not_undone() {
     let server = server(&local).with_template("slow", |(): ()| Slow);
     let (remote, _served) = serve(server).await;
     let hasty = remote.clone().with_timeout(Duration::from_millis(50));
-    let started = hasty
-        .start_child("s", "slow", &(), RestartPolicy::Permanent)
-        .await;
+    let started = hasty.start_child("s", "slow", &(), RestartPolicy::Permanent).await;
     assert!(matches!(started, Err(RemoteError::TimedOut)));
     let child = remote.child("s").await.unwrap();
     assert_eq!(child.state, ChildState::Starting);
@@ -343,42 +298,26 @@ async fn too_many_calls_in_flight_are_busy_and_cancelled_ones_count_until_they_a
     let local = start(tree()).await;
     let mut limits = ash_net::Limits::default();
     limits.in_flight = 3;
-    let server = server(&local)
-        .with_template("slow", |(): ()| Slow)
-        .with_limits(limits);
+    let server = server(&local).with_template("slow", |(): ()| Slow).with_limits(limits);
     let (remote, _served) = serve(server).await;
     for number in 0..3 {
         let starting =
             remote.start_child(format!("s{number}"), "slow", &(), RestartPolicy::Permanent);
         // Each caller goes away, and what it asked for goes on.
-        assert!(
-            tokio::time::timeout(Duration::from_millis(50), starting)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(50), starting).await.is_err());
     }
-    assert!(matches!(
-        remote.which_children().await,
-        Err(RemoteError::Busy)
-    ));
+    assert!(matches!(remote.which_children().await, Err(RemoteError::Busy)));
     local.terminate_child("s1").await.unwrap();
     until(|| async { remote.which_children().await.is_ok() }).await;
 }
 
 #[tokio::test]
 async fn several_supervisors_are_served_by_name() {
-    let (orders, users) = (
-        start(tree()).await,
-        start(SupervisorSpec::new("users")).await,
-    );
+    let (orders, users) = (start(tree()).await, start(SupervisorSpec::new("users")).await);
     let (default, served) = serve(server(&orders).with_supervisor(users)).await;
     assert_eq!(default.status().await.unwrap().name, "app");
     let connector = || ash_net::Connector::tcp(served.address);
-    let users = connector()
-        .with_supervisor("users")
-        .connect()
-        .await
-        .unwrap();
+    let users = connector().with_supervisor("users").connect().await.unwrap();
     assert_eq!(users.status().await.unwrap().name, "users");
     let nobody = connector().with_supervisor("nobody").connect().await;
     assert!(matches!(

@@ -14,13 +14,7 @@ async fn what_happens_after_the_subscription_is_seen_as_it_is_here() {
     let (remote, _served) = serve(server(&local)).await;
     let (mut there, mut here) = (remote.events(), local.events());
     remote.restart_child("a").await.unwrap();
-    remote
-        .supervisor("web")
-        .await
-        .unwrap()
-        .terminate_child("http")
-        .await
-        .unwrap();
+    remote.supervisor("web").await.unwrap().terminate_child("http").await.unwrap();
     remote.shutdown().await.unwrap();
     let mut count = 0;
     while let Some(local) = soon(here.next()).await {
@@ -28,10 +22,7 @@ async fn what_happens_after_the_subscription_is_seen_as_it_is_here() {
         assert_eq!(format!("{remote:?}"), format!("{local:?}"));
         count += 1;
     }
-    assert!(
-        soon(there.next()).await.is_none(),
-        "it ends with the supervisor"
-    );
+    assert!(soon(there.next()).await.is_none(), "it ends with the supervisor");
     assert!(count >= 7, "{count}");
 }
 
@@ -98,9 +89,7 @@ async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
         local.restart_child("a").await.unwrap();
     }
     // All that will come has come when somebody who subscribed later has got an answer.
-    let other = RemoteSupervisorHandle::connect_tcp(served.address)
-        .await
-        .unwrap();
+    let other = RemoteSupervisorHandle::connect_tcp(served.address).await.unwrap();
     other.shutdown().await.unwrap();
     let (mut seen, mut lost) = (0, 0);
     let mut last = None;
@@ -116,10 +105,7 @@ async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
     // Each restart is a stop and a start; then there are the stop of the child and the end.
     assert_eq!(seen + lost, 6_002);
     assert!(lost > 0 && seen >= 1_024, "{seen} seen, {lost} lost");
-    assert!(matches!(
-        last.unwrap().kind,
-        EventKind::SupervisorEnded { .. }
-    ));
+    assert!(matches!(last.unwrap().kind, EventKind::SupervisorEnded { .. }));
 }
 
 #[tokio::test]

@@ -16,10 +16,7 @@ async fn nobody_there_is_said_at_once() {
     assert!(matches!(tcp, Err(ConnectError::Io { .. })));
     let place = Place::new();
     let unix = RemoteSupervisorHandle::connect_unix(place.path("sock")).await;
-    assert!(
-        unix.unwrap_err().to_string().contains("sock"),
-        "the error names the path"
-    );
+    assert!(unix.unwrap_err().to_string().contains("sock"), "the error names the path");
 }
 
 #[tokio::test]
@@ -39,10 +36,7 @@ async fn another_protocol_is_recognised() {
     tokio::spawn(async move {
         use tokio::io::AsyncWriteExt as _;
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         std::future::pending::<()>().await;
     });
     let connected = soon(RemoteSupervisorHandle::connect_tcp(address)).await;
@@ -78,11 +72,7 @@ async fn a_shutdown_of_the_server_lets_calls_in_flight_finish_and_leaves_the_tre
     remote.uptime().await.unwrap();
     let starting = tokio::spawn({
         let remote = remote.clone();
-        async move {
-            remote
-                .start_child("s", "slow", &(), RestartPolicy::Permanent)
-                .await
-        }
+        async move { remote.start_child("s", "slow", &(), RestartPolicy::Permanent).await }
     });
     until(|| async { local.child("s").await.is_ok() }).await;
     soon(stop.shutdown()).await;
@@ -121,25 +111,17 @@ async fn calls_that_do_not_finish_do_not_hold_a_shutdown_up() {
     let local = start(tree()).await;
     let mut limits = ash_net::Limits::default();
     limits.drain = Duration::from_millis(100);
-    let server = server(&local)
-        .with_limits(limits)
-        .with_template("never", |(): ()| Never);
+    let server = server(&local).with_limits(limits).with_template("never", |(): ()| Never);
     let (remote, _served) = serve(server.clone()).await;
     let starting = tokio::spawn({
         let remote = remote.clone();
-        async move {
-            remote
-                .start_child("s", "never", &(), RestartPolicy::Permanent)
-                .await
-        }
+        async move { remote.start_child("s", "never", &(), RestartPolicy::Permanent).await }
     });
     until(|| async { local.child("s").await.is_ok() }).await;
     soon(server.shutdown()).await;
     assert!(matches!(
         soon(starting).await.unwrap(),
-        Err(RemoteError::Disconnected {
-            maybe_executed: true
-        })
+        Err(RemoteError::Disconnected { maybe_executed: true })
     ));
 }
 
@@ -182,9 +164,7 @@ async fn the_end_of_the_tree_ends_the_server_and_is_told() {
     until(|| async { remote.state() == ConnectionState::Disconnected }).await;
     assert!(matches!(
         soon(remote.which_children()).await,
-        Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(
-            _
-        )))
+        Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(_)))
     ));
 }
 
@@ -199,13 +179,8 @@ async fn a_panic_in_a_handler_ends_that_call_only() {
     let local = start(tree()).await;
     let server = server(&local).with_template("rude", |_: Rude| Slow);
     let (remote, _served) = serve(server).await;
-    let started = remote
-        .start_child("r", "rude", &(), RestartPolicy::Permanent)
-        .await;
-    assert!(matches!(
-        started,
-        Err(RemoteError::Protocol(ash_net::ProtocolError::Panicked))
-    ));
+    let started = remote.start_child("r", "rude", &(), RestartPolicy::Permanent).await;
+    assert!(matches!(started, Err(RemoteError::Protocol(ash_net::ProtocolError::Panicked))));
     assert_eq!(remote.which_children().await.unwrap().len(), 3);
 }
 
@@ -215,14 +190,8 @@ async fn a_handle_works_from_another_runtime_and_its_last_clone_closes_the_conne
     let (remote, _served) = serve(server(&local)).await;
     let elsewhere = remote.clone();
     let counted = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime
-            .unwrap()
-            .block_on(elsewhere.which_children())
-            .unwrap()
-            .len()
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(elsewhere.which_children()).unwrap().len()
     });
     assert_eq!(soon(counted).await.unwrap(), 3);
 }

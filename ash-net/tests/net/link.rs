@@ -115,8 +115,5 @@ async fn a_remote_that_is_not_there_is_a_failed_start_once_the_patience_is_over(
     });
     let handle = SupervisorHandle::start(SupervisorSpec::new("shop").with_child(link));
     let error = soon(handle.ready()).await.unwrap_err().to_string();
-    assert!(
-        error.contains("shop/link") && error.contains("sock"),
-        "{error}"
-    );
+    assert!(error.contains("shop/link") && error.contains("sock"), "{error}");
 }

@@ -21,13 +21,7 @@ pub(crate) struct Process {
 }
 
 fn this_test(command: &mut Command, name: &str) {
-    command.args([
-        "--exact",
-        name,
-        "--ignored",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
 }
 
 impl Process {
@@ -38,16 +32,11 @@ impl Process {
         let started = tokio::task::spawn_blocking(move || {
             let exe = std::env::current_exe().unwrap();
             let mut command = Command::new("sh");
-            command
-                .args(["-c", &format!("{prelude} exec \"$0\" \"$@\"")])
-                .arg(exe);
+            command.args(["-c", &format!("{prelude} exec \"$0\" \"$@\"")]).arg(exe);
             this_test(&mut command, "processes::serving_process");
             command.env("ASH_NET_ADDRESS", address);
             command.stdout(Stdio::piped());
-            let mut process = Self {
-                child: command.spawn().unwrap(),
-                address: String::new(),
-            };
+            let mut process = Self { child: command.spawn().unwrap(), address: String::new() };
             let stdout = process.child.stdout.take().unwrap();
             for line in BufReader::new(stdout).lines() {
                 // The test harness prints before us, on the same line.
@@ -84,9 +73,7 @@ impl Process {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         tasks.into_iter().all(|task| {
             let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
-            stat.rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.starts_with(" T"))
+            stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
         })
     }
 
@@ -96,11 +83,7 @@ impl Process {
         let run = tokio::task::spawn_blocking(move || {
             let mut command = Command::new(std::env::current_exe().unwrap());
             this_test(&mut command, "processes::client_process");
-            let output = command
-                .env("ASH_NET_ADDRESS", path)
-                .uid(uid)
-                .output()
-                .unwrap();
+            let output = command.env("ASH_NET_ADDRESS", path).uid(uid).output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             let line = text.lines().find_map(|line| line.split_once("OUTCOME "));
             line.map(|(_, outcome)| outcome.to_owned()).unwrap_or(text)
@@ -122,10 +105,8 @@ fn serving_process() {
     let Ok(address) = std::env::var("ASH_NET_ADDRESS") else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(async {
         let local = start(tree()).await;
         let mut limits = Limits::default();
@@ -156,9 +137,7 @@ fn client_process() {
     let Some(address) = std::env::var_os("ASH_NET_ADDRESS") else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(async {
         match RemoteSupervisorHandle::connect_unix(address).await {
             Ok(remote) => {
@@ -174,10 +153,7 @@ fn client_process() {
 async fn a_killed_server_is_noticed_and_found_again_when_it_is_back() {
     let place = Place::new();
     let socket = place.path("sock");
-    for address in [
-        "tcp:127.0.0.1:0".to_owned(),
-        format!("unix:{}", socket.display()),
-    ] {
+    for address in ["tcp:127.0.0.1:0".to_owned(), format!("unix:{}", socket.display())] {
         let mut process = Process::serve(&address).await;
         let kind = address.split_once(':').unwrap().0;
         let remote = match kind {
@@ -190,16 +166,11 @@ async fn a_killed_server_is_noticed_and_found_again_when_it_is_back() {
         let mut events = remote.events();
 
         process.kill();
-        assert_eq!(
-            soon(states.next()).await,
-            Some(ConnectionState::Disconnected)
-        );
+        assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
         let hasty = remote.clone().with_timeout(Duration::from_millis(50));
         assert!(matches!(
             hasty.stop_child("a").await,
-            Err(RemoteError::Disconnected {
-                maybe_executed: false
-            })
+            Err(RemoteError::Disconnected { maybe_executed: false })
         ));
         // A call that waits for the connection, and what comes after it.
         let waiting = tokio::spawn({
@@ -220,9 +191,7 @@ async fn a_killed_server_is_noticed_and_found_again_when_it_is_back() {
 #[tokio::test]
 async fn calls_under_way_fail_when_the_server_is_killed_and_say_that_they_may_have_been_executed() {
     let mut process = Process::serve("tcp:127.0.0.1:0").await;
-    let remote = RemoteSupervisorHandle::connect_tcp(&process.address)
-        .await
-        .unwrap();
+    let remote = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
     process.signal(Signal::STOP);
     let stopping = tokio::spawn({
         let remote = remote.clone();
@@ -233,18 +202,14 @@ async fn calls_under_way_fail_when_the_server_is_killed_and_say_that_they_may_ha
     process.kill();
     assert!(matches!(
         soon(stopping).await.unwrap(),
-        Err(RemoteError::Disconnected {
-            maybe_executed: true
-        })
+        Err(RemoteError::Disconnected { maybe_executed: true })
     ));
 }
 
 #[tokio::test]
 async fn a_read_under_way_is_made_once_more_after_the_connection_is_back() {
     let mut process = Process::serve("tcp:127.0.0.1:0").await;
-    let remote = RemoteSupervisorHandle::connect_tcp(&process.address)
-        .await
-        .unwrap();
+    let remote = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
     process.signal(Signal::STOP);
     let listing = tokio::spawn({
         let remote = remote.clone();
@@ -275,15 +240,8 @@ async fn a_stopped_server_is_noticed_within_the_keepalive_budget() {
     assert!(idle.is_err(), "a live peer is not given up");
     process.signal(Signal::STOP);
     let begun = tokio::time::Instant::now();
-    assert_eq!(
-        soon(states.next()).await,
-        Some(ConnectionState::Disconnected)
-    );
-    assert!(
-        begun.elapsed() < Duration::from_millis(1_500),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
+    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
     process.signal(Signal::CONT);
     assert_eq!(soon(states.next()).await, Some(ConnectionState::Connected));
 }
@@ -295,16 +253,10 @@ async fn a_server_without_file_descriptors_serves_those_it_has_and_later_others(
         "tcp:127.0.0.1:0",
     )
     .await;
-    let good = RemoteSupervisorHandle::connect_tcp(&process.address)
-        .await
-        .unwrap();
+    let good = RemoteSupervisorHandle::connect_tcp(&process.address).await.unwrap();
     let mut greedy = Vec::new();
     for _ in 0..100 {
-        greedy.push(
-            tokio::net::TcpStream::connect(&process.address)
-                .await
-                .unwrap(),
-        );
+        greedy.push(tokio::net::TcpStream::connect(&process.address).await.unwrap());
     }
     for _ in 0..20 {
         assert_eq!(soon(good.which_children()).await.unwrap().len(), 3);
@@ -314,9 +266,7 @@ async fn a_server_without_file_descriptors_serves_those_it_has_and_later_others(
     let kept_out = tokio::time::timeout(Duration::from_millis(300), hasty).await;
     assert!(kept_out.is_err(), "there is no descriptor for it");
     drop(greedy);
-    let late = soon(RemoteSupervisorHandle::connect_tcp(&process.address))
-        .await
-        .unwrap();
+    let late = soon(RemoteSupervisorHandle::connect_tcp(&process.address)).await.unwrap();
     assert_eq!(late.which_children().await.unwrap().len(), 3);
 }
 
@@ -349,15 +299,8 @@ async fn a_link_that_goes_down_is_noticed_within_the_keepalive_budget() {
                 .status();
             assert!(down.unwrap().success());
             let begun = tokio::time::Instant::now();
-            assert_eq!(
-                soon(states.next()).await,
-                Some(ConnectionState::Disconnected)
-            );
-            assert!(
-                begun.elapsed() < Duration::from_millis(1_500),
-                "{:?}",
-                begun.elapsed()
-            );
+            assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
+            assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
             let up = Command::new("ip")
                 .args(["-n", &name, "link", "set", &format!("{name}b"), "up"])
                 .status();

@@ -118,9 +118,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Waits for what must come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(SOON, what)
-        .await
-        .expect("it did not come")
+    tokio::time::timeout(SOON, what).await.expect("it did not come")
 }
 
 /// Asks until the answer is yes.

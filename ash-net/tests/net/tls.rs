@@ -31,15 +31,10 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "test authority");
+        params.distinguished_name.push(DnType::CommonName, "test authority");
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            pem,
-            issuer: Issuer::new(params, key),
-        }
+        Self { pem, issuer: Issuer::new(params, key) }
     }
 
     fn sign(&self, params: &CertificateParams) -> Identity {
@@ -67,9 +62,7 @@ fn client(uris: &[&str]) -> CertificateParams {
     // Whatever it is called, that says nothing.
     params.distinguished_name.push(DnType::CommonName, "admin");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let names = uris
-        .iter()
-        .map(|&uri| SanType::URI(uri.try_into().unwrap()));
+    let names = uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap()));
     params.subject_alt_names = names.collect();
     params
 }
@@ -88,17 +81,10 @@ impl Scene {
         let own = authority.server();
         let tls = TlsServer::from_pem(own.chain, own.key).unwrap();
         let tls = tls.with_client_ca_pem(&authority.pem).unwrap();
-        let bound = change(server(&local), tls)
-            .bind_tcp("127.0.0.1:0")
-            .await
-            .unwrap();
+        let bound = change(server(&local), tls).bind_tcp("127.0.0.1:0").await.unwrap();
         let address = bound.local_addr();
         tokio::spawn(bound.serve());
-        Self {
-            authority,
-            address,
-            _local: local,
-        }
+        Self { authority, address, _local: local }
     }
 
     async fn mutual() -> Self {
@@ -125,9 +111,7 @@ impl Scene {
 async fn what_a_client_may_do_stands_in_its_certificate() {
     let scene = Scene::mutual().await;
     for level in [Access::Observer, Access::Operator, Access::Admin] {
-        let own = scene
-            .authority
-            .client(&[&format!("ash://test/{level}/alice")]);
+        let own = scene.authority.client(&[&format!("ash://test/{level}/alice")]);
         let remote = scene.connector(own).connect().await.unwrap();
         assert_eq!(remote.access(), level);
         assert_eq!(remote.which_children().await.unwrap().len(), 3);
@@ -179,14 +163,9 @@ async fn certificates_of_another_authority_expired_ones_and_none_let_nobody_in()
     for own in [foreign, expired, server] {
         assert!(soon(scene.connector(own).connect()).await.is_err());
     }
-    let none = Connector::tcp(scene.address)
-        .with_tls(scene.tls())
-        .connect();
+    let none = Connector::tcp(scene.address).with_tls(scene.tls()).connect();
     assert!(soon(none).await.is_err());
-    assert!(
-        soon(Connector::tcp(scene.address).connect()).await.is_err(),
-        "without TLS"
-    );
+    assert!(soon(Connector::tcp(scene.address).connect()).await.is_err(), "without TLS");
     scene.check().await;
 }
 
@@ -201,26 +180,14 @@ async fn a_server_of_another_authority_or_name_is_not_believed() {
     };
     let other = TlsClient::from_ca_pem(Authority::new().pem).unwrap();
     assert!(with(other).await.is_err());
-    assert!(
-        with(scene.tls().with_server_name("elsewhere.example"))
-            .await
-            .is_err()
-    );
-    assert!(
-        with(scene.tls().with_server_name("localhost"))
-            .await
-            .is_ok()
-    );
+    assert!(with(scene.tls().with_server_name("elsewhere.example")).await.is_err());
+    assert!(with(scene.tls().with_server_name("localhost")).await.is_ok());
 }
 
 #[tokio::test]
 async fn one_authority_can_serve_several_clusters() {
     let scene = Scene::new(|server, tls| server.with_tls(tls.with_cluster("prod"))).await;
-    let own = |cluster| {
-        scene
-            .authority
-            .client(&[&format!("ash://{cluster}/admin/a")])
-    };
+    let own = |cluster| scene.authority.client(&[&format!("ash://{cluster}/admin/a")]);
     assert!(scene.connector(own("prod")).connect().await.is_ok());
     assert!(scene.connector(own("test")).connect().await.is_err());
 }
@@ -231,12 +198,7 @@ async fn a_secret_over_tls_is_asked_for_as_well_and_the_lower_level_holds() {
     let demanded = secret.clone().with_access(Access::Operator);
     let scene = Scene::new(|server, tls| server.with_tls(tls).with_auth(demanded)).await;
     let own = |level| scene.authority.client(&[&format!("ash://test/{level}/a")]);
-    let with = |level| {
-        scene
-            .connector(own(level))
-            .with_auth(secret.clone())
-            .connect()
-    };
+    let with = |level| scene.connector(own(level)).with_auth(secret.clone()).connect();
     assert_eq!(with("admin").await.unwrap().access(), Access::Operator);
     assert_eq!(with("observer").await.unwrap().access(), Access::Observer);
     let without = scene.connector(own("admin")).connect().await;
@@ -250,20 +212,11 @@ async fn other_addresses_are_served_with_tls_and_authentication_only() {
     let own = authority.server();
     let tls = TlsServer::from_pem(own.chain, own.key).unwrap();
     let bare = server(&local).with_tls(tls.clone());
-    assert!(
-        bare.bind_tcp("0.0.0.0:0").await.is_err(),
-        "anybody could connect"
-    );
+    assert!(bare.bind_tcp("0.0.0.0:0").await.is_err(), "anybody could connect");
     let secret = Auth::secret([4; 32]).unwrap();
     assert!(bare.with_auth(secret).bind_tcp("0.0.0.0:0").await.is_ok());
     let mutual = tls.with_client_ca_pem(&authority.pem).unwrap();
-    assert!(
-        server(&local)
-            .with_tls(mutual)
-            .bind_tcp("0.0.0.0:0")
-            .await
-            .is_ok()
-    );
+    assert!(server(&local).with_tls(mutual).bind_tcp("0.0.0.0:0").await.is_ok());
 }
 
 #[tokio::test]
@@ -275,11 +228,8 @@ async fn those_who_never_finish_tls_keep_nobody_out() {
     for number in 0..100 {
         let mut stream = TcpStream::connect(scene.address).await.unwrap();
         // Nothing, the beginning of a hello, or something else altogether.
-        let bytes: &[u8] = [
-            &b""[..],
-            &[0x16, 3, 1, 0, 200, 1],
-            b"GET / HTTP/1.1\r\n\r\n",
-        ][number % 3];
+        let bytes: &[u8] =
+            [&b""[..], &[0x16, 3, 1, 0, 200, 1], b"GET / HTTP/1.1\r\n\r\n"][number % 3];
         stream.write_all(bytes).await.unwrap();
         stalled.push(stream);
     }
@@ -289,25 +239,17 @@ async fn those_who_never_finish_tls_keep_nobody_out() {
 #[tokio::test]
 async fn large_answers_and_events_travel_over_tls() {
     let authority = Authority::new();
-    let local = start((0..5_000).fold(tree(), |spec, number| {
-        spec.with_child(idle(format!("worker-{number}")))
-    }))
+    let local = start(
+        (0..5_000).fold(tree(), |spec, number| spec.with_child(idle(format!("worker-{number}")))),
+    )
     .await;
     let own = authority.server();
     let tls = TlsServer::from_pem(own.chain, own.key).unwrap();
-    let bound = server(&local)
-        .with_tls(tls)
-        .bind_tcp("127.0.0.1:0")
-        .await
-        .unwrap();
+    let bound = server(&local).with_tls(tls).bind_tcp("127.0.0.1:0").await.unwrap();
     let address = bound.local_addr();
     tokio::spawn(bound.serve());
     let tls = TlsClient::from_ca_pem(&authority.pem).unwrap();
-    let remote = Connector::tcp(address)
-        .with_tls(tls)
-        .connect()
-        .await
-        .unwrap();
+    let remote = Connector::tcp(address).with_tls(tls).connect().await.unwrap();
     let mut events = remote.events();
     assert_eq!(remote.which_children().await.unwrap().len(), 5_003);
     remote.restart_child("a").await.unwrap();

@@ -38,10 +38,7 @@ async fn dropping_the_future_closes_the_connections_and_removes_the_file() {
     let remote = RemoteSupervisorHandle::connect_unix(&path).await.unwrap();
     let mut states = remote.states();
     listening.abort();
-    assert_eq!(
-        soon(states.next()).await,
-        Some(ash_net::ConnectionState::Disconnected)
-    );
+    assert_eq!(soon(states.next()).await, Some(ash_net::ConnectionState::Disconnected));
     assert!(!path.exists());
 }
 
@@ -50,10 +47,7 @@ async fn a_socket_on_which_nobody_answers_is_replaced() {
     let place = Place::new();
     let path = place.path("sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(
-        path.exists(),
-        "a server that was killed leaves its file behind"
-    );
+    assert!(path.exists(), "a server that was killed leaves its file behind");
     let local = start(tree()).await;
     let bound = server(&local).bind_unix(&path).await.unwrap();
     let _served = tokio::spawn(bound.serve());
@@ -82,10 +76,7 @@ async fn any_other_file_at_the_path_is_left_alone() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     for path in [&file, &directory, &link] {
         let bound = server(&local).bind_unix(path).await;
-        assert!(
-            matches!(bound, Err(ServerError::InTheWay { .. })),
-            "{bound:?}"
-        );
+        assert!(matches!(bound, Err(ServerError::InTheWay { .. })), "{bound:?}");
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"precious");
     assert!(directory.is_dir() && link.is_symlink());
@@ -149,8 +140,5 @@ async fn another_user_is_refused_although_the_file_lets_it_connect() {
     let _served = tokio::spawn(bound.serve());
     assert_eq!(Process::client_as(NOBODY, &path).await, "3 children");
     let own = Connector::unix(&path).connect().await;
-    assert!(
-        matches!(own, Err(ConnectError::Unauthenticated { .. })),
-        "the list is all"
-    );
+    assert!(matches!(own, Err(ConnectError::Unauthenticated { .. })), "the list is all");
 }

@@ -1,0 +1,64 @@
+# Everything that CI does, and what one does by hand. `.ci/run` calls these targets, so the two
+# cannot drift apart.
+
+CARGO ?= cargo
+LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
+EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
+CONSUMERS := $(wildcard consumers/*/Cargo.toml)
+
+.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz ci
+
+all: check test
+
+## What is wrong without running anything: format, lints, features, docs.
+check: fmt lint features fence doc
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+
+## Each library alone, so that no other turns on a feature for it: with none, its own, and all.
+features:
+	for library in $(LIBRARIES); do \
+		$(CARGO) check --quiet -p $$library --no-default-features || exit 1; \
+		$(CARGO) check --quiet -p $$library || exit 1; \
+		$(CARGO) check --quiet -p $$library --all-features || exit 1; \
+	done
+
+## The machine has no runtime: neither tokio nor std.
+fence:
+	$(CARGO) check --quiet -p ash-core --no-default-features
+	! $(CARGO) tree -p ash-core --no-default-features -e normal --prefix none | grep -E '^(tokio|slog)'
+	grep -q '^#!\[no_std\]' ash-core/src/lib.rs
+
+test:
+	$(CARGO) test --workspace
+
+## Every example runs to its end by itself.
+examples:
+	$(CARGO) build --quiet --examples
+	for example in $(EXAMPLES); do \
+		echo "example: $$example"; \
+		$(CARGO) run --quiet --example $$example || exit 1; \
+	done
+
+## Crates outside the workspace, as users have them.
+consumers:
+	for manifest in $(CONSUMERS); do \
+		$(CARGO) test --quiet --manifest-path $$manifest --target-dir target/consumers || exit 1; \
+	done
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps --all-features
+
+## The figures, beside bare tokio, against the budgets.
+bench:
+	$(CARGO) run --release -p benches --bin figures -- --json target/figures.json
+
+## The same programs for a moment: they build, and they run.
+bench-smoke:
+	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
+
+ci: check test examples consumers bench-smoke

@@ -1,0 +1,136 @@
+//! How a child is made: by a worker's factory, or from a nested supervisor's spec.
+
+use alloc::sync::Arc;
+use core::marker::PhantomData;
+
+use crate::ChildId;
+use crate::error::StartCause;
+use crate::exit::WorkerError;
+use crate::machine::Incarnation;
+use crate::runtime::cell::{Cell, Order};
+use crate::runtime::child::{self, Guard};
+use crate::runtime::context::ChildContext;
+use crate::runtime::driver::Driver;
+use crate::runtime::handle::SupervisorHandle;
+use crate::runtime::shared::Shared;
+use crate::runtime::spec::SupervisorSpec;
+use crate::worker::Worker;
+
+/// How a child is made. Dropped under `catch_unwind`: what a factory's closure holds may panic.
+#[derive(Clone)]
+pub(crate) struct Plan(Option<Arc<dyn Launch>>);
+
+/// The incarnation of a child. Dropped, it is killed: nothing that a supervisor has started
+/// outlives it.
+pub(crate) enum Life {
+    Worker(Arc<Cell>),
+    Supervisor(SupervisorHandle),
+}
+
+/// Where an incarnation belongs.
+pub(crate) struct Place<'a> {
+    pub(crate) supervisor: &'a Arc<Shared>,
+    pub(crate) id: &'a ChildId,
+    pub(crate) incarnation: Incarnation,
+}
+
+/// Spawns incarnations of one child.
+pub(crate) trait Launch: Send + Sync {
+    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause>;
+
+    /// Returns the spec of a nested supervisor.
+    fn supervisor(&self) -> Option<&SupervisorSpec> {
+        None
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(launch: impl Launch + 'static) -> Self {
+        Self(Some(Arc::new(launch)))
+    }
+
+    /// Spawns the task of an incarnation.
+    pub(crate) fn launch(&self, place: Place<'_>) -> Result<Life, StartCause> {
+        match &self.0 {
+            Some(launch) => Arc::clone(launch).launch(place),
+            None => Err(StartCause::Killed),
+        }
+    }
+
+    /// Returns the spec of a nested supervisor.
+    pub(crate) fn supervisor(&self) -> Option<&SupervisorSpec> {
+        self.0.as_ref().and_then(|launch| launch.supervisor())
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        let _ = child::contain(|| drop(self.0.take()));
+    }
+}
+
+/// A worker's factory.
+pub(crate) struct Maker<F, W> {
+    make: F,
+    worker: PhantomData<fn() -> W>,
+}
+
+impl<F, W> Maker<F, W> {
+    pub(crate) const fn new(make: F) -> Self {
+        Self { make, worker: PhantomData }
+    }
+}
+
+impl<F, W> Launch for Maker<F, W>
+where
+    W: Worker,
+    F: Fn(ChildContext) -> W + Send + Sync + 'static,
+{
+    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause> {
+        let Place { supervisor, id, incarnation } = place;
+        let cell = Arc::new(Cell::new(Arc::clone(supervisor), id.clone(), incarnation));
+        let guard = Guard::new(Arc::clone(&cell));
+        // The life owns the task: dropped, it has the task end.
+        drop(tokio::spawn(child::live(move |context| (self.make)(context), guard)));
+        Ok(Life::Worker(cell))
+    }
+}
+
+impl Launch for SupervisorSpec {
+    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause> {
+        let driver = Driver::nested(&self, place.supervisor, place.incarnation)
+            .map_err(|error| StartCause::Failed(WorkerError::new(error)))?;
+        let handle = SupervisorHandle::new(driver.shared());
+        // The life owns the task: dropped, it has the supervisor end.
+        drop(tokio::spawn(driver.run()));
+        Ok(Life::Supervisor(handle))
+    }
+
+    fn supervisor(&self) -> Option<&SupervisorSpec> {
+        Some(self)
+    }
+}
+
+impl Life {
+    /// Says that a report of this incarnation was heard, if it is the one that lives.
+    pub(crate) fn hear(&self, incarnation: Incarnation) {
+        if let Self::Worker(cell) = self
+            && cell.incarnation == incarnation
+        {
+            cell.hear();
+        }
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        match self {
+            Self::Worker(cell) => cell.order(order),
+            Self::Supervisor(handle) => handle.order(order),
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.order(Order::Kill);
+    }
+}

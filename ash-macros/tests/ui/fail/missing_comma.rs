@@ -1,0 +1,11 @@
+use ash_core::SupervisorSpec;
+use ash_macros::supervision_tree;
+
+fn main() {
+    let _spec: SupervisorSpec = supervision_tree! {
+        name: "app"
+        strategy: OneForOne,
+        workers: []
+        stratgy: OneForAll,
+    };
+}

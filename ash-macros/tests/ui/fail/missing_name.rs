@@ -1,0 +1,9 @@
+use ash_core::SupervisorSpec;
+use ash_macros::supervision_tree;
+
+fn main() {
+    let _spec: SupervisorSpec = supervision_tree! {
+        strategy: OneForOne,
+        supervisors: [{ workers: [] }],
+    };
+}

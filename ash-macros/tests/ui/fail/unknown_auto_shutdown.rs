@@ -1,0 +1,10 @@
+use ash_core::SupervisorSpec;
+use ash_macros::supervision_tree;
+
+fn main() {
+    let _spec: SupervisorSpec = supervision_tree! {
+        name: "app",
+        auto_shutdown: Any,
+        workers: [("a", || todo(), Temporary, significant: true)],
+    };
+}

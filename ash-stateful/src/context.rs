@@ -1,0 +1,562 @@
+//! The context that the workers of a supervisor share.
+
+use std::fmt;
+use std::mem;
+use std::ptr;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{RestoreError, ValueError};
+#[cfg(feature = "persist")]
+use crate::persist::{Store, StoreFile};
+use crate::reentry::{self, Access, Inside};
+use crate::watch::{Feed, Wakeup, Watch};
+
+/// What workers share and what outlives them: a concurrent map from keys to JSON values.
+///
+/// A worker's own fields are gone when it crashes. What it keeps here is found by its next
+/// incarnation, and by its siblings meanwhile: a context lives as long as the spec or a handle of
+/// its supervisor, across the restarts of workers and of the supervisor itself.
+///
+/// All methods take `&self` and may be called from any thread. Each is atomic for its key. Calls
+/// on several keys are not atomic together: what belongs together belongs under one key.
+///
+/// # Closures
+///
+/// [`update`](Self::update) and [`with_value`](Self::with_value) run a closure under the lock of a
+/// part of the map. It should be short and must not block: others wait for it meanwhile. It must
+/// not touch the same context, since it would wait for itself. Where that would be so, the call
+/// panics at once, with a message that names it, whether or not the keys share a lock:
+///
+/// | inside of | reads (`get`, `with_value`, `keys`, `snapshot`, …) | all else |
+/// |---|---|---|
+/// | `with_value` | work | panic |
+/// | `update` | panic | panic |
+///
+/// Touching *another* context in a closure works, as long as no other thread does the same the
+/// other way round: two locks that are taken in two orders are a deadlock.
+///
+/// # Examples
+///
+/// ```
+/// use ash_stateful::WorkerContext;
+/// use serde_json::{Value, json};
+///
+/// let ctx = WorkerContext::new();
+/// ctx.set("bids", json!(1));
+/// ctx.update("bids", |bids| {
+///     let bids = bids.as_ref().and_then(Value::as_u64).unwrap_or(0);
+///     Some(json!(bids + 1))
+/// });
+/// assert_eq!(ctx.get("bids"), Some(json!(2)));
+/// assert_eq!(ctx.get_as::<u64>("bids").unwrap(), Some(2));
+/// ```
+#[derive(Default)]
+pub struct WorkerContext {
+    /// `None` stands for a key that is being removed, or set for the first time: its update has
+    /// the value in hand, or is about to take the entry away. Whoever meets one takes the key for
+    /// absent. It costs no space, and it is what makes a panic in an update leave nothing behind.
+    entries: DashMap<String, Option<Value>>,
+    feed: Arc<Feed>,
+    #[cfg(feature = "persist")]
+    store: Option<Store>,
+}
+
+impl WorkerContext {
+    /// Creates an empty context that lives in memory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes a context of what a store holds, and has it keep what comes.
+    #[cfg(feature = "persist")]
+    pub(crate) fn kept_in(file: StoreFile, values: Vec<(String, Value)>) -> std::io::Result<Self> {
+        let store = Some(Store::start(file)?);
+        let entries = values.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let context = Self { entries, feed: Arc::default(), store };
+        context.feed.observe();
+        Ok(context)
+    }
+
+    #[cfg(feature = "persist")]
+    pub(crate) const fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Returns a copy of a key's value.
+    ///
+    /// [`with_value`](Self::with_value) looks at it without copying it.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.check(Access::Read, "get");
+        self.entries.get(key)?.clone()
+    }
+
+    /// Sets a key's value, in place of the one it has.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    #[inline]
+    #[track_caller]
+    pub fn set(&self, key: impl Into<String>, value: Value) {
+        let key = key.into();
+        self.check(Access::Write, "set");
+        self.put(key, value);
+    }
+
+    /// Removes a key and returns the value it had.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    #[track_caller]
+    pub fn delete(&self, key: &str) -> Option<Value> {
+        self.check(Access::Write, "delete");
+        let mut wakeup = Wakeup::NONE;
+        let removed = self.entries.remove_if(key, |key, _| {
+            wakeup = self.changed(key, None);
+            true
+        });
+        wakeup.wake();
+        removed.and_then(|(_, value)| value)
+    }
+
+    /// Changes a key's value in one atomic step.
+    ///
+    /// The closure gets the value by move, without a copy, or `None` if there is none. What it
+    /// returns is the new value; `None` removes the key. It runs once. Nobody sees the key in
+    /// between, so that concurrent updates of a key never lose one another.
+    ///
+    /// The closure runs under a lock: what it must not do is said [above](Self#closures).
+    ///
+    /// # Panics
+    ///
+    /// A panic of the closure goes on to the caller, and removes the key: its value was in the
+    /// closure and is gone with it. The context stays usable.
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ash_stateful::WorkerContext;
+    /// use serde_json::{Value, json};
+    ///
+    /// let ctx = WorkerContext::new();
+    /// let push = |bid: u64| {
+    ///     ctx.update("bids", |bids| match bids {
+    ///         Some(Value::Array(mut bids)) => {
+    ///             bids.push(bid.into()); // in place: nothing is copied
+    ///             Some(bids.into())
+    ///         }
+    ///         _ => Some(json!([bid])),
+    ///     });
+    /// };
+    /// push(10);
+    /// push(12);
+    /// assert_eq!(ctx.get("bids"), Some(json!([10, 12])));
+    ///
+    /// ctx.update("bids", |_| None);
+    /// assert!(!ctx.contains_key("bids"));
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn update<F>(&self, key: &str, f: F)
+    where
+        F: FnOnce(Option<Value>) -> Option<Value>,
+    {
+        // After a panic these are dropped from the last to the first: the lock is released, the
+        // thread is outside again, the entry without a value goes.
+        let sweep = Sweep { context: self, key };
+        let inside = Inside::enter(self.id(), Access::Write, "update");
+        let mut slot = match self.entries.get_mut(key) {
+            Some(slot) => slot,
+            None => self.entries.entry(key.to_owned()).or_insert(None),
+        };
+        let value = slot.value_mut();
+        *value = f(value.take());
+        let is_gone = value.is_none();
+        let wakeup = self.changed(key, value.as_ref());
+        drop(slot);
+        drop(inside);
+        if is_gone {
+            drop(sweep);
+        } else {
+            mem::forget(sweep);
+        }
+        wakeup.wake();
+    }
+
+    /// Looks at a key's value without copying it, and returns what the closure makes of it.
+    ///
+    /// The closure runs under a lock that it shares with other readers: what it must not do is
+    /// said [above](Self#closures).
+    ///
+    /// # Panics
+    ///
+    /// A panic of the closure goes on to the caller; the context is untouched.
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ash_stateful::WorkerContext;
+    /// use serde_json::{Value, json};
+    ///
+    /// let ctx = WorkerContext::new();
+    /// ctx.set("bids", json!([10, 12]));
+    /// let count = ctx.with_value("bids", |bids| bids.and_then(Value::as_array).map_or(0, Vec::len));
+    /// assert_eq!(count, 2);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn with_value<F, R>(&self, key: &str, f: F) -> R
+    where
+        F: FnOnce(Option<&Value>) -> R,
+    {
+        // Said for an absent key too, though no lock is held then: what a closure may do must not
+        // depend on what the context holds.
+        let _inside = Inside::enter(self.id(), Access::Read, "with_value");
+        let value = self.entries.get(key);
+        f(value.as_deref().and_then(Option::as_ref))
+    }
+
+    /// Tells whether a key has a value.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    #[must_use]
+    #[track_caller]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.check(Access::Read, "contains_key");
+        self.entries.get(key).is_some_and(|value| value.is_some())
+    }
+
+    /// Returns how many keys there are. While others write it is a guess: the parts of the map
+    /// are counted one after another.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    #[must_use]
+    #[track_caller]
+    pub fn len(&self) -> usize {
+        self.check(Access::Read, "len");
+        self.entries.len()
+    }
+
+    /// Tells whether there is no key.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    #[must_use]
+    #[track_caller]
+    pub fn is_empty(&self) -> bool {
+        self.check(Access::Read, "is_empty");
+        self.entries.is_empty()
+    }
+
+    /// Returns all keys, in no order.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    #[must_use]
+    #[track_caller]
+    pub fn keys(&self) -> Vec<String> {
+        self.check(Access::Read, "keys");
+        let entries = self.entries.iter().filter(|entry| entry.is_some());
+        entries.map(|entry| entry.key().clone()).collect()
+    }
+
+    /// Removes all keys. A key that others set meanwhile may stay.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    #[track_caller]
+    pub fn clear(&self) {
+        self.check(Access::Write, "clear");
+        self.whole(|| self.retain(|_| false));
+    }
+
+    /// Returns a key's value as a `T`, or `None` if there is none.
+    ///
+    /// `T`'s `Deserialize` runs under the same lock as a closure of
+    /// [`with_value`](Self::with_value).
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::Decode`] if the value is not of that type.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ash_stateful::WorkerContext;
+    ///
+    /// let ctx = WorkerContext::new();
+    /// ctx.set_as("winner", &("ann", 12))?;
+    /// assert_eq!(ctx.get_as::<(String, u32)>("winner")?, Some(("ann".to_owned(), 12)));
+    /// assert!(ctx.get_as::<u32>("winner").is_err());
+    /// # Ok::<_, ash_stateful::ValueError>(())
+    /// ```
+    #[track_caller]
+    pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ValueError> {
+        self.check(Access::Read, "get_as");
+        let value = self.with_value(key, |value| value.map(T::deserialize).transpose());
+        value.map_err(|source| ValueError::Decode { key: key.to_owned(), source })
+    }
+
+    /// Sets a key's value from anything that has a JSON form.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::Encode`] if it has none. The key is as it was.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    #[track_caller]
+    pub fn set_as<T>(&self, key: impl Into<String>, value: &T) -> Result<(), ValueError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let key = key.into();
+        self.check(Access::Write, "set_as");
+        match serde_json::to_value(value) {
+            Ok(value) => {
+                self.put(key, value);
+                Ok(())
+            }
+            Err(source) => Err(ValueError::Encode { key, source }),
+        }
+    }
+
+    /// Returns all keys and values as one JSON object, for saving.
+    ///
+    /// Each value is one that its key had during the call. While others write, the object as a
+    /// whole need not be a state that the context ever was in.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside the closure of an `update` of the same context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ash_stateful::WorkerContext;
+    /// use serde_json::json;
+    ///
+    /// let ctx = WorkerContext::new();
+    /// ctx.set("lot", json!(7));
+    /// let saved = ctx.snapshot();
+    /// assert_eq!(saved, json!({ "lot": 7 }));
+    ///
+    /// let later = WorkerContext::new();
+    /// later.restore(saved)?;
+    /// assert_eq!(later.get("lot"), Some(json!(7)));
+    /// # Ok::<_, ash_stateful::RestoreError>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn snapshot(&self) -> Value {
+        self.check(Access::Read, "snapshot");
+        let entries = self.entries.iter();
+        let copy = entries.filter_map(|its| Some((its.key().clone(), its.value().clone()?)));
+        Value::Object(copy.collect())
+    }
+
+    /// Replaces all there is by the keys and values of one JSON object.
+    ///
+    /// Each key goes from its old value to its new one in one step, but one key after another. A
+    /// key that others set meanwhile may keep the value they gave it.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError::NotAnObject`] for anything but an object. The context is as it was.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    #[track_caller]
+    pub fn restore(&self, snapshot: Value) -> Result<(), RestoreError> {
+        self.check(Access::Write, "restore");
+        let Value::Object(entries) = snapshot else {
+            return Err(RestoreError::not_an_object(&snapshot));
+        };
+        self.whole(|| {
+            self.retain(|key| entries.contains_key(key));
+            for (key, value) in entries {
+                self.put(key, value);
+            }
+        });
+        Ok(())
+    }
+
+    /// Returns a stream of a key's values: the one it has now, then one for each change.
+    ///
+    /// See [`Watch`] for what a slow reader gets. While nobody watches any key, changes cost
+    /// nothing for it; while somebody does, a change of a watched key copies its value.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a [closure](Self#closures) of the same context.
+    #[track_caller]
+    pub fn watch(&self, key: impl Into<String>) -> Watch {
+        let key = key.into();
+        self.check(Access::Write, "watch");
+        let watch = self.feed.subscribe(key.clone());
+        self.show(key);
+        watch
+    }
+
+    /// Sets a value. The old one is dropped outside of the lock.
+    #[inline]
+    fn put(&self, key: String, value: Value) {
+        if self.feed.is_observed() {
+            return self.put_observed(key, value);
+        }
+        drop(self.entries.insert(key, Some(value)));
+        // Whoever began to watch meanwhile may have looked at the key before it was set.
+        if self.feed.is_observed() {
+            self.resync();
+        }
+    }
+
+    #[cold]
+    fn put_observed(&self, key: String, value: Value) {
+        let (old, wakeup) = match self.entries.entry(key) {
+            Entry::Occupied(mut its) => {
+                let old = its.insert(Some(value));
+                (old, self.changed(its.key(), its.get().as_ref()))
+            }
+            Entry::Vacant(its) => {
+                let set = its.insert(Some(value));
+                (None, self.changed(set.key(), set.value().as_ref()))
+            }
+        };
+        drop(old);
+        wakeup.wake();
+    }
+
+    /// Shows all watchers what their keys hold.
+    #[cold]
+    fn resync(&self) {
+        for key in self.feed.keys() {
+            self.show(key);
+        }
+    }
+
+    /// Shows the watchers of a key what it holds.
+    fn show(&self, key: String) {
+        let wakeup = match self.entries.entry(key) {
+            Entry::Occupied(its) => self.feed.publish(its.key(), its.get().as_ref()),
+            Entry::Vacant(its) => self.feed.publish(its.key(), None),
+        };
+        wakeup.wake();
+    }
+
+    fn retain(&self, is_kept: impl Fn(&str) -> bool) {
+        let mut wakeups = Vec::new();
+        self.entries.retain(|key, _| {
+            let is_kept = is_kept(key);
+            if !is_kept {
+                let wakeup = self.changed(key, None);
+                if !wakeup.is_none() {
+                    wakeups.push(wakeup);
+                }
+            }
+            is_kept
+        });
+        wakeups.into_iter().for_each(Wakeup::wake);
+    }
+
+    /// Tells those who look at changes of one. Called under the lock of the key's part of the map.
+    #[inline]
+    fn changed(&self, key: &str, value: Option<&Value>) -> Wakeup {
+        if self.feed.is_observed() { self.publish(key, value) } else { Wakeup::NONE }
+    }
+
+    #[cold]
+    fn publish(&self, key: &str, value: Option<&Value>) -> Wakeup {
+        #[cfg(feature = "persist")]
+        if let Some(store) = &self.store {
+            store.record(key, value);
+        }
+        self.feed.publish(key, value)
+    }
+
+    /// Runs a change of many keys. A store takes it as a whole: after a crash it holds all of it
+    /// or nothing.
+    fn whole(&self, change: impl FnOnce()) {
+        #[cfg(feature = "persist")]
+        let _hold = self.store.as_ref().map(Store::hold);
+        change();
+    }
+
+    fn id(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    #[inline]
+    #[track_caller]
+    fn check(&self, wanted: Access, call: &'static str) {
+        reentry::check(self.id(), wanted, call);
+    }
+}
+
+/// Takes an entry away, when it is dropped, that an update has left without a value.
+struct Sweep<'a> {
+    context: &'a WorkerContext,
+    key: &'a str,
+}
+
+impl Drop for Sweep<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        let Self { context, key } = self;
+        let mut wakeup = Wakeup::NONE;
+        // Unless somebody has set it again meanwhile.
+        context.entries.remove_if(*key, |key, value| {
+            let is_gone = value.is_none();
+            if is_gone {
+                wakeup = context.changed(key, None);
+            }
+            is_gone
+        });
+        wakeup.wake();
+    }
+}
+
+impl Drop for WorkerContext {
+    fn drop(&mut self) {
+        self.feed.close();
+    }
+}
+
+impl fmt::Debug for WorkerContext {
+    /// Shows no values, which may be secrets, and takes no lock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerContext").finish_non_exhaustive()
+    }
+}

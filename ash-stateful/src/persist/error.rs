@@ -1,0 +1,128 @@
+//! What can go wrong with a store.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ash_core::panic_message;
+
+/// A store could not be opened, or what was to be written is not durable yet.
+///
+/// A file that could not be opened is byte for byte as it was. After a failed
+/// [`flush`](crate::WorkerContext::flush) the store holds what was durable before, and the context
+/// all that was written since; it is tried again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PersistError {
+    /// The context lives in memory only, so there is nothing that could make it durable.
+    #[error("the context has no store")]
+    NotPersistent,
+    /// Another context has the store open, in this process or in another.
+    #[error("the store {} is in use", .path.display())]
+    Locked {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The file is damaged, or no store at all.
+    #[error("the store {} cannot be read", .path.display())]
+    Corrupt {
+        /// The store's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The file is a sound database that some other program has made for its own use.
+    #[error("{} is a database, but not the store of a context", .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another version of this crate has written the store, in a format that this one does not
+    /// read.
+    #[error("the store {} has format {found}, which this version does not read", .path.display())]
+    Version {
+        /// The store's file.
+        path: PathBuf,
+        /// The format of the file.
+        found: u64,
+    },
+    /// The disk, or what the process may use of it, is full.
+    #[error("no space is left for the store {}", .path.display())]
+    Full {
+        /// The store's file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The system failed to read or write the file: it may be missing, or not be allowed.
+    #[error("the store {} cannot be read or written", .path.display())]
+    Io {
+        /// The store's file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// A value is nested too deeply to be read back. Nothing is written until it has been
+    /// replaced.
+    #[error("the value of `{key}` is nested more than {limit} levels deep")]
+    TooDeep {
+        /// The value's key.
+        key: String,
+        /// How deep a value may be.
+        limit: usize,
+    },
+    /// The store refused to write, for a reason that is none of the above.
+    #[error("the store {} was not written", .path.display())]
+    Refused {
+        /// The store's file.
+        path: PathBuf,
+        /// Why it refused.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+}
+
+impl PersistError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::Full { path, source: Arc::new(source) },
+            // A file that is no database, or that ends too early.
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                Self::Corrupt { path, source: Arc::new(source) }
+            }
+            _ => Self::Io { path, source: Arc::new(source) },
+        }
+    }
+
+    pub(crate) fn store(path: &Path, error: impl Into<redb::Error>) -> Self {
+        let of = path.to_owned();
+        match error.into() {
+            redb::Error::Io(source) => Self::io(path, source),
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+                Self::Locked { path: of }
+            }
+            redb::Error::UpgradeRequired(found) => Self::Version { path: of, found: found.into() },
+            error @ redb::Error::Corrupted(_) => {
+                Self::Corrupt { path: of, source: Arc::new(error) }
+            }
+            error => Self::Refused { path: of, source: Arc::new(error) },
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Corrupt { path: path.to_owned(), source: Arc::new(source) }
+    }
+
+    /// The database's code panicked, which it does on some damaged files.
+    pub(crate) fn panicked(path: &Path, payload: &(dyn std::any::Any + Send)) -> Self {
+        Self::corrupt(path, StorePanicked(panic_message(payload)))
+    }
+}
+
+/// The message of a panic in the database's code.
+#[derive(Debug, thiserror::Error)]
+#[error("the database panicked: {0}")]
+struct StorePanicked(String);

@@ -1,0 +1,294 @@
+//! The store's file: a redb database with one table of values, and one that says what it is.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::ffi::OsString;
+#[cfg(unix)]
+use std::fs::File;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    TableHandle,
+};
+use serde_json::Value;
+
+use crate::persist::error::PersistError;
+use crate::persist::rehearsal::Rehearsal;
+
+/// The values, as JSON texts.
+const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
+/// What makes a database a store of ours.
+const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("ash-stateful");
+const FORMAT_KEY: &str = "format";
+/// The format that this version writes, and the only one that it reads.
+const FORMAT: u64 = 1;
+/// How much of the file the database may keep in memory. The context holds all values already.
+const CACHE_BYTES: usize = 8 << 20;
+/// How deeply a value may be nested: the JSON reader takes no more.
+const MAX_DEPTH: usize = 127;
+
+/// Changes of keys, in no order: the last one of each. `None` removes.
+pub(crate) type Changes = HashMap<String, Option<Value>>;
+
+/// How the bytes of the file are reached, so that tests can have a disk that is full.
+pub(crate) type OpenDisk = dyn Fn(&Path) -> io::Result<Box<dyn StorageBackend>> + Send;
+
+/// An open store.
+pub(crate) struct StoreFile {
+    path: PathBuf,
+    open_disk: Box<OpenDisk>,
+    /// `None` after a failure, until it could be opened again: redb refuses all further work then.
+    database: Option<Database>,
+}
+
+impl StoreFile {
+    /// Opens a store, or makes a new one if there is no file, and reads all it holds.
+    ///
+    /// # Errors
+    ///
+    /// If it is locked, damaged, foreign, of another version, or cannot be read or written. The
+    /// file is untouched then.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Vec<(String, Value)>), PersistError> {
+        Self::open_on(path, Box::new(file_disk))
+    }
+
+    pub(crate) fn open_on(
+        path: &Path,
+        open_disk: Box<OpenDisk>,
+    ) -> Result<(Self, Vec<(String, Value)>), PersistError> {
+        // The working directory may change before it is opened again.
+        let path = std::path::absolute(path).map_err(|error| PersistError::io(path, error))?;
+        if !path.try_exists().map_err(|error| PersistError::io(&path, error))? {
+            create(&path)?;
+        }
+        let (database, values) = open_database(&path, &open_disk, read_all)?;
+        Ok((Self { path, open_disk, database: Some(database) }, values))
+    }
+
+    /// Writes all changes, or none of them. When it returns they are durable.
+    ///
+    /// # Errors
+    ///
+    /// If a value cannot be written, or the file cannot. The store holds what it held before.
+    pub(crate) fn commit(&mut self, changes: &Changes) -> Result<(), PersistError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        contain(&path, || self.try_commit(changes))
+    }
+
+    fn try_commit(&mut self, changes: &Changes) -> Result<(), PersistError> {
+        let changes = encode(changes)?;
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen()?,
+        };
+        let written = contain(&self.path, || write(&self.path, &database, &changes));
+        if written.is_ok() {
+            self.database = Some(database);
+        } else {
+            // Opened again at once, so that the lock is not free for longer than need be.
+            let _ = contain(&self.path, || Ok(drop(database)));
+            self.database = self.reopen().ok();
+        }
+        written
+    }
+
+    fn reopen(&self) -> Result<Database, PersistError> {
+        let reopened = open_database(&self.path, &self.open_disk, |_, _| Ok(()));
+        reopened.map(|(database, ())| database)
+    }
+}
+
+fn file_disk(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
+/// Opens the database of an existing file and reads it; the file is written only if all is well.
+fn open_database<T>(
+    path: &Path,
+    open_disk: &OpenDisk,
+    read: impl FnOnce(&Path, &Database) -> Result<T, PersistError>,
+) -> Result<(Database, T), PersistError> {
+    let io = |error| PersistError::io(path, error);
+    let stage = Rehearsal::new(open_disk(path).map_err(io)?).map_err(io)?;
+    let actor = stage.clone();
+    let opened = contain(path, move || {
+        let database = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            // A damaged file is told as such here, and not by whatever reads it later.
+            .set_check_integrity_on_open(true)
+            .create_with_backend(actor)
+            .map_err(|error| PersistError::store(path, error))?;
+        identify(path, &database)?;
+        let values = read(path, &database)?;
+        Ok((database, values))
+    })?;
+    stage.perform().map_err(io)?;
+    Ok(opened)
+}
+
+/// Checks that a database is a store of ours; makes an empty one into a store.
+fn identify(path: &Path, database: &Database) -> Result<(), PersistError> {
+    let store = |error: redb::Error| PersistError::store(path, error);
+    let read = || -> Result<_, redb::Error> {
+        let transaction = database.begin_read()?;
+        let mut names = Vec::new();
+        for table in transaction.list_tables()? {
+            names.push(table.name().to_owned());
+        }
+        let is_empty = names.is_empty() && transaction.list_multimap_tables()?.next().is_none();
+        if is_empty || !names.iter().any(|name| name == ABOUT.name()) {
+            return Ok((is_empty, None));
+        }
+        let about = transaction.open_table(ABOUT)?;
+        Ok((false, about.get(FORMAT_KEY)?.map(|format| format.value())))
+    };
+    let about = read().or_else(|error| match error {
+        // A table of that name, but of other types.
+        redb::Error::TableTypeMismatch { .. } | redb::Error::TableIsMultimap(_) => {
+            Ok((false, None))
+        }
+        error => Err(store(error)),
+    })?;
+    match about {
+        (_, Some(FORMAT)) => Ok(()),
+        (_, Some(found)) => Err(PersistError::Version { path: path.to_owned(), found }),
+        (false, None) => Err(PersistError::Foreign { path: path.to_owned() }),
+        (true, None) => found(database).map_err(store),
+    }
+}
+
+/// Writes into an empty database what makes it a store.
+fn found(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
+    transaction.open_table(VALUES)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn read_all(path: &Path, database: &Database) -> Result<Vec<(String, Value)>, PersistError> {
+    let read = || -> Result<_, redb::Error> {
+        let table = database.begin_read()?.open_table(VALUES)?;
+        let mut values = Vec::new();
+        for entry in table.iter()? {
+            let (key, json) = entry?;
+            values.push((key.value().to_owned(), serde_json::from_slice(json.value())));
+        }
+        Ok(values)
+    };
+    let values = read().map_err(|error| PersistError::store(path, error))?;
+    let values = values.into_iter().map(|(key, value)| Ok((key, value?)));
+    values.collect::<Result<_, _>>().map_err(|error: serde_json::Error| {
+        // What this crate writes it can read, so somebody else has written it.
+        PersistError::corrupt(path, error)
+    })
+}
+
+fn write(
+    path: &Path,
+    database: &Database,
+    changes: &[(&str, Option<Vec<u8>>)],
+) -> Result<(), PersistError> {
+    let write = || -> Result<_, redb::Error> {
+        let transaction = database.begin_write()?;
+        let mut values = transaction.open_table(VALUES)?;
+        for (key, json) in changes {
+            match json {
+                Some(json) => drop(values.insert(key, json.as_slice())?),
+                None => drop(values.remove(key)?),
+            }
+        }
+        drop(values);
+        transaction.commit()?;
+        Ok(())
+    };
+    write().map_err(|error| PersistError::store(path, error))
+}
+
+fn encode(changes: &Changes) -> Result<Vec<(&str, Option<Vec<u8>>)>, PersistError> {
+    let encode = |(key, value): (&'_ String, &Option<Value>)| {
+        let too_deep = || PersistError::TooDeep { key: key.clone(), limit: MAX_DEPTH };
+        let json = value.as_ref().map(|value| {
+            if !is_within(value, MAX_DEPTH) {
+                return Err(too_deep());
+            }
+            Ok(serde_json::to_vec(value).expect("a value has a json text"))
+        });
+        json.transpose()
+    };
+    changes.iter().map(|change| Ok((change.0.as_str(), encode(change)?))).collect()
+}
+
+/// Tells whether a value is nested no more than `levels` deep.
+fn is_within(value: &Value, levels: usize) -> bool {
+    let fits = |inner: &Value| levels > 0 && is_within(inner, levels - 1);
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(array) => levels > 0 && array.iter().all(fits),
+        Value::Object(object) => levels > 0 && object.values().all(fits),
+    }
+}
+
+/// Makes a new, empty store, whole or not at all: redb does not open a file that a crash has left
+/// half made. So it is made beside its place and put there when it is done.
+fn create(path: &Path) -> Result<(), PersistError> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let mut name = OsString::from(path);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{count}.new", std::process::id()));
+    let new = PathBuf::from(name);
+    let made = contain(path, || {
+        let make = || -> Result<_, redb::Error> {
+            let database = Database::create(&new)?;
+            found(&database)?;
+            Ok(database.close()?)
+        };
+        make().map_err(|error| PersistError::store(path, error))
+    });
+    let placed =
+        made.and_then(|()| place(&new, path).map_err(|error| PersistError::io(path, error)));
+    if placed.is_err() {
+        // There may be none to remove.
+        let _ = fs::remove_file(&new);
+    }
+    placed
+}
+
+/// Puts a new store in its place, unless there is one by now.
+fn place(new: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(new, path) {
+        Ok(()) => fs::remove_file(new)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(new)?,
+        // The file system has no hard links.
+        Err(_) => fs::rename(new, path)?,
+    }
+    sync_directory(path)
+}
+
+/// Makes durable that a file is in its directory.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Calls the database's code, which panics on some damaged files.
+fn contain<T>(path: &Path, f: impl FnOnce() -> Result<T, PersistError>) -> Result<T, PersistError> {
+    let panicked = |payload: Box<dyn Any + Send>| PersistError::panicked(path, &*payload);
+    // What it has touched is dropped, and opened anew from the file.
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(panicked(payload)))
+}

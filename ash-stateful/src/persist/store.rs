@@ -1,0 +1,178 @@
+//! The thread that makes changes durable, and what the context shares with it.
+//!
+//! A context records each change under the lock of its key, so the changes arrive in an order in
+//! which they could be seen. Only the last one of each key is kept. The thread takes all that has
+//! gathered at once and commits it in one transaction. What the file holds is so at any time a
+//! state that the context went through: if one change could be seen by whoever made another, the
+//! file never holds the other without the one.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::persist::error::PersistError;
+use crate::persist::file::{Changes, StoreFile};
+
+/// How long changes gather before they are committed, if nobody asks for it sooner.
+const GATHER: Duration = Duration::from_millis(100);
+/// The longest pause between attempts while commits fail.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+type Answer = oneshot::Sender<Result<(), PersistError>>;
+
+/// A context's side of its store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+    /// Only the drop takes it.
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is not durable yet.
+    changes: Changes,
+    /// Who waits until it is.
+    flushes: Vec<Answer>,
+    /// How many changes of many keys are under way, which must not be cut.
+    holds: usize,
+    /// Why the last commit failed, if it did.
+    failure: Option<PersistError>,
+    is_closing: bool,
+}
+
+/// What one commit is to do.
+struct Batch {
+    changes: Changes,
+    flushes: Vec<Answer>,
+    is_last: bool,
+}
+
+impl Store {
+    pub(crate) fn start(file: StoreFile) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let its = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("ash-context-store".to_owned());
+        let thread = thread.spawn(move || its.run(file))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Takes a change. Called under the lock of the map.
+    pub(crate) fn record(&self, key: &str, value: Option<&Value>) {
+        let mut state = self.shared.state();
+        let is_first = state.changes.is_empty();
+        // A value that is replaced may be large: it is dropped after the lock is released.
+        let old = match state.changes.get_mut(key) {
+            Some(change) => mem::replace(change, value.cloned()),
+            None => state.changes.insert(key.to_owned(), value.cloned()).flatten(),
+        };
+        drop(state);
+        drop(old);
+        if is_first {
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// Keeps what is recorded while it lives in one transaction.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        self.shared.state().holds += 1;
+        Hold(&self.shared)
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), PersistError> {
+        let (answer, flushed) = oneshot::channel();
+        self.shared.state().flushes.push(answer);
+        self.shared.work.notify_one();
+        flushed.await.expect("the store's thread answers, and ends after its context only")
+    }
+
+    pub(crate) fn failure(&self) -> Option<PersistError> {
+        self.shared.state().failure.clone()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.state().is_closing = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It panics on a broken invariant only, and has said so on standard error then.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// See [`Store::hold`].
+pub(crate) struct Hold<'a>(&'a Shared);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.state().holds -= 1;
+        self.0.work.notify_one();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut file: StoreFile) {
+        let mut pause = GATHER;
+        loop {
+            let Batch { changes, flushes, is_last } = self.next_batch(pause);
+            let outcome = file.commit(&changes);
+            pause = if outcome.is_ok() { GATHER } else { (pause * 2).min(MAX_PAUSE) };
+            self.settle(changes, &outcome);
+            for flush in flushes {
+                // Whoever asked may have gone.
+                let _ = flush.send(outcome.clone());
+            }
+            if is_last {
+                break;
+            }
+        }
+    }
+
+    /// Waits for something to do, and lets it gather for a while.
+    fn next_batch(&self, pause: Duration) -> Batch {
+        let wait = |state, is_waiting: fn(&mut State) -> bool| {
+            self.work.wait_while(state, is_waiting).unwrap_or_else(PoisonError::into_inner)
+        };
+        let is_urgent = |state: &State| !state.flushes.is_empty() || state.is_closing;
+        let state = wait(self.state(), |state| {
+            state.changes.is_empty() && state.flushes.is_empty() && !state.is_closing
+        });
+        let (state, _) = self
+            .work
+            .wait_timeout_while(state, pause, |state| !is_urgent(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = wait(state, |state| state.holds > 0);
+        Batch {
+            changes: mem::take(&mut state.changes),
+            flushes: mem::take(&mut state.flushes),
+            is_last: state.is_closing,
+        }
+    }
+
+    /// Puts back what could not be committed, where nothing newer has come.
+    fn settle(&self, changes: Changes, outcome: &Result<(), PersistError>) {
+        let mut state = self.state();
+        state.failure = outcome.as_ref().err().cloned();
+        if outcome.is_err() {
+            let newer = mem::replace(&mut state.changes, changes);
+            state.changes.extend(newer);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Stores on disks that fail.
+
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+use serde_json::{Value, json};
+
+use crate::persist::StoreFile;
+use crate::persist::rehearsal::Rehearsal;
+use crate::{PersistError, WorkerContext};
+
+/// A disk with room for so many more written bytes, which can be freed again.
+#[derive(Debug)]
+struct SmallDisk {
+    file: FileBackend,
+    room: Arc<AtomicU64>,
+}
+
+impl SmallDisk {
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        let take = |room: u64| room.checked_sub(bytes);
+        match self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+}
+
+impl StorageBackend for SmallDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.take(len.saturating_sub(self.file.len()?))?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.take(1)?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.take(data.len() as u64)?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+}
+
+fn open_with_room(path: &Path, room: &Arc<AtomicU64>) -> Result<WorkerContext, PersistError> {
+    let room = Arc::clone(room);
+    let open = move |path: &Path| -> io::Result<Box<dyn StorageBackend>> {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(SmallDisk { file, room: Arc::clone(&room) }))
+    };
+    let (file, values) = StoreFile::open_on(path, Box::new(open))?;
+    Ok(WorkerContext::kept_in(file, values).unwrap())
+}
+
+const PLENTY: u64 = u64::MAX / 2;
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_what_was_durable_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    // The disk is full after so many bytes of a commit, from the first one to all but the last.
+    for room_left in (0..40_000).step_by(1_511) {
+        let path = directory.path().join(format!("{room_left}.ctx"));
+        let room = Arc::new(AtomicU64::new(PLENTY));
+        let ctx = open_with_room(&path, &room).unwrap();
+        ctx.set("old", json!("kept"));
+        ctx.set("changed", json!(1));
+        ctx.flush().await.unwrap();
+
+        room.store(room_left, Ordering::SeqCst);
+        ctx.set("changed", json!(2));
+        ctx.set("new", json!("x".repeat(20_000)));
+        let outcome = ctx.flush().await;
+        if room_left == 0 {
+            assert!(matches!(outcome, Err(PersistError::Full { .. })), "{outcome:?}");
+            assert!(matches!(ctx.store_failure(), Some(PersistError::Full { .. })));
+        }
+        assert_eq!(ctx.get("changed"), Some(json!(2)), "the context is as it was");
+        drop(ctx); // a last attempt, which fails too, or finds enough room
+
+        let ctx = WorkerContext::persistent(&path).unwrap();
+        assert_eq!(ctx.get("old"), Some(json!("kept")));
+        let has_new = ctx.contains_key("new");
+        assert!(!outcome.is_ok() || has_new, "what was confirmed is there, {room_left}");
+        assert_eq!(ctx.get("changed"), Some(json!(if has_new { 2 } else { 1 })), "all or nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_has_room_again_takes_what_was_kept_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let room = Arc::new(AtomicU64::new(PLENTY));
+    let ctx = open_with_room(&path, &room).unwrap();
+    ctx.set("first", json!(1));
+    ctx.set("gone", json!(1));
+    ctx.flush().await.unwrap();
+
+    room.store(100, Ordering::SeqCst);
+    ctx.set("second", json!(2));
+    ctx.set("third", json!(2));
+    ctx.delete("gone");
+    for _ in 0..3 {
+        assert!(matches!(ctx.flush().await, Err(PersistError::Full { .. })));
+    }
+    ctx.set("third", json!(3)); // newer than what is kept back
+
+    room.store(PLENTY, Ordering::SeqCst);
+    ctx.flush().await.unwrap();
+    assert!(ctx.store_failure().is_none());
+    drop(ctx);
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(ctx.snapshot(), json!({ "first": 1, "second": 2, "third": 3 }));
+}
+
+#[test]
+fn a_store_is_not_opened_on_a_full_disk_and_stays_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    ctx.set("key", json!([1, 2, 3]));
+    drop(ctx);
+
+    let error = open_with_room(&path, &Arc::new(AtomicU64::new(0))).unwrap_err();
+    assert!(matches!(error, PersistError::Full { .. }), "{error:?}");
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(ctx.get("key"), Some(json!([1, 2, 3])));
+}
+
+/// A database whose code panics: as redb's does on some damaged files.
+#[derive(Debug)]
+struct Bomb(FileBackend, Arc<AtomicBool>);
+
+impl StorageBackend for Bomb {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        assert!(!self.1.swap(false, Ordering::SeqCst), "boom");
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_database_is_an_error_and_the_next_flush_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let is_lit = Arc::new(AtomicBool::new(false));
+    let its = Arc::clone(&is_lit);
+    let open = move |path: &Path| -> io::Result<Box<dyn StorageBackend>> {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Box::new(Bomb(FileBackend::new(file).map_err(io::Error::other)?, Arc::clone(&its))))
+    };
+    let (file, values) = StoreFile::open_on(&path, Box::new(open)).unwrap();
+    let ctx = WorkerContext::kept_in(file, values).unwrap();
+
+    is_lit.store(true, Ordering::SeqCst);
+    ctx.set("key", json!(1));
+    let error = ctx.flush().await.unwrap_err();
+    assert!(matches!(error, PersistError::Corrupt { .. }), "{error:?}");
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("boom"));
+    ctx.flush().await.unwrap();
+    drop(ctx);
+    assert_eq!(WorkerContext::persistent(&path).unwrap().get("key"), Some(json!(1)));
+}
+
+/// What a rehearsal shows is what the disk holds after it was performed, and before that the disk
+/// is as it was: for any writes, cuts and extensions.
+#[test]
+fn a_rehearsal_shows_what_is_performed_later() {
+    use proptest::prelude::*;
+
+    let step = prop_oneof![
+        (0..40_000usize, prop::collection::vec(any::<u8>(), 1..9_000)).prop_map(|its| Ok(its)),
+        (0..50_000u64).prop_map(Err),
+    ];
+    let cases = (prop::collection::vec(any::<u8>(), 0..30_000), prop::collection::vec(step, 0..12));
+    proptest!(ProptestConfig::with_cases(64), |((before, steps) in cases)| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &before).unwrap();
+        let disk = FileBackend::new(file.reopen().unwrap()).unwrap();
+        let stage = Rehearsal::new(Box::new(disk)).unwrap();
+        let mut model = before.clone();
+        for step in steps {
+            match step {
+                Ok((offset, bytes)) => {
+                    stage.write(offset as u64, &bytes).unwrap();
+                    model.resize(model.len().max(offset + bytes.len()), 0);
+                    model[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                }
+                Err(len) => {
+                    stage.set_len(len).unwrap();
+                    model.resize(usize::try_from(len).unwrap(), 0);
+                }
+            }
+            let mut shown = vec![0xff; model.len()];
+            stage.read(0, &mut shown).unwrap();
+            prop_assert!(shown == model);
+            prop_assert!(std::fs::read(file.path()).unwrap() == before);
+        }
+        prop_assert!(stage.read(model.len() as u64, &mut [0]).is_err());
+        stage.perform().unwrap();
+        prop_assert!(std::fs::read(file.path()).unwrap() == model);
+        stage.write(0, b"now").unwrap();
+        prop_assert!(std::fs::read(file.path()).unwrap().starts_with(b"now"));
+    });
+}
+
+#[tokio::test]
+async fn a_value_that_could_not_be_read_back_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| Value::Array(vec![inner]));
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    ctx.set("fits", nested(127));
+    ctx.flush().await.unwrap();
+    ctx.set("deep", nested(128));
+    ctx.set("other", json!(1));
+    let error = ctx.flush().await.unwrap_err();
+    assert!(matches!(&error, PersistError::TooDeep { key, limit: 127 } if key == "deep"));
+    ctx.set("deep", nested(3));
+    ctx.flush().await.unwrap();
+    drop(ctx);
+
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(ctx.get("fits"), Some(nested(127)));
+    assert_eq!(ctx.get("deep"), Some(nested(3)));
+    assert_eq!(ctx.len(), 3);
+}

@@ -1,0 +1,159 @@
+//! The reference: the same work with tokio's own tasks and channels.
+
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled};
+
+type Children = Vec<(String, JoinHandle<()>)>;
+
+/// Measures one figure over `count` tasks.
+///
+/// # Panics
+///
+/// Panics if the measurement does not do what it measures.
+#[must_use]
+pub fn measure(figure: Figure, count: usize) -> f64 {
+    runtime().block_on(async {
+        tokio::spawn(async move {
+            match figure {
+                Figure::Start => {
+                    let start = now();
+                    let children = start_all(count).await;
+                    let nanos = nanos_each(start, count);
+                    assert_eq!(children.len(), count);
+                    nanos
+                }
+                Figure::Memory => {
+                    let before = resident();
+                    let children = start_all(count).await;
+                    let bytes = (resident() - before) as f64 / count as f64;
+                    assert_eq!(children.len(), count);
+                    bytes
+                }
+                Figure::Which => {
+                    let children = start_all(count).await;
+                    let start = now();
+                    let ids: Vec<String> = children.iter().map(|(id, _)| id.clone()).collect();
+                    let nanos = nanos_each(start, 1);
+                    assert_eq!(ids.len(), count);
+                    nanos
+                }
+                Figure::Terminate => terminate(count).await,
+                Figure::Shutdown => shutdown(count).await,
+                Figure::RestartP50 => restarts(count, 0.5).await,
+                Figure::RestartP99 => restarts(count, 0.99).await,
+                Figure::Storm => storm(count).await,
+            }
+        })
+        .await
+        .expect("the measurement does not panic")
+    })
+}
+
+async fn start_all(count: usize) -> Children {
+    let mut children = Vec::new();
+    for number in 0..count {
+        let (started, is_started) = oneshot::channel();
+        let child = tokio::spawn(async move {
+            let _ = started.send(());
+            std::future::pending::<()>().await;
+        });
+        is_started.await.expect("it has started");
+        children.push((id(number), child));
+    }
+    children
+}
+
+async fn terminate(count: usize) -> f64 {
+    let mut children: Vec<Option<JoinHandle<()>>> =
+        start_all(count).await.into_iter().map(|(_, child)| Some(child)).collect();
+    let order = shuffled(count);
+    let start = now();
+    for number in order {
+        let child = children[number].take().expect("each has its turn once");
+        child.abort();
+        assert!(child.await.is_err());
+    }
+    nanos_each(start, count)
+}
+
+async fn shutdown(count: usize) -> f64 {
+    let hooks = Count::default();
+    let mut children = Vec::new();
+    for _ in 0..count {
+        let (started, is_started) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let hooks = hooks.clone();
+        let child = tokio::spawn(async move {
+            let _ = started.send(());
+            let _ = stopped.await;
+            hooks.add();
+        });
+        is_started.await.expect("it has started");
+        children.push((stop, child));
+    }
+    let start = now();
+    let mut ending = Vec::with_capacity(count);
+    for (stop, child) in children {
+        let _ = stop.send(());
+        ending.push(child);
+    }
+    for child in ending {
+        child.await.expect("it does not panic");
+    }
+    let nanos = nanos_each(start, 1);
+    assert_eq!(hooks.get(), count);
+    nanos
+}
+
+async fn restarts(count: usize, part: f64) -> f64 {
+    let (crashed, mut crashes) = mpsc::unbounded_channel::<Instant>();
+    let (restarted, mut latencies) = mpsc::unbounded_channel::<f64>();
+    let (crash, mut orders) = mpsc::unbounded_channel::<()>();
+    let supervisor = tokio::spawn(async move {
+        for _ in 0..count {
+            let child = tokio::spawn(async move {
+                let _ = orders.recv().await;
+                (now(), orders)
+            });
+            let (at, receiver) = child.await.expect("it does not panic");
+            orders = receiver;
+            let _ = crashed.send(at);
+            let restarted = restarted.clone();
+            let next = tokio::spawn(async move {
+                let _ = restarted.send(at.elapsed().as_secs_f64() * 1e9);
+            });
+            next.await.expect("it does not panic");
+        }
+    });
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
+        let _ = crash.send(());
+        values.push(latencies.recv().await.expect("it comes back"));
+        let _ = crashes.recv().await;
+    }
+    supervisor.await.expect("it does not panic");
+    percentile(&mut values, part)
+}
+
+async fn storm(restarts: usize) -> f64 {
+    let runs = Count::default();
+    let mut children = JoinSet::new();
+    let child = |runs: Count| async move {
+        runs.add();
+        Err::<(), &str>("crashed")
+    };
+    let start = now();
+    for _ in 0..100 {
+        children.spawn(child(runs.clone()));
+    }
+    while runs.get() < restarts {
+        if children.join_next().await.is_some() {
+            children.spawn(child(runs.clone()));
+        }
+    }
+    nanos_each(start, restarts)
+}

@@ -1,0 +1,107 @@
+//! Prints the figures of ash-flare beside those of bare tokio, as ratios against the budgets.
+//!
+//! `figures [--children N] [--pairs N] [--json FILE]` runs all of them, each in processes of its
+//! own; `figures SYSTEM FIGURE N` is one such process.
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::process::Command;
+
+use benches::measure::{Figure, percentile};
+use benches::{bare, ours};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [system, figure, count] if !system.starts_with('-') => {
+            let figure = Figure::ALL.into_iter().find(|known| known.name() == figure);
+            let (figure, count) = (figure.ok_or("no such figure")?, count.parse()?);
+            let value = match system.as_str() {
+                "ours" => ours::measure(figure, count),
+                "bare" => bare::measure(figure, count),
+                _ => return Err("the system is `ours` or `bare`".into()),
+            };
+            println!("{value}");
+            Ok(())
+        }
+        options => table(
+            number(options, "--children")?.unwrap_or(100_000),
+            number(options, "--pairs")?.unwrap_or(5),
+            value(options, "--json"),
+        ),
+    }
+}
+
+fn value<'a>(options: &'a [String], name: &str) -> Option<&'a str> {
+    let at = options.iter().position(|option| option == name)?;
+    options.get(at + 1).map(String::as_str)
+}
+
+fn number(options: &[String], name: &str) -> Result<Option<usize>, std::num::ParseIntError> {
+    value(options, name).map(str::parse).transpose()
+}
+
+fn table(
+    children: usize,
+    pairs: usize,
+    json: Option<&str>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    println!("{children} children, medians of {pairs} pairs, each figure in a fresh process");
+    println!("{:<12} {:>14} {:>14} {:>7} {:>7}", "figure", "ours", "bare tokio", "ratio", "budget");
+    let mut rows = Vec::new();
+    for figure in Figure::ALL {
+        let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..pairs {
+            let (mine, reference) =
+                (one("ours", figure, children)?, one("bare", figure, children)?);
+            ours.push(mine);
+            bare.push(reference);
+            ratios.push(mine / reference);
+        }
+        let [ours, bare, ratio] =
+            [ours, bare, ratios].map(|mut values| percentile(&mut values, 0.5));
+        let budget = figure.budget().map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
+        let verdict = match figure.budget() {
+            Some(budget) if ratio > budget => " over",
+            Some(_) | None => "",
+        };
+        let name = figure.name();
+        let (mine, reference) = (show(figure, ours), show(figure, bare));
+        println!("{name:<12} {mine:>14} {reference:>14} {ratio:>7.2} {budget:>7}{verdict}");
+        rows.push(format!(
+            "  {{\"figure\": \"{name}\", \"ours\": {ours}, \"bare\": {bare}, \"ratio\": {ratio}}}"
+        ));
+    }
+    if let Some(path) = json {
+        std::fs::write(path, format!("[\n{}\n]\n", rows.join(",\n")))?;
+    }
+    Ok(())
+}
+
+fn one(system: &str, figure: Figure, children: usize) -> Result<f64, Box<dyn std::error::Error>> {
+    let count = match figure {
+        Figure::RestartP50 | Figure::RestartP99 => children / 10,
+        Figure::Storm => children * 10,
+        Figure::Start | Figure::Memory | Figure::Which | Figure::Terminate | Figure::Shutdown => {
+            children
+        }
+    };
+    let program = std::env::current_exe()?;
+    let arguments = [system, figure.name(), &count.max(1).to_string()];
+    let output = Command::new(program).args(arguments).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+fn show(figure: Figure, value: f64) -> String {
+    if figure == Figure::Memory {
+        format!("{value:.0} B")
+    } else if value >= 1e6 {
+        format!("{:.2} ms", value / 1e6)
+    } else if value >= 1e3 {
+        format!("{:.2} us", value / 1e3)
+    } else {
+        format!("{value:.0} ns")
+    }
+}

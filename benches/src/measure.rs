@@ -1,0 +1,148 @@
+//! What both systems are measured with: the figures, the clock, the memory, the order of things.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Nanoseconds for each child, started and awaited one by one.
+    Start,
+    /// Bytes for each idle child, its id included.
+    Memory,
+    /// Nanoseconds for a list of all children.
+    Which,
+    /// Nanoseconds for each child, ended and awaited one by one in random order.
+    Terminate,
+    /// Nanoseconds for the end of all children, their hooks run.
+    Shutdown,
+    /// Nanoseconds from a crash to the run of the next incarnation, in the middle.
+    RestartP50,
+    /// The same, of the slowest hundredth.
+    RestartP99,
+    /// Nanoseconds for each restart of a hundred children that crash at once.
+    Storm,
+}
+
+impl Figure {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Memory,
+        Self::Which,
+        Self::Terminate,
+        Self::Shutdown,
+        Self::RestartP50,
+        Self::RestartP99,
+        Self::Storm,
+    ];
+
+    /// Returns the figure's name, as the command line has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Memory => "memory",
+            Self::Which => "which",
+            Self::Terminate => "terminate",
+            Self::Shutdown => "shutdown",
+            Self::RestartP50 => "restart-p50",
+            Self::RestartP99 => "restart-p99",
+            Self::Storm => "storm",
+        }
+    }
+
+    /// Returns what the figure may be at most, as a multiple of bare tokio's.
+    #[must_use]
+    pub const fn budget(self) -> Option<f64> {
+        match self {
+            Self::Start => Some(3.0),
+            Self::Memory | Self::RestartP50 => Some(2.0),
+            Self::Terminate => Some(1.5),
+            Self::Shutdown => Some(2.5),
+            Self::Storm => Some(1.0 / 0.6),
+            Self::Which | Self::RestartP99 => None,
+        }
+    }
+}
+
+/// Returns the runtime that everything is measured on: two workers, timers, no I/O.
+///
+/// # Panics
+///
+/// Panics if the system has no threads left.
+#[must_use]
+pub fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads are left")
+}
+
+/// Returns the time now.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the real time")]
+#[must_use]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Returns the nanoseconds since `start`, for each of `count`.
+#[must_use]
+pub fn nanos_each(start: Instant, count: usize) -> f64 {
+    start.elapsed().as_secs_f64() * 1e9 / count as f64
+}
+
+/// Returns the resident memory of this process in bytes.
+///
+/// # Panics
+///
+/// Panics where there is no `/proc`.
+#[must_use]
+pub fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("it is a number") * 4_096
+}
+
+/// Returns the numbers below `count` in random order, always the same one.
+#[must_use]
+pub fn shuffled(count: usize) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..count).collect();
+    fastrand::Rng::with_seed(7).shuffle(&mut numbers);
+    numbers
+}
+
+/// Returns the id of a child.
+#[must_use]
+pub fn id(number: usize) -> String {
+    format!("child-{number}")
+}
+
+/// Returns the value that `part` of all values are not above.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part of a length is a length"
+)]
+pub fn percentile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * part) as usize]
+}
+
+/// Counts what children do, from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    /// Counts one more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many there were.
+    #[must_use]
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
