@@ -2,7 +2,7 @@
 //! with certificates made on the spot.
 //!
 //! ```sh
-//! cargo run --example cluster_control
+//! cargo run -p examples --features tls --example cluster_control
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows itself")]
 

@@ -17,4 +17,8 @@ pub mod prelude {
         ChildContext, ChildSpec, RestartIntensity, RestartPolicy, RestartStrategy, Shutdown,
         SupervisorHandle, SupervisorSpec, Worker, async_trait,
     };
+    #[cfg(all(feature = "macros", feature = "stateful"))]
+    pub use ash_macros::stateful_supervision_tree;
+    #[cfg(feature = "macros")]
+    pub use ash_macros::supervision_tree;
 }
