@@ -38,10 +38,10 @@ test:
 
 ## Every example runs to its end by itself.
 examples:
-	$(CARGO) build --quiet --examples
+	$(CARGO) build --quiet -p examples --examples --features tls
 	for example in $(EXAMPLES); do \
 		echo "example: $$example"; \
-		$(CARGO) run --quiet --example $$example || exit 1; \
+		$(CARGO) run --quiet -p examples --features tls --example $$example || exit 1; \
 	done
 
 ## Crates outside the workspace, as users have them.

@@ -11,6 +11,7 @@ use crate::spec::SpecError;
 ///
 /// The worker's own error is the [`source`](core::error::Error::source).
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum StartCause {
     /// `initialize` returned an error: the worker's own, to be mended there.
@@ -18,7 +19,7 @@ pub enum StartCause {
     Failed(#[source] WorkerError),
     /// The factory or `initialize` panicked, with this message.
     #[error("it panicked: {0}")]
-    Panicked(String),
+    Panicked(#[cfg_attr(feature = "serde", serde(serialize_with = "crate::wire::clipped"))] String),
     /// `initialize` took longer than the child's init timeout and was cut short.
     #[error("it did not finish initialize within its init timeout of {0:?}")]
     TimedOut(Duration),
@@ -34,6 +35,7 @@ pub enum StartCause {
 ///
 /// Nothing of the tree is left running: what was already up has been stopped in reverse order.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum StartError {
     /// The spec is invalid; no child has been started.
@@ -55,6 +57,7 @@ pub enum StartError {
 
 /// Why a call on a supervisor failed.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum SupervisorError {
     /// The supervisor is stopping, has ended, or its runtime is gone. Nothing has changed.

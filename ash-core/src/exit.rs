@@ -151,10 +151,15 @@ impl Error for WorkerError {
 }
 
 /// One link of a chain of errors of which only the texts are left.
-#[derive(Debug)]
 struct Text {
     text: String,
     source: Option<Box<Self>>,
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
 }
 
 impl fmt::Display for Text {

@@ -31,6 +31,8 @@ mod restart;
 mod runtime;
 pub mod spec;
 mod time;
+#[cfg(feature = "serde")]
+mod wire;
 mod worker;
 
 pub use async_trait::async_trait;
@@ -41,8 +43,8 @@ pub use machine::{ChildCounts, ChildInfo, ChildState, EventKind};
 pub use restart::{Backoff, RestartIntensity};
 #[cfg(feature = "tokio")]
 pub use runtime::{
-    ChildContext, ChildSpec, Event, Events, Lagged, ShutdownReport, Signal, SupervisorHandle,
-    SupervisorSpec, Tree, TreeNode,
+    ChildContext, ChildCursor, ChildPage, ChildSpec, Event, Events, Lagged, ShutdownReport, Signal,
+    SupervisorHandle, SupervisorSpec, Tree, TreeNode,
 };
 pub use spec::{AutoShutdown, ChildType, RestartPolicy, RestartStrategy, Shutdown, SpecError};
 pub use worker::Worker;

@@ -5,6 +5,9 @@ pub use ash_core::*;
 pub use ash_macros::stateful_supervision_tree;
 #[cfg(feature = "macros")]
 pub use ash_macros::supervision_tree;
+#[cfg(feature = "distributed")]
+#[doc(inline)]
+pub use ash_net as distributed;
 #[cfg(feature = "stateful")]
 pub use ash_stateful::*;
 
@@ -14,4 +17,8 @@ pub mod prelude {
         ChildContext, ChildSpec, RestartIntensity, RestartPolicy, RestartStrategy, Shutdown,
         SupervisorHandle, SupervisorSpec, Worker, async_trait,
     };
+    #[cfg(all(feature = "macros", feature = "stateful"))]
+    pub use ash_macros::stateful_supervision_tree;
+    #[cfg(feature = "macros")]
+    pub use ash_macros::supervision_tree;
 }

@@ -132,6 +132,25 @@ impl<P, C> Children<P, C> {
         self.walk(first, |entry| entry.next)
     }
 
+    /// Returns the children after `key`, in start order; all of them if there is no key.
+    pub(super) fn iter_after(
+        &self,
+        key: Option<ChildKey>,
+    ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+        let first = match key {
+            None => self.first,
+            Some(key) => match self.slots.get(key.slot as usize) {
+                Some(entry) if entry.serial == key.serial => entry.next,
+                // It is gone, and with it the way to its successor.
+                Some(_) | None => self
+                    .iter()
+                    .find(|(later, _)| later.serial > key.serial)
+                    .map_or(NONE, |(later, _)| later.slot),
+            },
+        };
+        self.walk(first, |entry| entry.next)
+    }
+
     /// Returns the children in reverse start order.
     pub(super) fn iter_back(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
         self.walk(self.last, |entry| entry.previous)
@@ -187,6 +206,18 @@ mod tests {
         assert_eq!(back, [keys[3], keys[2]]);
         let rest: Vec<_> = children.iter_from(keys[3]).map(|(key, _)| key).collect();
         assert_eq!(rest, [keys[3]]);
+        let after = |key| {
+            let rest = children.iter_after(key);
+            rest.map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(after(None), [keys[2], keys[3]]);
+        assert_eq!(after(Some(keys[2])), [keys[3]]);
+        assert_eq!(after(Some(keys[3])), []);
+        assert_eq!(
+            after(Some(keys[1])),
+            [keys[2], keys[3]],
+            "a listing goes on after a child that is gone, though its slot was used again"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::spec::{ChildType, RestartPolicy};
 
 /// What a supervisor knows of one child.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ChildInfo {
     /// Its id.
@@ -30,6 +31,7 @@ pub struct ChildInfo {
 
 /// What a child is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ChildState {
     /// It is to be started, but it is not its turn yet.
@@ -71,6 +73,7 @@ impl ChildState {
 
 /// How many children a supervisor holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ChildCounts {
     /// All children held, live or not.

@@ -74,6 +74,7 @@ impl EventKind {
 
 /// What happened to a child or a supervisor.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum EventKind {
     /// The child has finished `initialize`.

@@ -14,6 +14,16 @@ impl<P, C> Machine<P, C> {
         self.children.iter().map(move |(key, child)| (key, child.info(now)))
     }
 
+    /// Returns the children that come after `key` in start order, live or not; all of them if
+    /// there is no key. Only when the child of that key is gone are those before it looked at.
+    pub fn children_after(
+        &self,
+        now: Timestamp,
+        key: Option<ChildKey>,
+    ) -> impl Iterator<Item = (ChildKey, ChildInfo)> {
+        self.children.iter_after(key).map(move |(key, child)| (key, child.info(now)))
+    }
+
     /// Returns the live children in start order.
     pub fn live_children(&self, now: Timestamp) -> impl Iterator<Item = ChildInfo> {
         self.children

@@ -86,6 +86,10 @@ fn hooks<W: Worker>(
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
         };
+        if cell.is_killed() {
+            // It was, while it blocked its thread.
+            return End::Killed;
+        }
         let ran = Ran { returned, asked: cell.is_asked() };
         if !ran.asked {
             cell.report(Fact::Returned);

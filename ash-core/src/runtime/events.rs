@@ -24,6 +24,7 @@ const BUFFER: usize = 1_024;
 
 /// Something that happened in a tree. `Display` tells it in a line: `app/pump started`.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Event {
     /// The path of the child it happened to, or of the supervisor itself.
@@ -35,6 +36,7 @@ pub struct Event {
     /// When, counted from the start of the tree.
     pub at: Duration,
     /// When, by the wall clock.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::wall"))]
     pub time: SystemTime,
     /// What happened.
     pub kind: EventKind,

@@ -383,6 +383,7 @@ impl SupervisorHandle {
 
 /// What a stop had to kill or leave behind: the paths of children that did not stop in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Children that were killed: workers dropped at an await, without having finished, and

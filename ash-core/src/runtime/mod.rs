@@ -8,7 +8,7 @@
 //! | `child.rs` | one task for each incarnation of a worker |
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor's task shares with its handles and children |
-//! | `handle.rs`, `tree.rs`, `signal.rs` | what a user holds |
+//! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
 //! | `context.rs` | what a worker holds |
 //! | `events.rs`, `log.rs` | what is told of all that |
 
@@ -21,6 +21,7 @@ mod driver;
 mod events;
 mod handle;
 mod log;
+mod page;
 mod plan;
 mod shared;
 mod signal;
@@ -31,6 +32,7 @@ pub use child_spec::ChildSpec;
 pub use context::ChildContext;
 pub use events::{Event, Events, Lagged};
 pub use handle::{ShutdownReport, SupervisorHandle};
+pub use page::{ChildCursor, ChildPage};
 pub use signal::Signal;
 pub use spec::SupervisorSpec;
 pub use tree::{Tree, TreeNode};

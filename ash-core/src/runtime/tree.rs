@@ -36,6 +36,23 @@ pub struct TreeNode {
     pub below: Option<Tree>,
 }
 
+impl Tree {
+    /// Creates the tree of a supervisor at `path` that holds nothing so far: for what builds a
+    /// tree from another source than its supervisors, like an answer from another process.
+    #[must_use]
+    pub const fn new(path: String, restart_strategy: RestartStrategy) -> Self {
+        Self { path, restart_strategy, children: Vec::new() }
+    }
+}
+
+impl TreeNode {
+    /// Creates a node without anything below it.
+    #[must_use]
+    pub const fn new(info: ChildInfo) -> Self {
+        Self { info, below: None }
+    }
+}
+
 impl SupervisorHandle {
     /// Returns every child held, live or not, with all levels below.
     ///

@@ -9,6 +9,7 @@ use crate::spec::{AutoShutdown, ChildAttributes, ChildType, RestartPolicy};
 ///
 /// Each variant names the path of the child or supervisor that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum SpecError {
     /// An id or a supervisor's name is empty.

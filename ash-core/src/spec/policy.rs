@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// When a child is restarted after it has ended by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(clippy::exhaustive_enums, reason = "OTP's three restart types, and users match on them")]
 pub enum RestartPolicy {
     /// Always, however it ended.
@@ -17,6 +18,7 @@ pub enum RestartPolicy {
 
 /// Which children are restarted together when one of them is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(clippy::exhaustive_enums, reason = "OTP's three strategies, and users match on them")]
 pub enum RestartStrategy {
     /// Only the child that has ended.
@@ -63,6 +65,7 @@ pub enum AutoShutdown {
 
 /// What a child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(clippy::exhaustive_enums, reason = "there is no third kind of child")]
 pub enum ChildType {
     /// A worker.

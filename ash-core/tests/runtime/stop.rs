@@ -260,6 +260,42 @@ async fn stop_3_shutdown_does_not_run_after_a_panic_a_kill_or_a_failed_start() {
     assert!(shutdowns(&record).is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_3_a_worker_that_was_killed_while_it_blocked_goes_no_further() {
+    for step in 0..2 {
+        let record = Record::default();
+        let door = Arc::new(Door::default());
+        let (place, script) = blocking(&door)[step].clone();
+        let spec = SupervisorSpec::new("app").with_kill_grace(seconds(20));
+        let handle = up(spec).await;
+        let mut watch = Watch::on(&handle);
+        let child = scripted("a", &record, script).shutdown(Shutdown::BrutalKill);
+        let starting = {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.start_child_spec(child).await })
+        };
+        soon(door.reached()).await;
+        let stopping = {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.stop_child("a").await })
+        };
+        while handle.child("a").await.unwrap().state != ChildState::Stopping {
+            tokio::task::yield_now().await;
+        }
+        door.open();
+        soon(stopping).await.unwrap().unwrap();
+        assert_eq!(soon(starting).await.unwrap().is_ok(), place == "run");
+        soon(watch.until("app/a#1 stopped: killed")).await;
+        assert_eq!(
+            record.take().last().unwrap(),
+            "a#1 drop",
+            "{place}: no hook runs after the kill"
+        );
+        soon(down(&handle)).await;
+        assert!(shutdowns(&record).is_empty());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn stop_3_after_its_own_return_the_hook_is_bounded() {
     for (policy, bound) in

@@ -1,0 +1,71 @@
+//! Children in pages: for callers that must not take all of a large supervisor at once.
+
+use alloc::vec::Vec;
+
+use crate::error::SupervisorError;
+use crate::machine::{ChildInfo, ChildKey};
+use crate::runtime::handle::SupervisorHandle;
+
+/// Where a listing in pages goes on. It stays valid when children come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildCursor(ChildKey);
+
+/// Some children of a supervisor, in start order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChildPage {
+    /// The children, live or not, each with its handle if it is a supervisor that is up.
+    pub children: Vec<(ChildInfo, Option<SupervisorHandle>)>,
+    /// Where the next page begins; `None` after the last child.
+    pub next: Option<ChildCursor>,
+}
+
+impl SupervisorHandle {
+    /// Returns at most `limit` of the children held, live or not, from `after` on.
+    ///
+    /// A page costs its supervisor the time of its own children, not of all those before it. The
+    /// pages of a listing are taken one after the other, so what happens between two of them shows
+    /// in the later one; a single page is consistent.
+    ///
+    /// # Errors
+    ///
+    /// `ShuttingDown` once the supervisor has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{ChildSpec, SupervisorHandle, SupervisorSpec};
+    ///
+    /// let idle = |id: &str| ChildSpec::task(id, |_| std::future::pending::<Result<(), std::io::Error>>());
+    /// let spec = SupervisorSpec::new("app").with_child(idle("a")).with_child(idle("b"));
+    /// let handle = SupervisorHandle::start(spec);
+    /// let first = handle.children_page(None, 1).await.unwrap();
+    /// assert_eq!(first.children[0].0.id, "a");
+    /// let second = handle.children_page(first.next, 1).await.unwrap();
+    /// assert_eq!(second.children[0].0.id, "b");
+    /// assert!(second.next.is_none());
+    /// # }
+    /// ```
+    pub async fn children_page(
+        &self,
+        after: Option<ChildCursor>,
+        limit: usize,
+    ) -> Result<ChildPage, SupervisorError> {
+        let key = after.map(|cursor| cursor.0);
+        self.ask(move |machine, now| {
+            let mut rest = machine.children_after(now, key);
+            let mut last = key;
+            let children = rest.by_ref().take(limit).map(|(key, info)| {
+                last = Some(key);
+                let slot = machine.payload(key);
+                (info, slot.and_then(|slot| slot.supervisor()).cloned())
+            });
+            let children = children.collect();
+            let next = rest.next().and(last).map(ChildCursor);
+            ChildPage { children, next }
+        })
+        .await
+    }
+}

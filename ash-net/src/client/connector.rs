@@ -1,0 +1,275 @@
+//! Where to connect to, and how.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::ToSocketAddrs;
+
+use crate::auth::Auth;
+use crate::client::RemoteSupervisorHandle;
+use crate::client::manager;
+use crate::error::ConnectError;
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::protocol::{
+    ClientHandshake, ClientStep, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal,
+    Welcomed,
+};
+#[cfg(unix)]
+use crate::transport::unix;
+use crate::transport::{Stream, handshake, tcp};
+
+/// Describes a connection to a server, and makes it.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ash_net::{Auth, Connector};
+///
+/// let remote = Connector::tcp("localhost:8080")
+///     .with_auth(Auth::secret_file("/etc/app/secret")?)
+///     .with_supervisor("orders")
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it connects when `connect` is awaited"]
+pub struct Connector {
+    target: Target,
+    supervisor: String,
+    auth: Option<Auth>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::TlsClient>,
+    pub(super) limits: Limits,
+    pub(super) log: Log,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    /// Looked up anew for each connection.
+    Name(String),
+    Addresses(Vec<SocketAddr>),
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Addresses(addresses) => match addresses.as_slice() {
+                [] => f.write_str("no address"),
+                [address] => write!(f, "{address}"),
+                [address, ..] => write!(f, "{address} (and others)"),
+            },
+            #[cfg(unix)]
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A connection whose handshake has ended well.
+#[derive(Debug)]
+pub(super) struct Established {
+    pub(super) stream: Stream,
+    pub(super) decoder: FrameDecoder,
+    pub(super) welcomed: Welcomed,
+}
+
+impl Connector {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            supervisor: String::new(),
+            auth: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            limits: Limits::default(),
+            log: Log::new(None),
+        }
+    }
+
+    /// Over TCP, to `host:port`. A name is looked up anew for each connection.
+    pub fn tcp(address: impl fmt::Display) -> Self {
+        Self::new(Target::Name(address.to_string()))
+    }
+
+    /// Over TCP, to the first that answers of the addresses behind a name.
+    pub(super) async fn resolved(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
+        let found = tokio::net::lookup_host(address).await;
+        let found =
+            found.map_err(|source| ConnectError::Io { target: "the address".into(), source })?;
+        Ok(Self::new(Target::Addresses(found.collect())))
+    }
+
+    /// Over a Unix socket.
+    #[cfg(unix)]
+    pub fn unix(path: impl AsRef<Path>) -> Self {
+        Self::new(Target::Unix(path.as_ref().into()))
+    }
+
+    /// Asks for the supervisor of that name, where the server has several.
+    pub fn with_supervisor(mut self, name: impl Into<String>) -> Self {
+        self.supervisor = name.into();
+        self
+    }
+
+    /// Proves that it knows this secret, and demands the same of the server.
+    pub fn with_auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Speaks TLS.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(mut self, tls: crate::tls::TlsClient) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets how much the server may use. See [`Limits`].
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the logger. Without one it is that which `slog-scope` has now.
+    pub fn with_logger(mut self, logger: &slog::Logger) -> Self {
+        self.log = Log::new(Some(logger));
+        self
+    }
+
+    /// Connects. Lost later, the connection is replaced in the background.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection could not be had.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime, and in one whose I/O or timers are not enabled.
+    pub async fn connect(self) -> Result<RemoteSupervisorHandle, ConnectError> {
+        manager::connect(Arc::new(self), manager::Renewal::Always).await
+    }
+
+    /// Connects, for as long as that connection lasts.
+    pub(crate) async fn connect_once(&self) -> Result<RemoteSupervisorHandle, ConnectError> {
+        manager::connect(Arc::new(self.clone()), manager::Renewal::Never).await
+    }
+
+    pub(super) fn target(&self) -> String {
+        self.target.to_string()
+    }
+
+    /// Makes a connection, all of it within the time for a handshake.
+    pub(super) async fn establish(&self) -> Result<Established, ConnectError> {
+        let target = || self.target();
+        let all = async {
+            let mut stream = self.open().await?;
+            match self.shake_hands(&mut stream).await {
+                Ok((decoder, welcomed)) => Ok(Established { stream, decoder, welcomed }),
+                Err(Broken::Io(source)) => Err(ConnectError::Io { target: target(), source }),
+                Err(Broken::Handshake(error)) => Err(self.explain(error)),
+            }
+        };
+        match tokio::time::timeout(self.limits.handshake, all).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::TimedOut { target: target() }),
+        }
+    }
+
+    async fn open(&self) -> Result<Stream, ConnectError> {
+        let failed = |source| ConnectError::Io { target: self.target(), source };
+        let addresses = match &self.target {
+            #[cfg(unix)]
+            Target::Unix(path) => {
+                return Ok(unix::stream(unix::connect(path).await.map_err(failed)?));
+            }
+            Target::Addresses(addresses) => addresses.clone(),
+            Target::Name(name) => {
+                let found = tokio::net::lookup_host(name).await;
+                found.map_err(failed)?.collect()
+            }
+        };
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let stream = tcp::connect(&addresses).await.map_err(failed)?;
+            return tls.connect(stream, &self.target()).await;
+        }
+        if self.auth.is_some() && !addresses.iter().copied().all(tcp::is_local) {
+            return Err(ConnectError::SecretWithoutTls { target: self.target() });
+        }
+        let stream = tcp::connect(&addresses).await.map_err(failed)?;
+        tcp::stream(stream).map_err(failed)
+    }
+
+    async fn shake_hands(&self, stream: &mut Stream) -> Result<(FrameDecoder, Welcomed), Broken> {
+        let mut client = ClientHandshake::new(
+            handshake::nonce()?,
+            self.auth.clone(),
+            stream.binding.clone(),
+            self.limits.frame,
+            &self.supervisor,
+        );
+        let mut decoder = FrameDecoder::new(MAX_HANDSHAKE_FRAME);
+        handshake::send(stream, &[client.hello()]).await?;
+        loop {
+            let frame = match handshake::receive(stream, &mut decoder).await {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(Broken::Handshake(HandshakeError::Foreign));
+                }
+                received => received?,
+            };
+            match client.handle_frame(&frame).map_err(Broken::Handshake)? {
+                ClientStep::Send(body) => handshake::send(stream, &[&body]).await?,
+                ClientStep::Wait => {}
+                ClientStep::Admitted(welcomed) => {
+                    decoder.set_limit(self.limits.frame);
+                    return Ok((decoder, welcomed));
+                }
+            }
+        }
+    }
+
+    fn explain(&self, error: HandshakeError) -> ConnectError {
+        let target = self.target();
+        match error {
+            HandshakeError::Foreign | HandshakeError::Malformed => ConnectError::Foreign { target },
+            HandshakeError::Version { min, max }
+            | HandshakeError::Refused(Refusal::Version { min, max }) => {
+                ConnectError::Version { target, min, max }
+            }
+            HandshakeError::SecretDemanded => ConnectError::SecretDemanded { target },
+            HandshakeError::BadServerProof => ConnectError::ServerUnproven { target },
+            HandshakeError::BadClientProof | HandshakeError::Refused(Refusal::Unauthenticated) => {
+                ConnectError::Unauthenticated { target }
+            }
+            HandshakeError::Refused(Refusal::TooManyConnections) => {
+                ConnectError::TooManyConnections { target }
+            }
+            HandshakeError::Refused(Refusal::UnknownSupervisor) => {
+                ConnectError::UnknownSupervisor { target, name: self.supervisor.clone() }
+            }
+            HandshakeError::Refused(Refusal::ShuttingDown) => ConnectError::ShuttingDown { target },
+        }
+    }
+}
+
+/// How a handshake broke off.
+enum Broken {
+    Io(io::Error),
+    Handshake(HandshakeError),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

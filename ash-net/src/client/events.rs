@@ -1,0 +1,176 @@
+//! Events from elsewhere, in a stream that outlives connections.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use ash_core::{Event, Lagged};
+use futures_core::Stream;
+
+use crate::client::Inner;
+use crate::client::connection::Connection;
+
+/// How many events a subscriber may be behind.
+const BUFFER: usize = 1_024;
+
+/// The events of a remote supervisor and all below it, as a [`Stream`] that ends with the
+/// supervisor.
+///
+/// It holds on to the connection as a handle does.
+#[must_use = "a stream does nothing until it is polled"]
+pub struct RemoteEvents {
+    subscription: Arc<Subscription>,
+    _client: Arc<Inner>,
+}
+
+/// What a subscriber and its connections share.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    path: Arc<str>,
+    /// The number of the connection that it was last given to.
+    attached: AtomicU64,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<Result<Event, Lagged>>,
+    /// How many older ones were lost, because they were not taken in time.
+    lost: u64,
+    is_over: bool,
+    waker: Option<Waker>,
+    /// Where it is to be cancelled when nobody listens any more.
+    place: Option<(Weak<Connection>, u64)>,
+}
+
+impl Subscription {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.queue().is_over
+    }
+
+    /// Claims the subscription for a connection. Tells whether it is to ask for the events.
+    pub(super) fn attach(&self, number: u64) -> bool {
+        let before = self.attached.fetch_max(number, Ordering::AcqRel);
+        if before != 0 && before < number {
+            // Nobody knows what happened between the two connections.
+            self.push(Err(Lagged(0)));
+        }
+        before < number
+    }
+
+    /// Notes where it is to be cancelled.
+    pub(super) fn on_attached(&self, connection: &Arc<Connection>, id: u64) {
+        self.queue().place = Some((Arc::downgrade(connection), id));
+    }
+
+    /// Adds an event; if there are too many, the oldest is lost.
+    pub(super) fn push(&self, event: Result<Event, Lagged>) {
+        let mut queue = self.queue();
+        if queue.events.len() >= BUFFER {
+            queue.lost += match queue.events.pop_front() {
+                Some(Err(Lagged(lost))) => lost,
+                Some(Ok(_)) => 1,
+                None => 0,
+            };
+        }
+        queue.events.push_back(event);
+        queue.wake();
+    }
+
+    /// No more events will come.
+    pub(super) fn end(&self) {
+        let mut queue = self.queue();
+        queue.is_over = true;
+        queue.wake();
+    }
+
+    fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
+        let mut queue = self.queue();
+        if queue.lost > 0 {
+            let lost = std::mem::take(&mut queue.lost);
+            return Poll::Ready(Some(Err(Lagged(lost))));
+        }
+        if let Some(event) = queue.events.pop_front() {
+            return Poll::Ready(Some(event));
+        }
+        if queue.is_over {
+            return Poll::Ready(None);
+        }
+        queue.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Queue {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl RemoteEvents {
+    pub(super) fn subscribe(client: &Arc<Inner>, path: &Arc<str>) -> Self {
+        let subscription = Arc::new(Subscription {
+            path: Arc::clone(path),
+            attached: AtomicU64::new(0),
+            queue: Mutex::default(),
+        });
+        client.shared.subscribe(&subscription);
+        Self { subscription, _client: Arc::clone(client) }
+    }
+
+    /// Waits for the next event; `None` when the supervisor has ended. The same as
+    /// `StreamExt::next`, for those who have none at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`Lagged`] in place of events that were lost; the stream goes on after it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: an event is not lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
+        std::future::poll_fn(|context| self.subscription.poll_next(context)).await
+    }
+}
+
+impl Stream for RemoteEvents {
+    type Item = Result<Event, Lagged>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.subscription.poll_next(context)
+    }
+}
+
+impl Drop for RemoteEvents {
+    fn drop(&mut self) {
+        self.subscription.end();
+        let place = self.subscription.queue().place.take();
+        if let Some((connection, id)) = place
+            && let Some(connection) = connection.upgrade()
+        {
+            connection.cancel(id);
+        }
+    }
+}
+
+impl fmt::Debug for RemoteEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteEvents")
+            .field("path", &self.subscription.path)
+            .field("is_over", &self.subscription.is_over())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,244 @@
+//! The task that keeps a connection, and gets a new one when it is lost.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use ash_core::{ChildId, ExitReason};
+use slog::{debug, info};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::access::Access;
+use crate::client::connection::Connection;
+use crate::client::connector::{Connector, Established};
+use crate::client::events::Subscription;
+use crate::client::state::ConnectionState;
+use crate::client::{Inner, RemoteSupervisorHandle, TIMEOUT};
+use crate::error::{ConnectError, RemoteError};
+use crate::protocol::Welcomed;
+
+/// How long is waited before the first and at most before each further attempt to connect.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// Whether a connection that is lost is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    Always,
+    Never,
+}
+
+/// How the connection stands.
+#[derive(Clone, Debug)]
+pub(super) enum Link {
+    Up(Arc<Connection>),
+    /// There is none, and there may be one.
+    Down,
+    /// There is none, because the supervisor has ended.
+    Ended {
+        name: ChildId,
+        reason: ExitReason,
+    },
+    /// There is none, and there will be none.
+    Closed,
+}
+
+/// Why a connection is no more.
+#[derive(Clone, Debug)]
+pub(crate) enum Loss {
+    Lost,
+    Ended(ExitReason),
+}
+
+/// What all handles share that have the same connection.
+#[derive(Debug)]
+pub(super) struct Shared {
+    connector: Arc<Connector>,
+    pub(super) link: watch::Sender<Link>,
+    welcomed: Mutex<Welcomed>,
+    subscriptions: Mutex<Vec<Weak<Subscription>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Connects, and starts the task that keeps the connection.
+pub(super) async fn connect(
+    connector: Arc<Connector>,
+    renewal: Renewal,
+) -> Result<RemoteSupervisorHandle, ConnectError> {
+    let established = connector.establish().await?;
+    let shared = Arc::new(Shared {
+        connector,
+        link: watch::Sender::new(Link::Down),
+        welcomed: Mutex::new(established.welcomed.clone()),
+        subscriptions: Mutex::default(),
+    });
+    let running = Running::begin(&shared, established);
+    let managing = manage(Arc::clone(&shared), running, renewal);
+    let manager = AbortOnDropHandle::new(tokio::spawn(managing));
+    Ok(RemoteSupervisorHandle {
+        inner: Arc::new(Inner { shared, _manager: manager }),
+        path: "".into(),
+        timeout: TIMEOUT,
+    })
+}
+
+/// A connection that is up, with what it reads from.
+struct Running {
+    connection: Arc<Connection>,
+    reading: crate::client::connection::Reading,
+}
+
+impl Running {
+    fn begin(shared: &Arc<Shared>, established: Established) -> Self {
+        *lock(&shared.welcomed) = established.welcomed.clone();
+        let (connection, reading) = Connection::new(established, &shared.connector.limits);
+        shared.link.send_replace(Link::Up(Arc::clone(&connection)));
+        shared.resubscribe(&connection);
+        Self { connection, reading }
+    }
+}
+
+async fn manage(shared: Arc<Shared>, first: Running, renewal: Renewal) {
+    let mut running = first;
+    loop {
+        running.reading.run(&running.connection, &shared.link).await;
+        let target = shared.connector.target();
+        shared.connector.log.with(|log| {
+            info!(log, "connection to a supervisor lost"; "target" => target);
+        });
+        shared.link.send_if_modified(|link| {
+            let next = match (&*link, renewal) {
+                (Link::Ended { .. } | Link::Closed, _) => return false,
+                (Link::Up(_) | Link::Down, Renewal::Always) => Link::Down,
+                (Link::Up(_) | Link::Down, Renewal::Never) => Link::Closed,
+            };
+            *link = next;
+            true
+        });
+        match renewal {
+            Renewal::Always => {}
+            Renewal::Never => return shared.end_subscriptions(),
+        }
+        running = Running::begin(&shared, reconnect(&shared.connector).await);
+    }
+}
+
+/// Connects, however often it takes.
+async fn reconnect(connector: &Connector) -> Established {
+    let mut delay = FIRST_DELAY;
+    loop {
+        // Many clients lose a server at the same moment; they must not all come back at once.
+        tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+        match connector.establish().await {
+            Ok(established) => {
+                connector.log.with(|log| {
+                    info!(log, "connected to a supervisor again"; "target" => connector.target());
+                });
+                return established;
+            }
+            Err(error) => connector.log.with(|log| {
+                debug!(log, "no connection to a supervisor yet"; "reason" => %error);
+            }),
+        }
+        delay = (delay * 2).min(LONGEST_DELAY);
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> ConnectionState {
+        ConnectionState::of(&self.link.borrow())
+    }
+
+    pub(super) fn access(&self) -> Access {
+        lock(&self.welcomed).access
+    }
+
+    pub(super) fn path(&self) -> String {
+        lock(&self.welcomed).path.clone()
+    }
+
+    /// Waits for a connection that can be used.
+    pub(super) async fn connected(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<Connection>, RemoteError> {
+        if let Some(found) = usable(&self.link.borrow()) {
+            return found;
+        }
+        let mut link = self.link.subscribe();
+        let waiting = async {
+            loop {
+                if let Some(found) = usable(&link.borrow_and_update()) {
+                    return found;
+                }
+                // The sender lives in here, so there always is one.
+                let _ = link.changed().await;
+            }
+        };
+        let not_sent = RemoteError::Disconnected { maybe_executed: false };
+        match deadline {
+            None => waiting.await,
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, waiting).await.unwrap_or(Err(not_sent))
+            }
+        }
+    }
+
+    /// Waits until the connection is lost, and tells why.
+    pub(super) async fn lost(&self) -> Loss {
+        let mut link = self.link.subscribe();
+        loop {
+            match &*link.borrow_and_update() {
+                Link::Up(_) => {}
+                Link::Down | Link::Closed => return Loss::Lost,
+                Link::Ended { reason, .. } => return Loss::Ended(reason.clone()),
+            }
+            let _ = link.changed().await;
+        }
+    }
+
+    /// Adds a subscription, which outlives connections.
+    pub(super) fn subscribe(&self, subscription: &Arc<Subscription>) {
+        let mut all = lock(&self.subscriptions);
+        all.retain(|held| held.strong_count() > 0);
+        all.push(Arc::downgrade(subscription));
+        drop(all);
+        match &*self.link.borrow() {
+            Link::Up(connection) => connection.subscribe(subscription),
+            Link::Down => {}
+            Link::Ended { .. } | Link::Closed => subscription.end(),
+        }
+    }
+
+    fn resubscribe(&self, connection: &Arc<Connection>) {
+        for subscription in self.subscriptions() {
+            connection.subscribe(&subscription);
+        }
+    }
+
+    fn end_subscriptions(&self) {
+        for subscription in self.subscriptions() {
+            subscription.end();
+        }
+    }
+
+    fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let mut all = lock(&self.subscriptions);
+        all.retain(|held| held.upgrade().is_some_and(|held| !held.is_over()));
+        all.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// Returns the connection, or why there will be none; nothing if that is to be waited for.
+fn usable(link: &Link) -> Option<Result<Arc<Connection>, RemoteError>> {
+    match link {
+        Link::Up(connection) if connection.is_open() => Some(Ok(Arc::clone(connection))),
+        Link::Up(_) | Link::Down => None,
+        Link::Ended { name, .. } => Some(Err(RemoteError::ended(name.clone()))),
+        Link::Closed => Some(Err(RemoteError::Disconnected { maybe_executed: false })),
+    }
+}

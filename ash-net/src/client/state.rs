@@ -1,0 +1,87 @@
+//! Whether there is a connection, now and later.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use tokio::sync::watch;
+use tokio_util::sync::ReusableBoxFuture;
+
+use crate::client::manager::{Link, Shared};
+
+/// Whether a handle has a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// There is one.
+    Connected,
+    /// There is none: it is being replaced, or the supervisor has ended.
+    Disconnected,
+}
+
+impl ConnectionState {
+    pub(super) const fn of(link: &Link) -> Self {
+        match link {
+            Link::Up(_) => Self::Connected,
+            Link::Down | Link::Ended { .. } | Link::Closed => Self::Disconnected,
+        }
+    }
+}
+
+/// The changes of a connection's state, as a [`Stream`].
+///
+/// Who takes them late gets the latest; `Connected` twice in a row tells that the connection was
+/// lost between the two.
+#[must_use = "a stream does nothing until it is polled"]
+pub struct ConnectionStates {
+    next: ReusableBoxFuture<'static, (Option<ConnectionState>, watch::Receiver<Link>)>,
+    is_over: bool,
+}
+
+impl ConnectionStates {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { next: ReusableBoxFuture::new(changed(shared.link.subscribe())), is_over: false }
+    }
+
+    /// Waits for the next change. `None` when there is no handle any more. The same as
+    /// `StreamExt::next`, for those who have none at hand.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a change is not lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<ConnectionState> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+async fn changed(
+    mut link: watch::Receiver<Link>,
+) -> (Option<ConnectionState>, watch::Receiver<Link>) {
+    let changed = link.changed().await;
+    let state = ConnectionState::of(&link.borrow_and_update());
+    (changed.ok().map(|()| state), link)
+}
+
+impl Stream for ConnectionStates {
+    type Item = ConnectionState;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        let (state, link) = ready!(this.next.poll(context));
+        match state {
+            Some(_) => this.next.set(changed(link)),
+            None => this.is_over = true,
+        }
+        Poll::Ready(state)
+    }
+}
+
+impl fmt::Debug for ConnectionStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionStates").field("is_over", &self.is_over).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! A tree out of its nodes.
+
+use ash_core::{Tree, TreeNode};
+
+use crate::protocol::{Below, Node};
+
+/// How many levels a tree may have. Deeper ones nobody builds, and dropping one without bounds would
+/// exhaust the stack.
+const MAX_DEPTH: usize = 256;
+
+/// Puts nodes together, each of which names its parent, which stands before it. `None` if they do
+/// not make a tree.
+pub(super) fn grow(root: Below, nodes: Vec<Node>) -> Option<Tree> {
+    let mut depths = vec![0usize];
+    for node in &nodes {
+        let depth = 1 + depths.get(node.parent as usize)?;
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        depths.push(depth);
+    }
+    // From the last to the first: all that is below a node has been put there when it is its turn.
+    let mut below: Vec<Vec<TreeNode>> = depths.iter().map(|_| Vec::new()).collect();
+    for (index, node) in nodes.into_iter().enumerate().rev() {
+        let children = below.pop()?;
+        let mut grown = TreeNode::new(node.info);
+        match node.below {
+            Some(its) => grown.below = Some(tree(its, children)),
+            None if children.is_empty() => {}
+            None => return None,
+        }
+        debug_assert_eq!(below.len(), index + 1, "one list for each node before it");
+        below.get_mut(node.parent as usize)?.push(grown);
+    }
+    Some(tree(root, below.pop()?))
+}
+
+fn tree(supervisor: Below, mut children: Vec<TreeNode>) -> Tree {
+    children.reverse();
+    let mut tree = Tree::new(supervisor.path, supervisor.restart_strategy);
+    tree.children = children;
+    tree
+}

@@ -1,0 +1,203 @@
+//! What can go wrong, by operation: serving, connecting, calling.
+
+use std::io;
+use std::path::PathBuf;
+
+use ash_core::{ChildId, SupervisorError};
+
+use crate::access::Access;
+
+/// Why a server cannot be had at an address, or stopped serving there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be resolved or listened at. Nothing was changed there.
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        /// The address, as it was given.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Anybody who can reach the address could drive the tree. Serve with TLS and with a shared
+    /// secret or client certificates, or listen on a loopback address or a Unix socket.
+    #[error(
+        "{address} can be reached from other machines: serve with TLS (`with_tls`) and with a secret (`with_auth`) or client certificates, listen on a loopback address or a Unix socket, or, if you must, allow it by `dangerously_allow_strangers`"
+    )]
+    Exposed {
+        /// The address.
+        address: String,
+    },
+    /// There is a file at the socket's path that is no socket of ours; it was left alone.
+    #[error("{path} is in the way: {what}", path = path.display())]
+    InTheWay {
+        /// The socket's path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// Another server answers on the socket; it was left alone.
+    #[error("another server answers on {path}", path = .0.display())]
+    AlreadyServed(PathBuf),
+    /// Neither the system nor the server has randomness for handshakes.
+    #[error("the system has no random numbers: {0}")]
+    Random(#[source] io::Error),
+}
+
+/// Why a connection could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Nobody answers at the address, or the connection broke before it was established.
+    #[error("cannot connect to {target}: {source}")]
+    Io {
+        /// The address, as it was given.
+        target: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The whole of connecting, TLS, hello and authentication took too long.
+    #[error("{target} did not finish the handshake in time")]
+    TimedOut {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// What answers does not speak this protocol.
+    #[error("{target} does not speak the protocol of ash-flare")]
+    Foreign {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// What answers speaks other versions of the protocol: update one of both sides.
+    #[error("{target} speaks versions {min} to {max} of the protocol, this side another")]
+    Version {
+        /// The address, as it was given.
+        target: String,
+        /// The oldest version that the server speaks.
+        min: u16,
+        /// The newest version that the server speaks.
+        max: u16,
+    },
+    /// The server does not take this client for one of those it serves.
+    #[error("{target} refused the connection: not authenticated")]
+    Unauthenticated {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// The server demands a shared secret: give it by `with_auth`.
+    #[error("{target} demands a shared secret")]
+    SecretDemanded {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// The server could not prove that it knows the shared secret, so it is not believed.
+    #[error("{target} did not prove that it knows the shared secret")]
+    ServerUnproven {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// A secret was to be used over a connection that others can read and take over. Use TLS, a
+    /// loopback address or a Unix socket.
+    #[error("a secret is of no use to {target} without TLS: others can take the connection over")]
+    SecretWithoutTls {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// The server has too many connections, in all or of this peer.
+    #[error("{target} has too many connections")]
+    TooManyConnections {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// The server serves no supervisor of that name.
+    #[error("{target} serves no supervisor `{name}`")]
+    UnknownSupervisor {
+        /// The address, as it was given.
+        target: String,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The server or its supervisor is shutting down.
+    #[error("{target} is shutting down")]
+    ShuttingDown {
+        /// The address, as it was given.
+        target: String,
+    },
+    /// The name of the server's certificate, or another setting of TLS, makes no sense.
+    #[error("TLS to {target} cannot be set up: {reason}")]
+    Tls {
+        /// The address, as it was given.
+        target: String,
+        /// What makes no sense.
+        reason: String,
+    },
+}
+
+/// Why a call on a remote supervisor failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// The supervisor itself says no, as it does to a local caller.
+    #[error(transparent)]
+    Call(#[from] SupervisorError),
+    /// The connection was lost before the answer came, or there was none in time. The handle goes
+    /// on trying to connect.
+    #[error("the connection to the supervisor is lost ({})", if *maybe_executed { "the call may have been executed" } else { "the call was not sent" })]
+    Disconnected {
+        /// Whether the call had been sent, so that the supervisor may have executed it.
+        maybe_executed: bool,
+    },
+    /// No answer came in time. The call is not undone: the supervisor may still execute it.
+    #[error("the supervisor did not answer in time")]
+    TimedOut,
+    /// Too many calls are in flight on this connection. Nothing has changed.
+    #[error("too many calls are in flight")]
+    Busy,
+    /// This connection may not do that. Nothing has changed.
+    #[error("this needs access level `{needed}`, and the connection has `{granted}`")]
+    Denied {
+        /// What the call needs.
+        needed: Access,
+        /// What the connection has.
+        granted: Access,
+    },
+    /// The server has no template of that name. Nothing has changed.
+    #[error("the server has no template `{0}`")]
+    UnknownTemplate(String),
+    /// The arguments do not suit the template. Nothing has changed.
+    #[error("the arguments do not suit the template: {0}")]
+    BadArguments(String),
+    /// The two sides did not understand each other.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
+
+/// How two sides failed to understand each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// The server could not read the request: it is of an older version. Nothing has changed.
+    #[error("the server could not read the request")]
+    BadRequest,
+    /// The answer could not be read: the server is of a newer version, or is none.
+    #[error("the answer could not be read")]
+    BadAnswer,
+    /// The request is larger than a frame may be. Nothing has changed.
+    #[error("the request is larger than a frame may be")]
+    RequestTooLarge,
+    /// The answer is larger than a frame may be.
+    #[error("the answer is larger than a frame may be")]
+    AnswerTooLarge,
+    /// The server's handler panicked; what it had done by then is unknown.
+    #[error("the server's handler panicked")]
+    Panicked,
+}
+
+impl RemoteError {
+    /// The remote supervisor has ended.
+    pub(crate) const fn ended(name: ChildId) -> Self {
+        Self::Call(SupervisorError::ShuttingDown(name))
+    }
+}

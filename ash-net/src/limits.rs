@@ -1,0 +1,65 @@
+//! How much a peer may use, and how long it may take.
+
+use std::time::Duration;
+
+/// What one peer may cost the other. Every field can be set; the defaults suit most.
+///
+/// A server uses all of them, a client those that concern a connection.
+///
+/// # Examples
+///
+/// ```
+/// use ash_net::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.connections = 16;
+/// assert_eq!(limits.frame, 1024 * 1024);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How large a frame may be, in bytes: 1 MiB. The smaller of both peers' limits holds.
+    pub frame: usize,
+    /// How many connections there may be: 256.
+    pub connections: usize,
+    /// How many connections may be in their handshake: 64. Past it the oldest of them is shed.
+    pub unauthenticated: usize,
+    /// How many connections one peer (a uid or an IP address) may have: 32.
+    pub per_peer: usize,
+    /// How many requests of one connection may be in flight: 256, counted until the server is
+    /// done with them, whether or not the peer still waits.
+    pub in_flight: usize,
+    /// How much may wait to be sent on one connection, in bytes: 4 MiB.
+    pub outbound: usize,
+    /// How long connecting, TLS, hello and authentication may take together: 5 s.
+    pub handshake: Duration,
+    /// How long a frame that has begun may take to arrive: 10 s.
+    pub frame_time: Duration,
+    /// How long a write may make no progress: 10 s.
+    pub stall: Duration,
+    /// After which silence a ping is sent: 15 s.
+    pub ping_after: Duration,
+    /// After which silence the peer is given up: 45 s.
+    pub close_after: Duration,
+    /// How long calls in flight may take to finish when a server is shut down: 5 s.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame: 1024 * 1024,
+            connections: 256,
+            unauthenticated: 64,
+            per_peer: 32,
+            in_flight: 256,
+            outbound: 4 * 1024 * 1024,
+            handshake: Duration::from_secs(5),
+            frame_time: Duration::from_secs(10),
+            stall: Duration::from_secs(10),
+            ping_after: Duration::from_secs(15),
+            close_after: Duration::from_secs(45),
+            drain: Duration::from_secs(5),
+        }
+    }
+}

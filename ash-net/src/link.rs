@@ -1,0 +1,133 @@
+//! A remote supervisor as a child of a local tree.
+
+use std::time::Duration;
+
+use ash_core::{ExitReason, Worker, async_trait};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::client::{Connector, Loss, RemoteSupervisorHandle};
+use crate::error::ConnectError;
+
+/// How long is tried to connect before that counts as a failed start.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long is waited between two attempts to connect, at first and at most.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// A worker that holds a connection to a remote supervisor: it is up while the remote tree can be
+/// reached, and exits abnormally when the connection is lost or that tree ends.
+///
+/// So a local tree supervises a remote one by its ordinary policies and strategies: a `OneForAll`
+/// supervisor restarts the siblings that depend on the remote one; a permanent link comes back when
+/// the remote one does.
+///
+/// `initialize` goes on trying to connect for as long as its [patience](Self::with_patience)
+/// lasts, so that a remote that is away for some seconds costs one restart, not a storm of them.
+/// With the default patience (10 s) and the default intensity (3 in 5 s) a supervisor never gives up
+/// on a remote that is away. Stopping the link leaves the remote tree alone.
+///
+/// # Examples
+///
+/// ```
+/// use ash_core::{RestartPolicy, RestartStrategy, SupervisorSpec};
+/// use ash_net::{Connector, RemoteLink};
+///
+/// let connector = Connector::tcp("orders.example:8080");
+/// let spec = SupervisorSpec::new("shop")
+///     .with_restart_strategy(RestartStrategy::OneForAll)
+///     .with_worker("orders", move || RemoteLink::new(connector.clone()), RestartPolicy::Permanent);
+/// assert!(spec.check().is_ok());
+/// ```
+#[derive(Debug)]
+#[must_use = "a link does nothing until a supervisor runs it"]
+pub struct RemoteLink {
+    connector: Connector,
+    patience: Duration,
+    shown: Option<watch::Sender<Option<RemoteSupervisorHandle>>>,
+    remote: Option<RemoteSupervisorHandle>,
+}
+
+/// Why a link went down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The remote supervisor could not be reached for as long as the link's patience lasts.
+    #[error("the remote supervisor cannot be reached: {0}")]
+    Unreachable(#[from] ConnectError),
+    /// The connection was lost: the remote process, its machine or the network went away.
+    #[error("the connection to the remote supervisor is lost")]
+    Lost,
+    /// The remote supervisor has ended.
+    #[error("the remote supervisor has ended: {0}")]
+    Ended(ExitReason),
+}
+
+impl RemoteLink {
+    /// A link to what the connector connects to.
+    pub const fn new(connector: Connector) -> Self {
+        Self { connector, patience: PATIENCE, shown: None, remote: None }
+    }
+
+    /// Sets for how long `initialize` tries to connect. The default is 10 s; zero means once.
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Shows the handle of the remote supervisor while there is a connection, and `None` else.
+    pub fn with_handle_shown(
+        mut self,
+        shown: watch::Sender<Option<RemoteSupervisorHandle>>,
+    ) -> Self {
+        self.shown = Some(shown);
+        self
+    }
+
+    fn show(&self, remote: Option<RemoteSupervisorHandle>) {
+        if let Some(shown) = &self.shown {
+            shown.send_replace(remote);
+        }
+    }
+}
+
+#[async_trait]
+impl Worker for RemoteLink {
+    type Error = LinkError;
+
+    async fn initialize(&mut self) -> Result<(), LinkError> {
+        let begun = Instant::now();
+        let mut delay = FIRST_DELAY;
+        let remote = loop {
+            match self.connector.connect_once().await {
+                Ok(remote) => break remote,
+                Err(error) if begun.elapsed() + delay >= self.patience => return Err(error.into()),
+                Err(_) => {}
+            }
+            tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+            delay = (delay * 2).min(LONGEST_DELAY);
+        };
+        self.show(Some(remote.clone()));
+        self.remote = Some(remote);
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), LinkError> {
+        let Some(remote) = &self.remote else {
+            return Err(LinkError::Lost);
+        };
+        Err(match remote.lost().await {
+            Loss::Lost => LinkError::Lost,
+            Loss::Ended(reason) => LinkError::Ended(reason),
+        })
+    }
+}
+
+impl Drop for RemoteLink {
+    fn drop(&mut self) {
+        if self.remote.take().is_some() {
+            self.show(None);
+        }
+    }
+}

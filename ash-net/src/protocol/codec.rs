@@ -1,0 +1,224 @@
+//! Frames: 4 bytes of length, big-endian, then that many bytes of postcard.
+//!
+//! The bytes are those of `tokio_util`'s `LengthDelimitedCodec`, but that one allocates what a
+//! header announces as soon as it sees it. Here memory follows the bytes that have arrived.
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+/// How long the header of a frame is, in bytes.
+pub(crate) const HEADER: usize = 4;
+
+/// How much is read at once, at most, where nothing is known of what comes.
+const CHUNK: usize = 8 * 1024;
+
+/// A frame is announced that is larger than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {0} bytes is too large")]
+pub(crate) struct FrameTooLarge(pub(crate) usize);
+
+/// Takes frames out of a stream of bytes.
+#[derive(Debug)]
+pub(crate) struct FrameDecoder {
+    buffer: BytesMut,
+    limit: usize,
+}
+
+impl FrameDecoder {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { buffer: BytesMut::new(), limit }
+    }
+
+    /// Sets how large a frame may be from now on.
+    pub(crate) const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Returns where the next bytes are to be appended; there is room for some.
+    pub(crate) fn space(&mut self) -> &mut BytesMut {
+        self.buffer.reserve(CHUNK);
+        &mut self.buffer
+    }
+
+    /// Returns the body of the next frame, if all of it has arrived.
+    ///
+    /// After an error the stream has no meaning any more.
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, FrameTooLarge> {
+        let Some(header) = self.buffer.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*header) as usize;
+        if length > self.limit {
+            return Err(FrameTooLarge(length));
+        }
+        if self.buffer.len() - HEADER < length {
+            return Ok(None);
+        }
+        let mut frame = self.buffer.split_to(HEADER + length);
+        Ok(Some(frame.split_off(HEADER).freeze()))
+    }
+
+    /// Tells whether a frame has begun and not ended.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+}
+
+/// What cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EncodeError {
+    /// It is larger than a frame may be.
+    #[error("the message is larger than a frame may be")]
+    TooLarge,
+    /// It has no encoding.
+    #[error("the message cannot be encoded")]
+    Impossible,
+}
+
+/// Appends a frame. On an error nothing has been appended.
+pub(crate) fn encode<T: Serialize>(
+    message: &T,
+    out: &mut Vec<u8>,
+    limit: usize,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    let limit = limit.min(u32::MAX as usize);
+    let flavor = Bounded { out, left: limit };
+    let done = postcard::serialize_with_flavor::<T, Bounded<'_>, ()>(message, flavor);
+    let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
+    out[start..start + HEADER].copy_from_slice(&length.to_be_bytes());
+    done.map_err(|error| {
+        out.truncate(start);
+        if error == postcard::Error::SerializeBufferFull {
+            EncodeError::TooLarge
+        } else {
+            EncodeError::Impossible
+        }
+    })
+}
+
+/// Writes at most so many bytes.
+struct Bounded<'a> {
+    out: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl Bounded<'_> {
+    fn take(&mut self, length: usize) -> postcard::Result<()> {
+        let left = self.left.checked_sub(length);
+        self.left = left.ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+}
+
+impl postcard::ser_flavors::Flavor for Bounded<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.take(1)?;
+        self.out.push(data);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.take(data.len())?;
+        self.out.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Decodes the body of a frame, all of which must be used.
+pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    let (message, rest) = postcard::take_from_bytes(body).ok()?;
+    rest.is_empty().then_some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio_util::codec::{Decoder, LengthDelimitedCodec};
+
+    fn frames(decoder: &mut FrameDecoder) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.to_vec()).collect()
+    }
+
+    #[test]
+    fn nothing_is_allocated_for_what_a_header_only_announces() {
+        let mut decoder = FrameDecoder::new(1 << 30);
+        decoder.space().extend_from_slice(&(1u32 << 30).to_be_bytes());
+        assert_eq!(decoder.next(), Ok(None));
+        assert!(decoder.space().capacity() < 64 * 1024);
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_an_error_as_soon_as_its_header_is_there() {
+        let mut decoder = FrameDecoder::new(10);
+        decoder.space().extend_from_slice(&11u32.to_be_bytes());
+        assert_eq!(decoder.next(), Err(FrameTooLarge(11)));
+    }
+
+    #[test]
+    fn trailing_bytes_are_no_message() {
+        assert_eq!(decode::<u8>(&[7]), Some(7));
+        assert_eq!(decode::<u8>(&[7, 0]), None);
+        assert_eq!(decode::<u8>(&[]), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_nothing_behind() {
+        let mut out = vec![1, 2];
+        assert_eq!(encode(&"too long", &mut out, 4), Err(EncodeError::TooLarge));
+        assert_eq!(out, [1, 2]);
+        assert_eq!(encode(&"abc", &mut out, 4), Ok(()));
+        assert_eq!(out, [1, 2, 0, 0, 0, 4, 3, b'a', b'b', b'c']);
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_however_the_bytes_arrive(
+            texts in proptest::collection::vec(".{0,40}", 0..8),
+            cuts in proptest::collection::vec(1usize..20, 1..40),
+        ) {
+            let mut bytes = Vec::new();
+            for text in &texts {
+                encode(text, &mut bytes, 4_096).unwrap();
+            }
+            let mut decoder = FrameDecoder::new(4_096);
+            let mut reference = LengthDelimitedCodec::builder().max_frame_length(4_096).new_codec();
+            let (mut theirs, mut buffer) = (Vec::new(), BytesMut::new());
+            let (mut ours, mut rest, mut cut) = (Vec::new(), &bytes[..], cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at((*cut.next().unwrap()).min(rest.len()));
+                decoder.space().extend_from_slice(now);
+                buffer.extend_from_slice(now);
+                ours.extend(frames(&mut decoder));
+                while let Some(frame) = reference.decode(&mut buffer).unwrap() {
+                    theirs.push(frame.to_vec());
+                }
+                rest = later;
+            }
+            prop_assert!(!decoder.is_partial());
+            prop_assert_eq!(&ours, &theirs);
+            let decoded: Vec<String> = ours.iter().map(|body| decode(body).unwrap()).collect();
+            prop_assert_eq!(decoded, texts);
+        }
+
+        #[test]
+        fn garbage_is_never_more_than_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut decoder = FrameDecoder::new(64);
+            decoder.space().extend_from_slice(&bytes);
+            while let Ok(Some(body)) = decoder.next() {
+                let _ = decode::<crate::protocol::ClientFrame>(&body);
+                let _ = decode::<crate::protocol::ServerFrame>(&body);
+            }
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! How two peers agree on a version and on who they are, before anything else is said.
+//!
+//! ```text
+//! client                                    server
+//! magic, versions, nonce, limits  ───►
+//!                                 ◄───      magic, versions, nonce, limits, what it demands
+//! proof, if one is demanded       ───►
+//!                                 ◄───      admitted (with its own proof), or refused
+//! ```
+//!
+//! The magic and the versions have a form of their own that never changes, so that any two
+//! versions can tell each other apart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::Access;
+use crate::auth::{Auth, Proof, Side, Transcript};
+use crate::protocol::{Refusal, decode};
+
+/// How large a frame may be before the handshake has ended, in bytes.
+pub(crate) const MAX_HANDSHAKE_FRAME: usize = 4 * 1024;
+
+const MAGIC: [u8; 8] = *b"ashflare";
+
+/// The versions that this side speaks.
+const VERSIONS: Versions = Versions { min: 1, max: 1 };
+
+/// Random bytes that make a connection unlike any other.
+pub(crate) type Nonce = [u8; 32];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Versions {
+    min: u16,
+    max: u16,
+}
+
+impl Versions {
+    /// Returns the newest version that both speak.
+    fn common(self, other: Self) -> Option<u16> {
+        let newest = self.max.min(other.max);
+        (newest >= self.min.max(other.min)).then_some(newest)
+    }
+}
+
+/// Writes the part of a hello that never changes.
+fn preamble() -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&VERSIONS.min.to_be_bytes());
+    bytes.extend_from_slice(&VERSIONS.max.to_be_bytes());
+    bytes
+}
+
+/// Reads the part of a hello that never changes, and returns the rest.
+fn read_preamble(body: &[u8]) -> Option<(Versions, &[u8])> {
+    let (min, rest) = body.strip_prefix(&MAGIC)?.split_first_chunk()?;
+    let (max, rest) = rest.split_first_chunk()?;
+    let [min, max] = [min, max].map(|bytes| u16::from_be_bytes(*bytes));
+    Some((Versions { min, max }, rest))
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ClientHello {
+    nonce: Nonce,
+    /// How large a frame the client takes.
+    frame: u32,
+    /// Which of the server's supervisors it wants; empty for the one that it serves by default.
+    supervisor: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum ServerHello {
+    Refused(Refusal),
+    Hello {
+        nonce: Nonce,
+        /// How large a frame the server takes.
+        frame: u32,
+        demand: Demand,
+    },
+}
+
+/// What a server demands of a client beside what the transport tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Demand {
+    Nothing,
+    Proof,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ClientProof {
+    proof: Proof,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Verdict {
+    Refused(Refusal),
+    Admitted {
+        access: Access,
+        /// The path of the supervisor, from the root's name on.
+        path: String,
+        /// The server's proof, where the client had to give one.
+        proof: Option<Proof>,
+    },
+}
+
+/// Why a handshake failed, on either side.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("the peer does not speak this protocol")]
+    Foreign,
+    #[error("the peer speaks versions {min} to {max}, this side {} to {}", VERSIONS.min, VERSIONS.max)]
+    Version { min: u16, max: u16 },
+    #[error("the peer's message makes no sense")]
+    Malformed,
+    #[error("the client did not prove that it knows a secret")]
+    BadClientProof,
+    #[error("the server did not prove that it knows the secret")]
+    BadServerProof,
+    #[error("the server demands a secret")]
+    SecretDemanded,
+    #[error("the server refused the connection")]
+    Refused(Refusal),
+}
+
+fn body<T: Serialize>(message: &T) -> Vec<u8> {
+    postcard::to_allocvec(message).expect("handshake messages have an encoding")
+}
+
+fn clamp(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+/// The client's side of a handshake.
+#[derive(Debug)]
+pub(crate) struct ClientHandshake {
+    auth: Option<Auth>,
+    binding: Vec<u8>,
+    frame: usize,
+    hello: Vec<u8>,
+    state: ClientState,
+}
+
+#[derive(Debug)]
+enum ClientState {
+    Greeting,
+    Waiting { server_hello: Vec<u8>, frame: usize },
+    Over,
+}
+
+/// What the client does next.
+#[derive(Debug)]
+pub(crate) enum ClientStep {
+    /// It sends this and waits for an answer.
+    Send(Vec<u8>),
+    /// It waits for one more frame.
+    Wait,
+    /// It has been admitted.
+    Admitted(Welcomed),
+}
+
+/// What a client knows once it has been admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Welcomed {
+    pub(crate) access: Access,
+    pub(crate) path: String,
+    /// How large a frame may be that it sends.
+    pub(crate) frame: usize,
+}
+
+impl ClientHandshake {
+    /// Begins a handshake; the first frame to send is [`hello`](Self::hello).
+    ///
+    /// `binding` is what both sides derived from the keys of TLS, empty without it.
+    pub(crate) fn new(
+        nonce: Nonce,
+        auth: Option<Auth>,
+        binding: Vec<u8>,
+        frame: usize,
+        supervisor: &str,
+    ) -> Self {
+        let mut hello = preamble();
+        hello.extend(body(&ClientHello {
+            nonce,
+            frame: clamp(frame),
+            supervisor: supervisor.into(),
+        }));
+        Self { auth, binding, frame, hello, state: ClientState::Greeting }
+    }
+
+    pub(crate) fn hello(&self) -> &[u8] {
+        &self.hello
+    }
+
+    /// Takes a frame in. After an error the connection is of no use.
+    pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ClientStep, HandshakeError> {
+        match std::mem::replace(&mut self.state, ClientState::Over) {
+            ClientState::Greeting => self.on_hello(frame),
+            ClientState::Waiting { server_hello, frame: limit } => {
+                self.on_verdict(frame, &server_hello, limit)
+            }
+            ClientState::Over => Err(HandshakeError::Malformed),
+        }
+    }
+
+    fn on_hello(&mut self, frame: &[u8]) -> Result<ClientStep, HandshakeError> {
+        let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
+        let hello = decode::<ServerHello>(rest);
+        if let Some(ServerHello::Refused(refusal)) = hello {
+            return Err(HandshakeError::Refused(refusal));
+        }
+        let Versions { min, max } = versions;
+        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        let Some(ServerHello::Hello { frame: limit, demand, .. }) = hello else {
+            return Err(HandshakeError::Malformed);
+        };
+        let limit = self.frame.min(limit as usize);
+        let server_hello = frame.to_vec();
+        let step = match (demand, &self.auth) {
+            // Who has a secret wants to know that the server has it, too.
+            (Demand::Nothing, Some(_)) => return Err(HandshakeError::BadServerProof),
+            (Demand::Proof, None) => return Err(HandshakeError::SecretDemanded),
+            (Demand::Nothing, None) => ClientStep::Wait,
+            (Demand::Proof, Some(auth)) => {
+                let proof = auth.prove(Side::Client, &self.transcript(&server_hello));
+                ClientStep::Send(body(&ClientProof { proof }))
+            }
+        };
+        self.state = ClientState::Waiting { server_hello, frame: limit };
+        Ok(step)
+    }
+
+    fn on_verdict(
+        &self,
+        frame: &[u8],
+        server_hello: &[u8],
+        limit: usize,
+    ) -> Result<ClientStep, HandshakeError> {
+        let verdict = decode::<Verdict>(frame).ok_or(HandshakeError::Malformed)?;
+        let (access, path, proof) = match verdict {
+            Verdict::Refused(refusal) => return Err(HandshakeError::Refused(refusal)),
+            Verdict::Admitted { access, path, proof } => (access, path, proof),
+        };
+        if let Some(auth) = &self.auth {
+            let transcript = self.transcript(server_hello);
+            let proof = proof.ok_or(HandshakeError::BadServerProof)?;
+            if !auth.verifies(Side::Server, &transcript, &proof) {
+                return Err(HandshakeError::BadServerProof);
+            }
+        }
+        Ok(ClientStep::Admitted(Welcomed { access, path, frame: limit }))
+    }
+
+    fn transcript<'a>(&'a self, server_hello: &'a [u8]) -> Transcript<'a> {
+        Transcript { client_hello: &self.hello, server_hello, binding: &self.binding }
+    }
+}
+
+/// The server's side of a handshake.
+#[derive(Debug)]
+pub(crate) struct ServerHandshake {
+    nonce: Nonce,
+    /// The secrets of which the client must know one; none means that nothing is demanded.
+    secrets: Vec<Auth>,
+    /// What the client may do at most, as far as the transport tells.
+    access: Access,
+    binding: Vec<u8>,
+    frame: usize,
+    state: ServerState,
+}
+
+#[derive(Debug)]
+enum ServerState {
+    Greeting,
+    Proving { client: ClientHello, client_hello: Vec<u8>, server_hello: Vec<u8> },
+    Over,
+}
+
+/// What the server does next.
+#[derive(Debug)]
+pub(crate) enum ServerStep {
+    /// It sends this and waits for the client.
+    Send(Vec<u8>),
+    /// It sends the first, if there is one, and decides about the client.
+    Decide(Option<Vec<u8>>, Admission),
+}
+
+/// A client that has shown who it is.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) access: Access,
+    /// The supervisor that it asked for.
+    pub(crate) supervisor: String,
+    /// How large a frame may be that is sent to it.
+    pub(crate) frame: usize,
+    proof: Option<Proof>,
+}
+
+impl Admission {
+    /// Returns the frame that admits the client to the supervisor at `path`.
+    pub(crate) fn admit(self, path: &str) -> Vec<u8> {
+        body(&Verdict::Admitted { access: self.access, path: path.into(), proof: self.proof })
+    }
+
+    /// Returns the frame that refuses it after all.
+    pub(crate) fn refuse(refusal: Refusal) -> Vec<u8> {
+        body(&Verdict::Refused(refusal))
+    }
+}
+
+impl ServerHandshake {
+    pub(crate) const fn new(
+        nonce: Nonce,
+        secrets: Vec<Auth>,
+        access: Access,
+        binding: Vec<u8>,
+        frame: usize,
+    ) -> Self {
+        Self { nonce, secrets, access, binding, frame, state: ServerState::Greeting }
+    }
+
+    /// Returns the frame that refuses a client before it has said anything.
+    pub(crate) fn refuse_hello(refusal: Refusal) -> Vec<u8> {
+        let mut bytes = preamble();
+        bytes.extend(body(&ServerHello::Refused(refusal)));
+        bytes
+    }
+
+    /// Returns the frame that answers a client which failed with `error`.
+    pub(crate) fn refusal(&self, error: &HandshakeError) -> Vec<u8> {
+        match (error, &self.state) {
+            (HandshakeError::Version { .. } | HandshakeError::Foreign, _) => {
+                let Versions { min, max } = VERSIONS;
+                Self::refuse_hello(Refusal::Version { min, max })
+            }
+            (HandshakeError::BadClientProof, _) => Admission::refuse(Refusal::Unauthenticated),
+            (_, _) => Self::refuse_hello(Refusal::Unauthenticated),
+        }
+    }
+
+    /// Takes a frame in. After an error the connection is of no use.
+    pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
+        match std::mem::replace(&mut self.state, ServerState::Over) {
+            ServerState::Greeting => self.on_hello(frame),
+            ServerState::Proving { client, client_hello, server_hello } => {
+                self.on_proof(frame, client, &client_hello, &server_hello)
+            }
+            ServerState::Over => Err(HandshakeError::Malformed),
+        }
+    }
+
+    fn on_hello(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
+        let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
+        let Versions { min, max } = versions;
+        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        let client = decode::<ClientHello>(rest).ok_or(HandshakeError::Malformed)?;
+        let demand = if self.secrets.is_empty() { Demand::Nothing } else { Demand::Proof };
+        let mut hello = preamble();
+        hello.extend(body(&ServerHello::Hello {
+            nonce: self.nonce,
+            frame: clamp(self.frame),
+            demand,
+        }));
+        Ok(match demand {
+            Demand::Nothing => {
+                let admission = self.admission(client, self.access, None);
+                ServerStep::Decide(Some(hello), admission)
+            }
+            Demand::Proof => {
+                self.state = ServerState::Proving {
+                    client,
+                    client_hello: frame.to_vec(),
+                    server_hello: hello.clone(),
+                };
+                ServerStep::Send(hello)
+            }
+        })
+    }
+
+    fn on_proof(
+        &self,
+        frame: &[u8],
+        client: ClientHello,
+        client_hello: &[u8],
+        server_hello: &[u8],
+    ) -> Result<ServerStep, HandshakeError> {
+        let transcript = Transcript { client_hello, server_hello, binding: &self.binding };
+        let proof = decode::<ClientProof>(frame).ok_or(HandshakeError::BadClientProof)?;
+        let known =
+            self.secrets.iter().find(|auth| auth.verifies(Side::Client, &transcript, &proof.proof));
+        let auth = known.ok_or(HandshakeError::BadClientProof)?;
+        let access = self.access.min(auth.access());
+        let proof = auth.prove(Side::Server, &transcript);
+        let admission = self.admission(client, access, Some(proof));
+        Ok(ServerStep::Decide(None, admission))
+    }
+
+    fn admission(&self, client: ClientHello, access: Access, proof: Option<Proof>) -> Admission {
+        Admission {
+            access,
+            supervisor: client.supervisor,
+            frame: self.frame.min(client.frame as usize),
+            proof,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

@@ -1,0 +1,265 @@
+//! An established connection without its socket: who is waited for, and since when.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use crate::limits::Limits;
+use crate::protocol::Fault;
+
+/// Watches that the peer is alive and finishes what it begins.
+#[derive(Debug)]
+pub(crate) struct Vigil {
+    limits: Limits,
+    /// When the peer was last heard.
+    heard: Instant,
+    /// Whether it was asked for a sign of life since.
+    has_pinged: bool,
+    /// When the frame began that has not ended.
+    begun: Option<Instant>,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The peer is to be asked for a sign of life.
+    Ping,
+    /// The peer is to be given up.
+    Close(Fault),
+}
+
+impl Vigil {
+    pub(crate) fn new(now: Instant, limits: &Limits) -> Self {
+        Self { limits: limits.clone(), heard: now, has_pinged: false, begun: None }
+    }
+
+    /// Bytes have arrived; `frames` were completed by them and some of a further one are left if
+    /// `is_partial`.
+    pub(crate) fn on_bytes(&mut self, now: Instant, frames: usize, is_partial: bool) {
+        self.heard = now;
+        self.has_pinged = false;
+        self.begun = match self.begun {
+            Some(begun) if is_partial && frames == 0 => Some(begun),
+            Some(_) | None => is_partial.then_some(now),
+        };
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let silence = if self.has_pinged {
+            self.limits.close_after
+        } else {
+            self.limits.ping_after.min(self.limits.close_after)
+        };
+        let silence = self.heard + silence;
+        let frame = self.begun.map(|begun| begun + self.limits.frame_time);
+        frame.map_or(silence, |frame| frame.min(silence))
+    }
+
+    /// Returns what is due at `now`. Calling it early or late does no harm.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
+        if now >= self.heard + self.limits.close_after {
+            return Some(Due::Close(Fault::Silent));
+        }
+        if self.begun.is_some_and(|begun| now >= begun + self.limits.frame_time) {
+            return Some(Due::Close(Fault::SlowFrame));
+        }
+        if !self.has_pinged && now >= self.heard + self.limits.ping_after {
+            self.has_pinged = true;
+            return Some(Due::Ping);
+        }
+        None
+    }
+}
+
+/// Counts what a peer does wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Strikes(u32);
+
+impl Strikes {
+    /// Counts one more. Tells whether it was one too many.
+    pub(crate) const fn is_out(&mut self) -> bool {
+        self.0 += 1;
+        self.0 >= 3
+    }
+}
+
+/// The requests of one connection that a server is working on.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    limit: usize,
+    held: HashMap<u64, Wanted>,
+}
+
+/// Whether somebody waits for the answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
+}
+
+/// Whether a request is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admit {
+    Taken,
+    /// There are too many.
+    Busy,
+    /// One with this id is in flight: the peer is confused.
+    Twice,
+}
+
+impl Requests {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, held: HashMap::new() }
+    }
+
+    pub(crate) fn begin(&mut self, id: u64) -> Admit {
+        if self.held.contains_key(&id) {
+            return Admit::Twice;
+        }
+        if self.held.len() >= self.limit {
+            return Admit::Busy;
+        }
+        self.held.insert(id, Wanted::Yes);
+        Admit::Taken
+    }
+
+    /// Nobody waits for the answer any more. The request stays in flight until it is done: else a
+    /// peer could have any number of them under way. Tells whether there was such a request.
+    pub(crate) fn cancel(&mut self, id: u64) -> bool {
+        let held = self.held.get_mut(&id);
+        held.map(|wanted| *wanted = Wanted::No).is_some()
+    }
+
+    /// Tells whether the answer is waited for.
+    pub(crate) fn is_wanted(&self, id: u64) -> bool {
+        self.held.get(&id) == Some(&Wanted::Yes)
+    }
+
+    /// The request is done. Tells whether its answer is waited for.
+    pub(crate) fn finish(&mut self, id: u64) -> bool {
+        self.held.remove(&id) == Some(Wanted::Yes)
+    }
+}
+
+/// The calls of one connection that a client waits for.
+///
+/// An id is a slot and its generation, so that an answer that comes too late finds nothing rather
+/// than the slot's next call.
+#[derive(Debug)]
+pub(crate) struct Pending<T> {
+    slots: Slab<(u32, T)>,
+    generation: u32,
+}
+
+impl<T> Default for Pending<T> {
+    fn default() -> Self {
+        Self { slots: Slab::new(), generation: 0 }
+    }
+}
+
+impl<T> Pending<T> {
+    /// Adds a call and returns its id.
+    pub(crate) fn insert(&mut self, call: T) -> u64 {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.slots.insert((self.generation, call));
+        (u64::from(self.generation) << 32) | slot as u64
+    }
+
+    const fn parts(id: u64) -> (u32, usize) {
+        ((id >> 32) as u32, (id & 0xffff_ffff) as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {
+        let (generation, slot) = Self::parts(id);
+        let (held, call) = self.slots.get_mut(slot)?;
+        (*held == generation).then_some(call)
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> Option<T> {
+        self.get_mut(id)?;
+        let (_, slot) = Self::parts(id);
+        Some(self.slots.remove(slot).1)
+    }
+
+    /// Takes all calls out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
+        self.slots.drain().map(|(_, call)| call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_peer_is_pinged_and_then_given_up() {
+        let start = Instant::now();
+        let mut vigil = Vigil::new(start, &Limits::default());
+        assert_eq!(vigil.poll_timeout(), start + seconds(15));
+        assert_eq!(vigil.handle_timeout(start + seconds(14)), None);
+        assert_eq!(vigil.handle_timeout(start + seconds(15)), Some(Due::Ping));
+        assert_eq!(vigil.handle_timeout(start + seconds(16)), None, "once");
+        assert_eq!(vigil.poll_timeout(), start + seconds(45));
+        assert_eq!(vigil.handle_timeout(start + seconds(45)), Some(Due::Close(Fault::Silent)));
+        vigil.on_bytes(start + seconds(44), 1, false);
+        assert_eq!(vigil.handle_timeout(start + seconds(45)), None);
+        assert_eq!(vigil.poll_timeout(), start + seconds(59));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_drips_is_given_up_though_the_peer_is_not_silent() {
+        let start = Instant::now();
+        let mut vigil = Vigil::new(start, &Limits::default());
+        for second in 0..10 {
+            vigil.on_bytes(start + seconds(second), 0, true);
+            assert_eq!(vigil.handle_timeout(start + seconds(second)), None);
+            assert_eq!(vigil.poll_timeout(), start + seconds(10));
+        }
+        assert_eq!(vigil.handle_timeout(start + seconds(10)), Some(Due::Close(Fault::SlowFrame)));
+        vigil.on_bytes(start + seconds(10), 1, true);
+        assert_eq!(vigil.poll_timeout(), start + seconds(20), "another frame");
+    }
+
+    #[test]
+    fn a_cancelled_request_counts_until_it_is_done() {
+        let mut requests = Requests::new(2);
+        assert_eq!(requests.begin(1), Admit::Taken);
+        assert_eq!(requests.begin(1), Admit::Twice);
+        assert_eq!(requests.begin(2), Admit::Taken);
+        assert!(requests.cancel(1));
+        assert!(!requests.cancel(9));
+        assert!(!requests.is_wanted(1));
+        assert_eq!(requests.begin(3), Admit::Busy);
+        assert!(!requests.finish(1), "nobody waits for it");
+        assert_eq!(requests.begin(3), Admit::Taken);
+        assert!(requests.finish(2));
+        assert!(!requests.finish(2));
+    }
+
+    #[test]
+    fn a_late_answer_never_reaches_the_next_call_of_its_slot() {
+        let mut pending = Pending::default();
+        let first = pending.insert("first");
+        assert_eq!(pending.remove(first), Some("first"));
+        let second = pending.insert("second");
+        assert_eq!(first & 0xffff_ffff, second & 0xffff_ffff, "the same slot");
+        assert_eq!(pending.get_mut(first), None);
+        assert_eq!(pending.remove(first), None);
+        assert_eq!(pending.get_mut(u64::MAX), None);
+        assert_eq!(pending.drain().collect::<Vec<_>>(), ["second"]);
+        assert_eq!(pending.remove(second), None);
+    }
+
+    #[test]
+    fn the_third_strike_is_out() {
+        let mut strikes = Strikes::default();
+        assert_eq!([strikes.is_out(), strikes.is_out(), strikes.is_out()], [false, false, true]);
+    }
+}

@@ -1,0 +1,176 @@
+//! How many connections there may be, and of whom.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::Limits;
+use crate::transport::Peer;
+
+/// The connections of one server, over all its addresses.
+#[derive(Debug)]
+pub(super) struct Admissions {
+    connections: usize,
+    unauthenticated: usize,
+    per_peer: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Every connection, by the order in which they came.
+    peers: BTreeMap<u64, Peer>,
+    counts: HashMap<Peer, usize>,
+    /// Those whose handshake goes on, with what ends it.
+    greeting: BTreeMap<u64, CancellationToken>,
+    next: u64,
+    refused: u64,
+}
+
+/// The place of one connection, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    admissions: Arc<Admissions>,
+    number: u64,
+    /// Cancelled when the place is needed for another: only while the handshake goes on.
+    pub(super) shed: CancellationToken,
+}
+
+impl Admissions {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            connections: limits.connections,
+            unauthenticated: limits.unauthenticated,
+            per_peer: limits.per_peer,
+            held: Mutex::default(),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a new connection a place. Where there is none, the oldest connection that is still in
+    /// its handshake makes room, so that those who never finish theirs keep nobody out.
+    ///
+    /// Without a place, returns how many have been refused so far.
+    pub(super) fn admit(self: &Arc<Self>, peer: Peer) -> Result<Place, u64> {
+        let mut held = self.held();
+        let has_room = (held.counts.get(&peer).copied().unwrap_or(0) < self.per_peer
+            || held.shed(Some(peer)))
+            && (held.peers.len() < self.connections || held.shed(None))
+            && (held.greeting.len() < self.unauthenticated || held.shed(None));
+        if !has_room {
+            held.refused += 1;
+            return Err(held.refused);
+        }
+        let number = held.next;
+        held.next += 1;
+        held.peers.insert(number, peer);
+        *held.counts.entry(peer).or_insert(0) += 1;
+        let shed = CancellationToken::new();
+        held.greeting.insert(number, shed.clone());
+        drop(held);
+        Ok(Place { admissions: Arc::clone(self), number, shed })
+    }
+}
+
+impl Held {
+    /// Ends the oldest handshake, of this peer or of anybody. Tells whether there was one.
+    fn shed(&mut self, of: Option<Peer>) -> bool {
+        let oldest = self.greeting.keys().copied().find(|number| match of {
+            None => true,
+            Some(peer) => self.peers.get(number) == Some(&peer),
+        });
+        let Some(number) = oldest else { return false };
+        if let Some(shed) = self.greeting.get(&number) {
+            shed.cancel();
+        }
+        self.refused += 1;
+        self.release(number);
+        true
+    }
+
+    fn release(&mut self, number: u64) {
+        self.greeting.remove(&number);
+        let Some(peer) = self.peers.remove(&number) else {
+            return;
+        };
+        if let Some(count) = self.counts.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&peer);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The handshake has ended: the place is kept. Tells whether it had not been shed before.
+    pub(super) fn keep(&self) -> bool {
+        self.admissions.held().greeting.remove(&self.number).is_some()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admissions.held().release(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    fn peer(number: u8) -> Peer {
+        Peer::Ip(IpAddr::from([10, 0, 0, number]))
+    }
+
+    fn admissions(connections: usize, unauthenticated: usize, per_peer: usize) -> Arc<Admissions> {
+        let mut limits = Limits::default();
+        (limits.connections, limits.unauthenticated) = (connections, unauthenticated);
+        limits.per_peer = per_peer;
+        Arc::new(Admissions::new(&limits))
+    }
+
+    #[test]
+    fn those_that_never_finish_make_room_oldest_first() {
+        let all = admissions(100, 2, 100);
+        let first = all.admit(peer(1)).unwrap();
+        let second = all.admit(peer(2)).unwrap();
+        let third = all.admit(peer(3)).unwrap();
+        assert!(first.shed.is_cancelled() && !second.shed.is_cancelled());
+        assert!(!first.keep(), "it comes too late");
+        assert!(second.keep() && third.keep());
+        drop(first);
+        assert_eq!(all.held().peers.len(), 2, "a place is given back once");
+    }
+
+    #[test]
+    fn a_peer_takes_its_own_places_only() {
+        let all = admissions(100, 100, 2);
+        let other = all.admit(peer(2)).unwrap();
+        let first = all.admit(peer(1)).unwrap();
+        let second = all.admit(peer(1)).unwrap();
+        assert!(first.keep());
+        let third = all.admit(peer(1)).unwrap();
+        assert!(second.shed.is_cancelled() && !other.shed.is_cancelled());
+        assert!(third.keep());
+        assert_eq!(all.admit(peer(1)).unwrap_err(), 2, "both have ended theirs");
+        drop(third);
+        assert!(all.admit(peer(1)).is_ok());
+    }
+
+    #[test]
+    fn established_connections_are_never_shed() {
+        let all = admissions(2, 100, 100);
+        let places = [all.admit(peer(1)).unwrap(), all.admit(peer(2)).unwrap()];
+        assert!(places.iter().all(Place::keep));
+        assert!(all.admit(peer(3)).is_err());
+        assert!(places.iter().all(|place| !place.shed.is_cancelled()));
+        drop(places);
+        assert!(all.held().counts.is_empty() && all.held().peers.is_empty());
+    }
+}

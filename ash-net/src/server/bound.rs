@@ -1,0 +1,386 @@
+//! A server at an address: it accepts connections, and nothing that happens to one of them, or to
+//! the accepting itself, keeps it from accepting the next.
+
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash_core::SupervisorHandle;
+use slog::{error, warn};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::error::ServerError;
+use crate::protocol::{Refusal, ServerHandshake};
+use crate::server::admission::{Admissions, Place};
+use crate::server::{Config, Strangers, SupervisorServer, connection, greet};
+#[cfg(unix)]
+use crate::transport::unix;
+use crate::transport::{Peer, Stream, tcp};
+
+/// How long is waited after the system could not accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many refused connections are told why at a time; more are closed without a word.
+const MAX_REFUSALS: usize = 16;
+
+/// A server that listens at an address and serves once [`serve`](Self::serve) is awaited.
+#[derive(Debug)]
+#[must_use = "it listens, and serves nobody until `serve` is awaited"]
+pub struct Bound<A> {
+    address: A,
+    listener: Listener,
+    config: Arc<Config>,
+    admissions: Arc<Admissions>,
+    /// What ends it here, and what ends it at all addresses of the server.
+    lifecycles: [Lifecycle; 2],
+}
+
+/// What connections are accepted from.
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(unix::Socket),
+}
+
+/// A connection of which nothing is known yet.
+enum Accepted {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Bound<SocketAddr> {
+    pub(super) async fn tcp(
+        server: &SupervisorServer,
+        address: impl ToSocketAddrs,
+    ) -> Result<Self, ServerError> {
+        let failed = |address: String| move |source| ServerError::Listen { address, source };
+        let found = tokio::net::lookup_host(address).await;
+        let addresses: Vec<_> = found.map_err(failed("the address".into()))?.collect();
+        let shown = addresses.first().map(ToString::to_string);
+        let shown = shown.unwrap_or_else(|| "no address".into());
+        for &address in &addresses {
+            check_exposure(&server.config, address)?;
+        }
+        let listener = tcp::listen(&addresses).await.map_err(failed(shown.clone()))?;
+        let address = listener.local_addr().map_err(failed(shown))?;
+        warn_of_openness(&server.config, address);
+        Ok(Self::new(server, address, Listener::Tcp(listener)))
+    }
+}
+
+/// Refuses to listen where strangers could drive the tree.
+fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), ServerError> {
+    #[cfg(feature = "tls")]
+    let (has_tls, has_certificates) = match &config.tls {
+        Some(tls) => (true, tls.is_mutual()),
+        None => (false, false),
+    };
+    #[cfg(not(feature = "tls"))]
+    let (has_tls, has_certificates) = (false, false);
+    let is_closed = has_tls && (has_certificates || !config.secrets.is_empty());
+    if tcp::is_local(address) || is_closed || config.strangers == Strangers::Served {
+        return Ok(());
+    }
+    Err(ServerError::Exposed { address: address.to_string() })
+}
+
+/// Says once that a server has no door.
+fn warn_of_openness(config: &Config, address: SocketAddr) {
+    #[cfg(feature = "tls")]
+    let has_certificates = config.tls.as_ref().is_some_and(crate::tls::TlsServer::is_mutual);
+    #[cfg(not(feature = "tls"))]
+    let has_certificates = false;
+    if !config.secrets.is_empty() || has_certificates {
+        return;
+    }
+    config.log.with(|log| {
+        warn!(log, "everybody who can reach this address can drive the tree: no secret and no client certificates are asked for";
+            "address" => %address, "access" => %config.access);
+    });
+}
+
+#[cfg(unix)]
+impl Bound<PathBuf> {
+    pub(super) async fn unix(server: &SupervisorServer, path: &Path) -> Result<Self, ServerError> {
+        let socket = unix::Socket::listen(path, server.config.socket_mode).await?;
+        let address = socket.path().to_path_buf();
+        Ok(Self::new(server, address, Listener::Unix(socket)))
+    }
+}
+
+impl<A> Bound<A> {
+    fn new(server: &SupervisorServer, address: A, listener: Listener) -> Self {
+        Self {
+            address,
+            listener,
+            config: Arc::new(server.config.clone()),
+            admissions: Arc::clone(&server.admissions),
+            lifecycles: [server.lifecycle.below(), server.lifecycle.clone()],
+        }
+    }
+
+    /// Returns the address it listens at; of a TCP port 0 the one that the system chose.
+    #[must_use]
+    pub fn local_addr(&self) -> A
+    where
+        A: Clone,
+    {
+        self.address.clone()
+    }
+
+    /// Returns what shuts it down from elsewhere.
+    #[must_use]
+    pub fn shutdown_handle(&self) -> ServerShutdown {
+        self.lifecycles[0].handle()
+    }
+
+    /// Serves until it is shut down or its supervisors have ended.
+    ///
+    /// # Errors
+    ///
+    /// None so far: no failure of a connection, and none of accepting one, ends it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connections. Whoever waits there for the tree to be shut
+    /// down gets the answer that the shutdown has begun.
+    pub async fn serve(self) -> Result<(), ServerError> {
+        let Self { listener, config, admissions, lifecycles, .. } = self;
+        let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
+        let stop = lifecycles[0].stop.clone();
+        let mut ended = Box::pin(all_ended(config.supervisors.clone()));
+        let mut connections = JoinSet::new();
+        let mut refusals = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = &mut ended => break,
+                // Connections are reaped as they end; a panic in one ends that one only.
+                Some(over) = connections.join_next(), if !connections.is_empty() => {
+                    note_panic(&config, over);
+                    continue;
+                }
+                Some(_) = refusals.join_next(), if !refusals.is_empty() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((accepted, peer)) => match admissions.admit(peer) {
+                    Ok(place) => {
+                        let client = Client { accepted, peer, place };
+                        let connection = attend(Arc::clone(&config), stop.clone(), client);
+                        connections.spawn(connection);
+                    }
+                    Err(count) => refuse(&config, peer, count, accepted, &mut refusals),
+                },
+                Err(failed) => {
+                    config.log.with(|log| {
+                        error!(log, "a connection could not be accepted"; "reason" => %failed);
+                    });
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        while let Some(over) = connections.join_next().await {
+            note_panic(&config, over);
+        }
+        Ok(())
+    }
+}
+
+fn note_panic(config: &Config, over: Result<(), tokio::task::JoinError>) {
+    if let Err(panic) = over {
+        config.log.with(|log| {
+            error!(log, "a connection's task panicked"; "reason" => %panic);
+        });
+    }
+}
+
+/// Waits until all supervisors have ended.
+async fn all_ended(supervisors: Vec<SupervisorHandle>) {
+    for supervisor in supervisors {
+        supervisor.wait().await;
+    }
+}
+
+/// Turns a connection away for which there is no place.
+fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
+    // Not one line for each: an attacker must not fill the log.
+    if count.is_power_of_two() {
+        config.log.with(|log| {
+            warn!(log, "too many connections: one was refused"; "peer" => %peer, "refused" => count);
+        });
+    }
+    #[cfg(feature = "tls")]
+    let is_plain = config.tls.is_none() || !matches!(accepted, Accepted::Tcp(_));
+    #[cfg(not(feature = "tls"))]
+    let is_plain = true;
+    if is_plain && refusals.len() < MAX_REFUSALS {
+        refusals.spawn(async move {
+            if let Ok(mut stream) = accepted.plain() {
+                let answer = ServerHandshake::refuse_hello(Refusal::TooManyConnections);
+                greet::dismiss(&mut stream, &answer).await;
+            }
+        });
+    }
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Accepted, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((Accepted::Tcp(stream), Peer::Ip(tcp::peer(address))))
+            }
+            #[cfg(unix)]
+            Self::Unix(socket) => {
+                let (stream, _) = socket.listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok((Accepted::Unix(stream), Peer::Uid(uid)))
+            }
+        }
+    }
+}
+
+impl Accepted {
+    fn plain(self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(stream) => tcp::stream(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => Ok(unix::stream(stream)),
+        }
+    }
+}
+
+/// A connection that has a place.
+struct Client {
+    accepted: Accepted,
+    peer: Peer,
+    place: Place,
+}
+
+/// Attends to one connection, from its handshake to its end.
+async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
+    let Client { accepted, peer, place } = client;
+    let greeting = async {
+        let (stream, access) = identify(&config, peer, accepted).await?;
+        greet::greet(&config, peer, access, stream).await
+    };
+    let guest = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        () = place.shed.cancelled() => None,
+        guest = tokio::time::timeout(config.limits.handshake, greeting) => guest.ok().flatten(),
+    };
+    if let Some(guest) = guest
+        && place.keep()
+    {
+        connection::run(config, stop, guest).await;
+    }
+}
+
+/// Finds out who a peer is from what carries the connection, and what it may do at most: `None`
+/// if it may do nothing.
+async fn identify(
+    config: &Config,
+    peer: Peer,
+    accepted: Accepted,
+) -> Option<(Stream, Option<Access>)> {
+    #[cfg(feature = "tls")]
+    if let (Some(tls), Accepted::Tcp(_)) = (&config.tls, &accepted) {
+        let Accepted::Tcp(stream) = accepted else {
+            return None;
+        };
+        return match tls.accept(stream).await {
+            Ok(identified) => Some(identified),
+            Err(failed) => {
+                config.log.with(|log| {
+                    slog::info!(log, "client refused"; "peer" => %peer, "reason" => %failed);
+                });
+                None
+            }
+        };
+    }
+    let access = match peer {
+        Peer::Ip(_) => Some(Access::Admin),
+        #[cfg(unix)]
+        Peer::Uid(uid) => {
+            let is_served = match &config.uids {
+                Some(uids) => uids.contains(&uid),
+                None => uid == 0 || uid == unix::own_uid(),
+            };
+            is_served.then_some(Access::Admin)
+        }
+    };
+    Some((accepted.plain().ok()?, access))
+}
+
+/// How long something serves, and what ends it.
+#[derive(Clone, Debug)]
+pub(super) struct Lifecycle {
+    stop: CancellationToken,
+    serving: watch::Sender<usize>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { stop: CancellationToken::new(), serving: watch::Sender::new(0) }
+    }
+}
+
+impl Lifecycle {
+    /// Returns one that this one ends, too.
+    fn below(&self) -> Self {
+        Self { stop: self.stop.child_token(), serving: watch::Sender::new(0) }
+    }
+
+    fn begin(&self) -> Serving {
+        self.serving.send_modify(|count| *count += 1);
+        Serving(self.serving.clone())
+    }
+
+    pub(super) fn handle(&self) -> ServerShutdown {
+        ServerShutdown(self.clone())
+    }
+}
+
+/// That something serves.
+struct Serving(watch::Sender<usize>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Shuts a server down from elsewhere.
+#[derive(Clone, Debug)]
+pub struct ServerShutdown(Lifecycle);
+
+impl ServerShutdown {
+    /// Shuts the server down, and returns when it is down: nobody is accepted any more, clients are
+    /// told, and what they have asked for may finish within the
+    /// [drain time](crate::Limits::drain).
+    ///
+    /// # Cancel safety
+    ///
+    /// Once it has been polled the server shuts down, whether or not it is waited for.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        let mut serving = self.0.serving.subscribe();
+        // The sender lives in here, so there always is one.
+        let _ = serving.wait_for(|&count| count == 0).await;
+    }
+}

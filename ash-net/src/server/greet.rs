@@ -1,0 +1,168 @@
+//! The handshake of one connection: who is it, what may it do, which supervisor does it want?
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash_core::SupervisorHandle;
+use slog::{debug, info};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::access::Access;
+use crate::protocol::{
+    Admission, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal, ServerHandshake,
+    ServerStep,
+};
+use crate::server::Config;
+use crate::transport::{Peer, Stream, handshake};
+
+/// How long is waited for a peer to take in why it was refused.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much of what such a peer has sent is read, in bytes.
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// A client that has been admitted.
+pub(super) struct Guest {
+    pub(super) stream: Stream,
+    /// What it sent before it knew that it was admitted is in here.
+    pub(super) decoder: FrameDecoder,
+    pub(super) supervisor: SupervisorHandle,
+    pub(super) access: Access,
+    /// How large a frame may be that is sent to it.
+    pub(super) frame: usize,
+}
+
+/// Does the handshake. A peer that fails gets one error, and its reason goes to the log.
+pub(super) async fn greet(
+    config: &Arc<Config>,
+    peer: Peer,
+    access: Option<Access>,
+    mut stream: Stream,
+) -> Option<Guest> {
+    let error = match converse(config, access, &mut stream).await {
+        Ok(Conversation::Admitted(mut guest)) => {
+            config.log.with(|log| {
+                debug!(log, "client connected"; "peer" => %peer, "access" => %guest.access,
+                    "supervisor" => guest.supervisor.path());
+            });
+            guest.decoder.set_limit(config.limits.frame);
+            return Some(Guest {
+                stream,
+                decoder: guest.decoder,
+                supervisor: guest.supervisor,
+                access: guest.access,
+                frame: guest.frame,
+            });
+        }
+        Ok(Conversation::Failed { why, answer }) => {
+            dismiss(&mut stream, &answer).await;
+            why
+        }
+        Err(error) => error.to_string(),
+    };
+    config.log.with(|log| {
+        info!(log, "client refused"; "peer" => %peer, "reason" => error);
+    });
+    None
+}
+
+enum Conversation {
+    Admitted(Party),
+    Failed { why: String, answer: Vec<u8> },
+}
+
+/// A [`Guest`] without its connection.
+struct Party {
+    decoder: FrameDecoder,
+    supervisor: SupervisorHandle,
+    access: Access,
+    frame: usize,
+}
+
+async fn converse(
+    config: &Arc<Config>,
+    access: Option<Access>,
+    stream: &mut Stream,
+) -> io::Result<Conversation> {
+    let mut decoder = FrameDecoder::new(MAX_HANDSHAKE_FRAME);
+    let failed = |why: String, answer| Ok(Conversation::Failed { why, answer });
+    let mut server = ServerHandshake::new(
+        handshake::nonce()?,
+        config.secrets.clone(),
+        access.map_or(Access::Observer, |access| access.min(config.access)),
+        stream.binding.clone(),
+        config.limits.frame,
+    );
+    loop {
+        let frame = match handshake::receive(stream, &mut decoder).await {
+            Ok(frame) => frame,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let answer = server.refusal(&HandshakeError::Foreign);
+                return failed(error.to_string(), answer);
+            }
+            Err(error) => return Err(error),
+        };
+        match server.handle_frame(&frame) {
+            Ok(_) if access.is_none() => {
+                let answer = ServerHandshake::refuse_hello(Refusal::Unauthenticated);
+                return failed("it is none of those that are served".to_owned(), answer);
+            }
+            Ok(ServerStep::Send(answer)) => handshake::send(stream, &[&answer]).await?,
+            Ok(ServerStep::Decide(hello, admission)) => {
+                let hello = hello.unwrap_or_default();
+                let (party, verdict) = decide(config, admission, decoder);
+                let mut bodies = vec![verdict.as_slice()];
+                if !hello.is_empty() {
+                    bodies.insert(0, &hello);
+                }
+                handshake::send(stream, &bodies).await?;
+                return match party {
+                    Ok(party) => Ok(Conversation::Admitted(party)),
+                    Err(why) => failed(why.to_owned(), Vec::new()),
+                };
+            }
+            Err(error) => return failed(error.to_string(), server.refusal(&error)),
+        }
+    }
+}
+
+/// Decides about a client that has shown who it is. Returns what it is told, too.
+fn decide(
+    config: &Arc<Config>,
+    admission: Admission,
+    decoder: FrameDecoder,
+) -> (Result<Party, &'static str>, Vec<u8>) {
+    let Some(supervisor) = config.supervisor(&admission.supervisor) else {
+        let verdict = Admission::refuse(Refusal::UnknownSupervisor);
+        return (Err("it wants a supervisor that is not served"), verdict);
+    };
+    let party = Party {
+        decoder,
+        supervisor: supervisor.clone(),
+        access: admission.access,
+        frame: admission.frame,
+    };
+    let verdict = admission.admit(supervisor.path());
+    (Ok(party), verdict)
+}
+
+/// Tells a peer why it is refused, and gives it the time to read that: a connection that is closed
+/// with bytes unread is reset, and what it was told is lost.
+pub(super) async fn dismiss(stream: &mut Stream, answer: &[u8]) {
+    let telling = async {
+        if !answer.is_empty() {
+            handshake::send(stream, &[answer]).await?;
+        }
+        stream.writer.shutdown().await?;
+        let (mut waste, mut read) = ([0; 1_024], 0);
+        while read < LINGER_BYTES {
+            match stream.reader.read(&mut waste).await? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LINGER, telling).await;
+}

@@ -1,0 +1,186 @@
+//! What is done for one request, in its own task.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ash_core::{Event, Events, Lagged, SupervisorError, SupervisorHandle};
+use futures_core::Stream;
+
+use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
+use crate::server::connection::Connection;
+use crate::server::listing;
+use crate::status::SupervisorStatus;
+
+/// How many bytes of events are sent at a time.
+const EVENT_BATCH: usize = 32 * 1024;
+
+/// Ends a request, however its handler ends.
+struct Request {
+    connection: Arc<Connection>,
+    id: u64,
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.connection.answer(self.id, Err(Failure::Panicked));
+        } else {
+            self.connection.finish(self.id);
+        }
+    }
+}
+
+/// Answers a call.
+pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, call: Call) {
+    let request = Request { connection, id };
+    let connection = &request.connection;
+    let result = match resolve(connection, &path).await {
+        Err(error) => Err(error.into()),
+        Ok(target) => perform(connection, id, &target, call).await,
+    };
+    match result {
+        Ok(Some(answer)) => connection.answer(id, Ok(answer)),
+        // It has been given in pages.
+        Ok(None) => {}
+        Err(failure) => connection.answer(id, Err(failure)),
+    }
+}
+
+/// Finds the supervisor that a request is for.
+async fn resolve(connection: &Connection, path: &str) -> Result<SupervisorHandle, SupervisorError> {
+    if path.is_empty() {
+        return Ok(connection.supervisor.clone());
+    }
+    connection.supervisor.supervisor(path).await
+}
+
+/// Makes a call. Returns its answer, if it has not been given in pages.
+async fn perform(
+    connection: &Arc<Connection>,
+    id: u64,
+    target: &SupervisorHandle,
+    call: Call,
+) -> Result<Option<Answer>, Failure> {
+    let answer = match call {
+        Call::WhichChildren => return listing::children(connection, id, target).await,
+        Call::Tree => return listing::tree(connection, id, target).await,
+        Call::Shutdown => shut_down(connection, id, target).await,
+        Call::Child(id) => Answer::Child(target.child(id).await?),
+        Call::CountChildren => Answer::Counts(target.count_children().await?),
+        Call::Status => Answer::Status(status(target).await?),
+        Call::Uptime => Answer::Uptime(target.uptime()),
+        Call::StartChild { id, template, args, policy } => {
+            let template = connection.config.templates.get(&template);
+            let template = template.ok_or(Failure::UnknownTemplate)?;
+            let child = template.child(id, &args, policy);
+            let child = child.map_err(Failure::BadArguments)?;
+            Answer::Started(target.start_child_spec(child).await?)
+        }
+        Call::TerminateChild(id) => done(target.terminate_child(id).await)?,
+        Call::StopChild(id) => done(target.stop_child(id).await)?,
+        Call::RestartChild(id) => done(target.restart_child(id).await)?,
+        Call::DeleteChild(id) => done(target.delete_child(id).await)?,
+        Call::ShutdownWithin(limit) => Answer::Report(target.shutdown_within(limit).await?),
+        // They have a handler of their own.
+        Call::Events => return Err(Failure::BadRequest),
+    };
+    Ok(Some(answer))
+}
+
+fn done(result: Result<(), SupervisorError>) -> Outcome {
+    result?;
+    Ok(Answer::Done)
+}
+
+async fn status(target: &SupervisorHandle) -> Result<SupervisorStatus, SupervisorError> {
+    Ok(SupervisorStatus {
+        name: target.name().into(),
+        path: target.path().into(),
+        restart_strategy: target.restart_strategy(),
+        children: target.count_children().await?,
+        uptime: target.uptime(),
+    })
+}
+
+/// Shuts a tree down, and waits until it is down; or until this server goes, which it may do
+/// because it stands in that tree.
+async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) -> Answer {
+    let going = async {
+        connection.on_stop_begun(id);
+        connection.draining.cancelled().await;
+    };
+    tokio::select! {
+        biased;
+        _ = target.shutdown() => {}
+        () = going => {}
+    }
+    Answer::Done
+}
+
+/// Passes events on, for as long as there are any and somebody wants them.
+pub(super) async fn subscribe(
+    connection: Arc<Connection>,
+    id: u64,
+    path: String,
+    events: Option<Events>,
+) {
+    let request = Request { connection, id };
+    let connection = &request.connection;
+    let mut events = match events {
+        Some(events) => events,
+        None => match resolve(connection, &path).await {
+            Ok(target) => target.events(),
+            Err(error) => return connection.answer(id, Err(error.into())),
+        },
+    };
+    let result = Ok(Answer::Subscribed);
+    let Ok(mut batch) = connection.encode(&ServerFrame::Response { id, result }) else {
+        return;
+    };
+    let mut is_over = false;
+    while !is_over {
+        // What is ready travels together; a peer that takes its time has the rest wait in the
+        // supervisor's own buffer, whose oldest are lost at some point.
+        while let Some(event) = ready_or_first(&mut events, batch.is_empty()).await {
+            let frame = match event {
+                Some(Ok(event)) => ServerFrame::Event { id, event },
+                Some(Err(lagged)) => ServerFrame::Lagged { id, lost: lagged.0 },
+                None => ServerFrame::EventsEnded { id },
+            };
+            is_over = matches!(frame, ServerFrame::EventsEnded { .. });
+            // One that does not fit into a frame is one that is lost.
+            let encoded = connection
+                .encode(&frame)
+                .or_else(|_| connection.encode(&ServerFrame::Lagged { id, lost: 1 }));
+            batch.extend(encoded.unwrap_or_default());
+            if is_over || batch.len() >= EVENT_BATCH {
+                break;
+            }
+        }
+        let Ok(permit) = Arc::clone(&connection.bulk).acquire_owned().await else {
+            return;
+        };
+        if connection.send(&batch, Some(permit)).is_err() {
+            return;
+        }
+        batch.clear();
+    }
+}
+
+/// Returns the next event; if none is to be waited for, only one that is there already.
+async fn ready_or_first(events: &mut Events, waits: bool) -> Option<Option<Result<Event, Lagged>>> {
+    poll_fn(|context| match Pin::new(&mut *events).poll_next(context) {
+        Poll::Ready(event) => Poll::Ready(Some(event)),
+        Poll::Pending if waits => Poll::Pending,
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+impl From<SupervisorError> for Failure {
+    fn from(error: SupervisorError) -> Self {
+        Self::Supervisor(error)
+    }
+}

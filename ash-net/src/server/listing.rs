@@ -1,0 +1,138 @@
+//! Long answers, in pages that are made when the page before has its place.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ash_core::{ChildCursor, ChildInfo, SupervisorHandle};
+
+use crate::protocol::{Answer, Below, EncodeError, Failure, Node, ServerFrame};
+use crate::server::connection::Connection;
+
+/// How many children are asked for at a time.
+const PAGE: usize = 256;
+
+/// How large a page should be at most, in bytes. One child may be larger, up to a frame.
+const PAGE_BYTES: usize = 32 * 1024;
+
+/// Lists the live children. Returns the answer if it is a short one.
+pub(super) async fn children(
+    connection: &Arc<Connection>,
+    id: u64,
+    target: &SupervisorHandle,
+) -> Result<Option<Answer>, Failure> {
+    let mut after = None;
+    let mut is_first = true;
+    loop {
+        let (children, next) = page_of_live(target, after).await?;
+        let more = next.is_some();
+        if is_first && !more && children.len() <= PAGE / 4 {
+            let children = Answer::Children { children, more };
+            return Ok(Some(children));
+        }
+        is_first = false;
+        let answer = |children, more| Answer::Children { children, more };
+        if !send_page(connection, id, children, more, answer).await? {
+            return Ok(None);
+        }
+        after = next;
+        if after.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+async fn page_of_live(
+    target: &SupervisorHandle,
+    after: Option<ChildCursor>,
+) -> Result<(Vec<ChildInfo>, Option<ChildCursor>), Failure> {
+    let page = target.children_page(after, PAGE).await?;
+    let children = page.children.into_iter().map(|(info, _)| info);
+    Ok((children.filter(|info| info.state.is_live()).collect(), page.next))
+}
+
+/// Lists the whole tree, level by level. Returns the answer if it is a short one.
+pub(super) async fn tree(
+    connection: &Arc<Connection>,
+    id: u64,
+    target: &SupervisorHandle,
+) -> Result<Option<Answer>, Failure> {
+    let root = below(target);
+    let mut waiting = VecDeque::from([(target.clone(), 0)]);
+    let mut nodes = Vec::new();
+    let (mut count, mut has_paged) = (0u32, false);
+    while let Some((supervisor, parent)) = waiting.pop_front() {
+        let mut after = None;
+        loop {
+            let page = match supervisor.children_page(after, PAGE).await {
+                Ok(page) => page,
+                // One that has ended meanwhile has nothing below it.
+                Err(_) if parent != 0 => break,
+                Err(error) => return Err(error.into()),
+            };
+            for (info, supervisor) in page.children {
+                count = count.checked_add(1).ok_or(Failure::TooLarge)?;
+                let below = supervisor.as_ref().map(below);
+                nodes.push(Node { parent, info, below });
+                waiting.extend(supervisor.map(|supervisor| (supervisor, count)));
+            }
+            after = page.next;
+            if nodes.len() >= PAGE {
+                has_paged = true;
+                let answer = |nodes, more| Answer::Tree { root: root.clone(), nodes, more };
+                if !send_page(connection, id, std::mem::take(&mut nodes), true, answer).await? {
+                    return Ok(None);
+                }
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    if !has_paged && nodes.len() <= PAGE / 4 {
+        let more = false;
+        return Ok(Some(Answer::Tree { root, nodes, more }));
+    }
+    let answer = |nodes, more| Answer::Tree { root: root.clone(), nodes, more };
+    send_page(connection, id, nodes, false, answer).await?;
+    Ok(None)
+}
+
+fn below(supervisor: &SupervisorHandle) -> Below {
+    Below { path: supervisor.path().into(), restart_strategy: supervisor.restart_strategy() }
+}
+
+/// Sends one page, in as many parts as its size demands. Tells whether anybody still wants it.
+async fn send_page<T: Clone>(
+    connection: &Arc<Connection>,
+    id: u64,
+    items: Vec<T>,
+    more: bool,
+    answer: impl Fn(Vec<T>, bool) -> Answer,
+) -> Result<bool, Failure> {
+    let mut parts = vec![items];
+    while let Some(part) = parts.pop() {
+        let is_last = !more && parts.is_empty();
+        // Most of the time a page is small enough as it is.
+        let limit = if part.len() > 1 { PAGE_BYTES } else { usize::MAX };
+        let frame = ServerFrame::Response { id, result: Ok(answer(part.clone(), !is_last)) };
+        let bytes = match connection.encode_within(&frame, limit) {
+            Ok(bytes) => bytes,
+            Err(EncodeError::TooLarge) if part.len() > 1 => {
+                let mut first = part;
+                let second = first.split_off(first.len() / 2);
+                parts.push(second);
+                parts.push(first);
+                continue;
+            }
+            Err(_) => return Err(Failure::TooLarge),
+        };
+        let permit = Arc::clone(&connection.bulk).acquire_owned().await;
+        if !connection.is_wanted(id) {
+            return Ok(false);
+        }
+        if connection.send(&bytes, permit.ok()).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,299 @@
+//! The server: supervisors that can be driven from elsewhere.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `bound.rs` | a server at an address: the accept loop, its end |
+//! | `admission.rs` | how many connections there may be, and of whom |
+//! | `greet.rs` | the handshake of one connection |
+//! | `connection.rs` | the reading side of one connection |
+//! | `handler.rs`, `listing.rs` | what is done for one request |
+//! | `template.rs` | what can be started from elsewhere |
+
+mod admission;
+mod bound;
+mod connection;
+mod greet;
+mod handler;
+mod listing;
+mod template;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ash_core::{SupervisorHandle, Worker};
+use serde::de::DeserializeOwned;
+use tokio::net::ToSocketAddrs;
+
+use crate::access::Access;
+use crate::auth::Auth;
+use crate::error::ServerError;
+use crate::limits::Limits;
+use crate::log::Log;
+use admission::Admissions;
+use bound::Lifecycle;
+use template::{JsonTemplate, Template};
+
+pub use bound::{Bound, ServerShutdown};
+
+/// Serves supervisors to other processes and machines.
+///
+/// It is described first, with the `with_…` methods, and then bound to one or several addresses.
+/// Who may do what is told by the transport (the user behind a Unix socket, a client's
+/// certificate), by a shared secret, and by [`with_access`](Self::with_access):
+///
+/// | listens on | without more, its peers are |
+/// |---|---|
+/// | a Unix socket | processes of the same user, and root |
+/// | a loopback address | all processes of the machine, whoever runs them |
+/// | any other address | refused by `bind_tcp`: it wants TLS, and a secret or client certificates |
+///
+/// It can be a worker in a tree, also in the one it serves: a future of [`listen_tcp`](Self::listen_tcp) may be
+/// dropped at any time, and its connections end with it.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ash_core::{SupervisorHandle, SupervisorSpec};
+/// use ash_net::{RemoteSupervisorHandle, SupervisorServer};
+///
+/// let handle = SupervisorHandle::start(SupervisorSpec::new("app"));
+/// let bound = SupervisorServer::new(handle.clone()).bind_tcp("127.0.0.1:0").await?;
+/// let address = bound.local_addr();
+/// let served = tokio::spawn(bound.serve());
+///
+/// let remote = RemoteSupervisorHandle::connect_tcp(address).await?;
+/// assert_eq!(remote.status().await?.name, "app");
+/// remote.shutdown().await?;
+/// served.await??;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a server serves nobody until it listens"]
+pub struct SupervisorServer {
+    config: Config,
+    admissions: Arc<Admissions>,
+    lifecycle: Lifecycle,
+}
+
+/// What a server was told.
+#[derive(Clone)]
+pub(crate) struct Config {
+    /// The one that is served by default comes first.
+    supervisors: Vec<SupervisorHandle>,
+    templates: HashMap<String, Arc<dyn Template>>,
+    limits: Limits,
+    secrets: Vec<Auth>,
+    access: Access,
+    strangers: Strangers,
+    #[cfg(unix)]
+    uids: Option<Vec<u32>>,
+    #[cfg(unix)]
+    socket_mode: u32,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::TlsServer>,
+    log: Log,
+}
+
+/// Whether peers from other machines are served that have not shown who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strangers {
+    Refused,
+    Served,
+}
+
+impl SupervisorServer {
+    /// Describes a server of one supervisor and all below it.
+    pub fn new(supervisor: impl Into<SupervisorHandle>) -> Self {
+        let limits = Limits::default();
+        Self {
+            admissions: Arc::new(Admissions::new(&limits)),
+            config: Config {
+                supervisors: vec![supervisor.into()],
+                templates: HashMap::new(),
+                limits,
+                secrets: Vec::new(),
+                access: Access::Admin,
+                strangers: Strangers::Refused,
+                #[cfg(unix)]
+                uids: None,
+                #[cfg(unix)]
+                socket_mode: 0o600,
+                #[cfg(feature = "tls")]
+                tls: None,
+                log: Log::new(None),
+            },
+            lifecycle: Lifecycle::default(),
+        }
+    }
+
+    /// Serves one more supervisor, to clients that ask for it by its name
+    /// ([`Connector::with_supervisor`](crate::Connector::with_supervisor)).
+    ///
+    /// Of two with the same name the earlier one is served.
+    pub fn with_supervisor(mut self, supervisor: impl Into<SupervisorHandle>) -> Self {
+        self.config.supervisors.push(supervisor.into());
+        self
+    }
+
+    /// Lets clients start workers of this kind, by the template's name.
+    ///
+    /// The arguments travel as JSON and are decoded anew for each incarnation.
+    pub fn with_template<A, W, F>(mut self, name: impl Into<String>, factory: F) -> Self
+    where
+        A: DeserializeOwned + 'static,
+        W: Worker,
+        F: Fn(A) -> W + Send + Sync + 'static,
+    {
+        let template = Arc::new(JsonTemplate::new(factory));
+        self.config.templates.insert(name.into(), template);
+        self
+    }
+
+    /// Demands that clients know this secret; of several, one of them. See [`Auth`].
+    pub fn with_auth(mut self, auth: Auth) -> Self {
+        self.config.secrets.push(auth);
+        self
+    }
+
+    /// Sets what any client may do at most, whatever else it has shown. The default is
+    /// [`Access::Admin`].
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.config.access = access;
+        self
+    }
+
+    /// Sets how much peers may use. See [`Limits`].
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.admissions = Arc::new(Admissions::new(&limits));
+        self.config.limits = limits;
+        self
+    }
+
+    /// Sets the logger. Without one it is that which `slog-scope` has now.
+    pub fn with_logger(mut self, logger: &slog::Logger) -> Self {
+        self.config.log = Log::new(Some(logger));
+        self
+    }
+
+    /// Sets whose processes may connect to a Unix socket, by their users' ids, in place of the
+    /// server's own user and root. For others to reach the socket at all its file must let them:
+    /// see [`with_socket_mode`](Self::with_socket_mode).
+    #[cfg(unix)]
+    pub fn with_uids(mut self, uids: impl IntoIterator<Item = u32>) -> Self {
+        self.config.uids = Some(uids.into_iter().collect());
+        self
+    }
+
+    /// Sets the permission bits of a Unix socket's file. The default is `0o600`.
+    #[cfg(unix)]
+    pub fn with_socket_mode(mut self, mode: u32) -> Self {
+        self.config.socket_mode = mode;
+        self
+    }
+
+    /// Speaks TLS over TCP.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(mut self, tls: crate::tls::TlsServer) -> Self {
+        self.config.tls = Some(tls);
+        self
+    }
+
+    /// Listens on any TCP address, even if that lets everybody who can reach it drive the tree.
+    ///
+    /// For networks that are closed by other means. Everybody on the way can read along, take
+    /// connections over and, with [`Access::Admin`], stop the tree.
+    pub fn dangerously_allow_strangers(mut self) -> Self {
+        self.config.strangers = Strangers::Served;
+        self
+    }
+
+    /// Listens at a TCP address; port 0 lets the system choose one.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be had, or would let strangers in.
+    pub async fn bind_tcp(
+        &self,
+        address: impl ToSocketAddrs,
+    ) -> Result<Bound<SocketAddr>, ServerError> {
+        Bound::tcp(self, address).await
+    }
+
+    /// Listens on a Unix socket, whose file is made with the mode 0600.
+    ///
+    /// A socket of this user on which nobody answers is replaced. The file goes away with the
+    /// server.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made, if something else is at that path, or if another server answers
+    /// there.
+    #[cfg(unix)]
+    pub async fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound<PathBuf>, ServerError> {
+        Bound::unix(self, path.as_ref()).await
+    }
+
+    /// Listens at a TCP address and serves until it is shut down or its supervisors have ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_tcp`](Self::bind_tcp). Once it serves, nothing ends it but a shutdown.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes its connections.
+    pub async fn listen_tcp(&self, address: impl ToSocketAddrs) -> Result<(), ServerError> {
+        self.bind_tcp(address).await?.serve().await
+    }
+
+    /// Listens on a Unix socket and serves until it is shut down or its supervisors have ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_unix`](Self::bind_unix). Once it serves, nothing ends it but a shutdown.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes its connections and removes the socket's file.
+    #[cfg(unix)]
+    pub async fn listen_unix(&self, path: impl AsRef<Path>) -> Result<(), ServerError> {
+        self.bind_unix(path).await?.serve().await
+    }
+
+    /// Returns what shuts this server down at all its addresses.
+    #[must_use]
+    pub fn shutdown_handle(&self) -> ServerShutdown {
+        self.lifecycle.handle()
+    }
+
+    /// Shuts this server down at all its addresses, and returns when it is down: clients are told,
+    /// and what they have asked for may finish within the [drain time](Limits::drain).
+    pub async fn shutdown(&self) {
+        self.lifecycle.handle().shutdown().await;
+    }
+}
+
+impl Config {
+    /// Returns the supervisor of that name; the default one if it is empty.
+    fn supervisor(&self, name: &str) -> Option<&SupervisorHandle> {
+        let mut all = self.supervisors.iter();
+        all.find(|supervisor| name.is_empty() || supervisor.name() == name)
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("supervisors", &self.supervisors)
+            .field("templates", &self.templates.keys())
+            .field("limits", &self.limits)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! Unix sockets: whose file it is, and who is on the other side.
+
+use std::fs::{File, Metadata, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+use crate::error::ServerError;
+use crate::transport::Stream;
+
+/// How long a server may take to answer before it counts as one that is alive but busy.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How often, and how long apart, is tried to get one's turn: longer than a probe takes.
+const TURN_TRIES: u32 = 150;
+const TURN_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+/// Wraps an established connection.
+pub(crate) fn stream(unix: UnixStream) -> Stream {
+    let (reader, writer) = unix.into_split();
+    Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() }
+}
+
+/// Connects to the server at a path.
+pub(crate) async fn connect(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
+}
+
+/// Returns the user that this process acts as.
+pub(crate) fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// A listening socket and its file, which goes away with it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) listener: UnixListener,
+    file: SocketFile,
+}
+
+/// A socket's file. Dropped, it is removed, if it still is the one that was made.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // While the listener is open its inode is not given to another file.
+        let is_ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
+        if is_ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Socket {
+    pub(crate) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Listens at a path, with these permission bits on the file. What is there stays, unless it
+    /// is a socket of this user on which nobody answers.
+    pub(crate) async fn listen(path: &Path, mode: u32) -> Result<Self, ServerError> {
+        // Two servers that start at once do not take each other's socket for a stale one.
+        let _turn = turn(path).await;
+        clear(path).await?;
+        let failed = |source: io::Error| {
+            if source.kind() == io::ErrorKind::AddrInUse {
+                ServerError::AlreadyServed(path.into())
+            } else {
+                listen_error(path, source)
+            }
+        };
+        let socket = UnixSocket::new_stream().map_err(failed)?;
+        // On Linux the file is made with the bits of the socket: it is never open to others.
+        let mode = file_mode(mode);
+        let _ = rustix::fs::fchmod(&socket, mode);
+        socket.bind(path).map_err(failed)?;
+        let made = std::fs::symlink_metadata(path).map_err(failed)?;
+        let file = SocketFile { path: path.into(), device: made.dev(), inode: made.ino() };
+        // Nobody can connect before it listens.
+        rustix::fs::chmod(path, mode).map_err(|error| failed(error.into()))?;
+        let listener = socket.listen(BACKLOG).map_err(failed)?;
+        Ok(Self { listener, file })
+    }
+}
+
+/// Waits for the turn to look at a path and to listen there: a lock on its directory, which leaves
+/// no file behind. Who holds it for too long, or keeps it out of reach, is not waited for.
+async fn turn(path: &Path) -> Option<File> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let directory = File::open(directory).ok()?;
+    for _ in 0..TURN_TRIES {
+        match directory.try_lock() {
+            Ok(()) => return Some(directory),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_PAUSE).await,
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
+fn listen_error(path: &Path, source: io::Error) -> ServerError {
+    ServerError::Listen { address: path.display().to_string(), source }
+}
+
+/// Returns permission bits in the system's own type, whose size differs.
+#[cfg_attr(
+    target_os = "linux",
+    expect(trivial_numeric_casts, reason = "elsewhere it is a smaller type")
+)]
+const fn file_mode(bits: u32) -> Mode {
+    Mode::from_raw_mode((bits & 0o7777) as rustix::fs::RawMode)
+}
+
+/// Removes a socket of this user at `path` on which nobody answers. Anything else there is an
+/// error and is left alone.
+async fn clear(path: &Path) -> Result<(), ServerError> {
+    let failed = |source| listen_error(path, source);
+    let in_the_way = |what| ServerError::InTheWay { path: path.into(), what };
+    let found = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(failed)?,
+    };
+    if !found.file_type().is_socket() {
+        return Err(in_the_way("it is no socket"));
+    }
+    match tokio::time::timeout(PROBE, connect(path)).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(Err(error)) => return Err(failed(error)),
+        Ok(Ok(_)) | Err(_) => return Err(ServerError::AlreadyServed(path.into())),
+    }
+    if found.uid() != own_uid() {
+        return Err(in_the_way("it is a socket of another user"));
+    }
+    // Another server may have taken the path over meanwhile.
+    match std::fs::symlink_metadata(path) {
+        Ok(now) if identity(&now) == identity(&found) => std::fs::remove_file(path).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => Err(ServerError::AlreadyServed(path.into())),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What tells a file from one that was made later, even if the system gave it the same inode.
+fn identity(file: &Metadata) -> (u64, u64, i64, i64) {
+    (file.dev(), file.ino(), file.ctime(), file.ctime_nsec())
+}

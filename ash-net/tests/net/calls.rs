@@ -1,0 +1,330 @@
+//! Every call does elsewhere what it does here, with the same results and errors.
+
+use std::time::Duration;
+
+use ash_core::{
+    ChildState, ChildType, ExitReason, RestartPolicy, RestartStrategy, StartCause, SupervisorError,
+    SupervisorSpec,
+};
+use ash_net::{Access, ConnectionState, ProtocolError, RemoteError, RemoteSupervisorHandle};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn reads_give_what_a_local_call_gives() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    assert_eq!(remote.state(), ConnectionState::Connected);
+    assert_eq!(remote.access(), Access::Admin);
+    assert_eq!(remote.path(), "app");
+
+    let (there, here) =
+        (remote.which_children().await.unwrap(), local.which_children().await.unwrap());
+    assert_eq!(there.len(), 3);
+    for (there, here) in there.iter().zip(&here) {
+        assert_eq!(there.id, here.id);
+        assert_eq!(there.child_type, here.child_type);
+        assert_eq!(there.restart_policy, here.restart_policy);
+        assert_eq!(there.state, here.state);
+        assert_eq!(there.incarnation, here.incarnation);
+    }
+    assert_eq!(remote.count_children().await.unwrap(), local.count_children().await.unwrap());
+    let child = remote.child("web").await.unwrap();
+    assert_eq!(child.child_type, ChildType::Supervisor);
+    assert_eq!(child.state, ChildState::Running);
+    let tree = remote.tree().await.unwrap();
+    assert_eq!(tree.to_string(), local.tree().await.unwrap().to_string());
+    let status = remote.status().await.unwrap();
+    assert_eq!(status.name, "app");
+    assert_eq!(status.path, "app");
+    assert_eq!(status.restart_strategy, RestartStrategy::OneForOne);
+    assert_eq!(status.children.specs, 3);
+    assert!(remote.uptime().await.unwrap() <= local.uptime());
+    assert!(matches!(
+        remote.child("nobody").await,
+        Err(RemoteError::Call(SupervisorError::ChildNotFound(id))) if id == "nobody"
+    ));
+}
+
+#[tokio::test]
+async fn children_are_stopped_started_and_forgotten() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+
+    remote.stop_child("a").await.unwrap();
+    let child = local.child("a").await.unwrap();
+    assert_eq!(child.state, ChildState::Stopped);
+    assert_eq!(remote.which_children().await.unwrap().len(), 2);
+    assert_eq!(remote.tree().await.unwrap().children.len(), 3);
+    remote.restart_child("a").await.unwrap();
+    assert_eq!(remote.child("a").await.unwrap().incarnation, 2);
+    assert!(matches!(
+        remote.delete_child("a").await,
+        Err(RemoteError::Call(SupervisorError::ChildRunning(id))) if id == "a"
+    ));
+    remote.stop_child("a").await.unwrap();
+    remote.delete_child("a").await.unwrap();
+    remote.terminate_child("b").await.unwrap();
+    assert!(matches!(
+        remote.terminate_child("b").await,
+        Err(RemoteError::Call(SupervisorError::ChildNotFound(_)))
+    ));
+    assert_eq!(local.which_children().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn templates_start_children_with_typed_arguments() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let args = |fails, text: &str| Args { fails, text: text.into() };
+
+    let id =
+        remote.start_child("e", "echo", &args(false, ""), RestartPolicy::Transient).await.unwrap();
+    assert_eq!(id, "e");
+    let child = local.child("e").await.unwrap();
+    assert_eq!(child.restart_policy, RestartPolicy::Transient);
+    // Decoded anew for its next life.
+    remote.restart_child("e").await.unwrap();
+    assert_eq!(remote.child("e").await.unwrap().incarnation, 2);
+
+    let again = remote.start_child("e", "echo", &args(false, ""), RestartPolicy::Transient).await;
+    assert!(matches!(again, Err(RemoteError::Call(SupervisorError::ChildAlreadyExists(_)))));
+    let failed =
+        remote.start_child("f", "echo", &args(true, "no disk"), RestartPolicy::Temporary).await;
+    let Err(RemoteError::Call(SupervisorError::StartFailed { path, cause })) = failed else {
+        panic!("it fails: {failed:?}");
+    };
+    assert_eq!(path, "app/f");
+    assert!(matches!(cause, StartCause::Failed(error) if error.to_string() == "no disk"));
+    let slashed =
+        remote.start_child("a/b", "echo", &args(false, ""), RestartPolicy::Permanent).await;
+    assert!(matches!(slashed, Err(RemoteError::Call(SupervisorError::InvalidSpec(_)))));
+    let unknown = remote.start_child("g", "nothing", &(), RestartPolicy::Permanent).await;
+    assert!(matches!(unknown, Err(RemoteError::UnknownTemplate(name)) if name == "nothing"));
+    let wrong = remote.start_child("g", "echo", &17, RestartPolicy::Permanent).await;
+    assert!(matches!(wrong, Err(RemoteError::BadArguments(_))));
+    assert_eq!(local.which_children().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_supervisor_below_is_driven_by_its_path() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let web = remote.supervisor("web").await.unwrap();
+    assert_eq!(web.path(), "app/web");
+    assert_eq!(web.which_children().await.unwrap()[0].id, "http");
+    web.terminate_child("http").await.unwrap();
+    assert!(web.which_children().await.unwrap().is_empty());
+    assert!(matches!(
+        remote.supervisor("a").await,
+        Err(RemoteError::Call(SupervisorError::NotASupervisor(_)))
+    ));
+    assert!(matches!(
+        remote.supervisor("nobody").await,
+        Err(RemoteError::Call(SupervisorError::ChildNotFound(_)))
+    ));
+    // A permanent one comes back, and is found again.
+    web.shutdown().await.unwrap();
+    until(|| async { web.which_children().await.is_ok_and(|all| all.len() == 1) }).await;
+}
+
+#[tokio::test]
+async fn shutdown_returns_when_the_tree_is_down_and_the_server_ends_with_it() {
+    let local = start(tree()).await;
+    let (remote, mut served) = serve(server(&local)).await;
+    let other = RemoteSupervisorHandle::connect_tcp(served.address).await.unwrap();
+    remote.shutdown().await.unwrap();
+    let reason = tokio::time::timeout(Duration::ZERO, local.wait()).await;
+    assert!(matches!(reason, Ok(ExitReason::Shutdown)), "it is down");
+    soon(&mut served.task).await.unwrap();
+    // Told so, all calls fail at once; a further shutdown has nothing to do.
+    until(|| async { other.state() == ConnectionState::Disconnected }).await;
+    let late = tokio::time::timeout(Duration::from_secs(5), other.which_children()).await;
+    assert!(matches!(
+        late.expect("at once"),
+        Err(RemoteError::Call(SupervisorError::ShuttingDown(name))) if name == "app"
+    ));
+    remote.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_within_reports_what_had_to_be_killed() {
+    let stubborn =
+        ash_core::ChildSpec::task("stubborn", |child: ash_core::ChildContext| async move {
+            let _token = child.stop_token();
+            std::future::pending::<Result<(), std::io::Error>>().await
+        });
+    let local = start(SupervisorSpec::new("app").with_child(stubborn)).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let report = remote.shutdown_within(Duration::from_millis(20)).await;
+    assert_eq!(report.unwrap().killed, ["app/stubborn"]);
+}
+
+#[tokio::test]
+async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stops() {
+    let (address, told) = tokio::sync::oneshot::channel();
+    let address = std::sync::Mutex::new(Some(address));
+    let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
+        child,
+        address: address.lock().unwrap().take(),
+    });
+    let local = start(tree().with_child(child)).await;
+    let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap()).await.unwrap();
+    soon(remote.shutdown()).await.unwrap();
+    assert!(matches!(soon(local.wait()).await, ExitReason::Shutdown));
+}
+
+/// A server as a worker of the tree that it serves.
+struct InTree {
+    child: ash_core::ChildContext,
+    address: Option<tokio::sync::oneshot::Sender<std::net::SocketAddr>>,
+}
+
+#[ash_core::async_trait]
+impl ash_core::Worker for InTree {
+    type Error = ash_net::ServerError;
+
+    async fn run(&mut self) -> Result<(), Self::Error> {
+        let bound = server(&self.child.supervisor()).bind_tcp("127.0.0.1:0").await?;
+        if let Some(address) = self.address.take() {
+            let _ = address.send(bound.local_addr());
+        }
+        bound.serve().await
+    }
+}
+
+#[tokio::test]
+async fn a_large_tree_is_listed_in_pages() {
+    let mut web = SupervisorSpec::new("web");
+    for number in 0..700 {
+        web = web.with_child(idle(format!("http-{number}")));
+    }
+    let mut spec = SupervisorSpec::new("app").with_supervisor(web);
+    for number in 0..3_000 {
+        spec = spec.with_child(idle(format!("worker-{number}")));
+    }
+    let deep = (0..40).fold(SupervisorSpec::new("deepest"), |below, depth| {
+        SupervisorSpec::new(format!("level-{depth}")).with_supervisor(below)
+    });
+    let local = start(spec.with_supervisor(deep)).await;
+    local.stop_child("worker-17").await.unwrap();
+    let (remote, _served) = serve(server(&local)).await;
+    let ids = |children: Vec<ash_core::ChildInfo>| -> Vec<_> {
+        children.into_iter().map(|child| child.id).collect()
+    };
+    let there = ids(remote.which_children().await.unwrap());
+    assert_eq!(there.len(), 3_001);
+    assert_eq!(there, ids(local.which_children().await.unwrap()));
+    let (there, here) = (remote.tree().await.unwrap(), local.tree().await.unwrap());
+    assert_eq!(there.to_string(), here.to_string());
+}
+
+#[tokio::test]
+async fn pages_are_cut_by_their_size_and_one_child_too_large_fails_alone() {
+    let long = |number: usize| format!("{number}-{}", "x".repeat(2_000));
+    let spec = (0..100)
+        .fold(SupervisorSpec::new("app"), |spec, number| spec.with_child(idle(long(number))));
+    let local = start(spec).await;
+    let mut limits = ash_net::Limits::default();
+    limits.frame = 8 * 1024;
+    let (remote, _served) = serve(server(&local).with_limits(limits)).await;
+    let all = remote.which_children().await.unwrap();
+    assert_eq!(all.len(), 100);
+    assert!(all.iter().enumerate().all(|(number, child)| child.id == long(number)));
+
+    local.start_child_spec(idle("y".repeat(9_000))).await.unwrap();
+    assert!(matches!(
+        remote.which_children().await,
+        Err(RemoteError::Protocol(ProtocolError::AnswerTooLarge))
+    ));
+    assert!(matches!(
+        remote.child("y".repeat(9_000)).await,
+        Err(RemoteError::Protocol(ProtocolError::RequestTooLarge))
+    ));
+    assert_eq!(remote.child(long(7)).await.unwrap().id, long(7));
+}
+
+#[tokio::test]
+async fn many_calls_are_under_way_at_once_and_each_gets_its_own_answer() {
+    let spec = (0..50).fold(SupervisorSpec::new("app"), |spec, number| {
+        spec.with_child(idle(format!("w{number}")))
+    });
+    let local = start(spec).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let callers = (0..64).map(|caller| {
+        let remote = remote.clone();
+        tokio::spawn(async move {
+            for round in 0..50 {
+                let id = format!("w{}", (caller * 7 + round) % 50);
+                assert_eq!(remote.child(&id).await.unwrap().id, id);
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        soon(caller).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_times_out_and_is_not_undone() {
+    let local = start(tree()).await;
+    let server = server(&local).with_template("slow", |(): ()| Slow);
+    let (remote, _served) = serve(server).await;
+    let hasty = remote.clone().with_timeout(Duration::from_millis(50));
+    let started = hasty.start_child("s", "slow", &(), RestartPolicy::Permanent).await;
+    assert!(matches!(started, Err(RemoteError::TimedOut)));
+    let child = remote.child("s").await.unwrap();
+    assert_eq!(child.state, ChildState::Starting);
+    assert_eq!(child.uptime, Duration::ZERO);
+}
+
+struct Slow;
+
+#[ash_core::async_trait]
+impl ash_core::Worker for Slow {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        std::future::pending().await
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn too_many_calls_in_flight_are_busy_and_cancelled_ones_count_until_they_are_done() {
+    let local = start(tree()).await;
+    let mut limits = ash_net::Limits::default();
+    limits.in_flight = 3;
+    let server = server(&local).with_template("slow", |(): ()| Slow).with_limits(limits);
+    let (remote, _served) = serve(server).await;
+    for number in 0..3 {
+        let starting =
+            remote.start_child(format!("s{number}"), "slow", &(), RestartPolicy::Permanent);
+        // Each caller goes away, and what it asked for goes on.
+        assert!(tokio::time::timeout(Duration::from_millis(50), starting).await.is_err());
+    }
+    assert!(matches!(remote.which_children().await, Err(RemoteError::Busy)));
+    local.terminate_child("s1").await.unwrap();
+    until(|| async { remote.which_children().await.is_ok() }).await;
+}
+
+#[tokio::test]
+async fn several_supervisors_are_served_by_name() {
+    let (orders, users) = (start(tree()).await, start(SupervisorSpec::new("users")).await);
+    let (default, served) = serve(server(&orders).with_supervisor(users)).await;
+    assert_eq!(default.status().await.unwrap().name, "app");
+    let connector = || ash_net::Connector::tcp(served.address);
+    let users = connector().with_supervisor("users").connect().await.unwrap();
+    assert_eq!(users.status().await.unwrap().name, "users");
+    let nobody = connector().with_supervisor("nobody").connect().await;
+    assert!(matches!(
+        nobody,
+        Err(ash_net::ConnectError::UnknownSupervisor { name, .. }) if name == "nobody"
+    ));
+    // The server goes on for the one that is left.
+    users.shutdown().await.unwrap();
+    assert_eq!(default.status().await.unwrap().name, "app");
+}

@@ -1,0 +1,122 @@
+//! Events across the wire.
+
+use std::sync::Arc;
+
+use ash_core::{ChildSpec, EventKind, ExitReason, RestartIntensity, SupervisorSpec};
+use ash_net::{Access, RemoteSupervisorHandle};
+use tokio::sync::Notify;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn what_happens_after_the_subscription_is_seen_as_it_is_here() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let (mut there, mut here) = (remote.events(), local.events());
+    remote.restart_child("a").await.unwrap();
+    remote.supervisor("web").await.unwrap().terminate_child("http").await.unwrap();
+    remote.shutdown().await.unwrap();
+    let mut count = 0;
+    while let Some(local) = soon(here.next()).await {
+        let (local, remote) = (local.unwrap(), soon(there.next()).await.unwrap().unwrap());
+        assert_eq!(format!("{remote:?}"), format!("{local:?}"));
+        count += 1;
+    }
+    assert!(soon(there.next()).await.is_none(), "it ends with the supervisor");
+    assert!(count >= 7, "{count}");
+}
+
+#[tokio::test]
+async fn events_of_a_supervisor_below_are_its_own() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let web = remote.supervisor("web").await.unwrap();
+    let mut events = web.events();
+    // The server finds that supervisor in its own time.
+    let event = soon(async {
+        loop {
+            remote.restart_child("a").await.unwrap();
+            web.restart_child("http").await.unwrap();
+            let next = tokio::time::timeout(std::time::Duration::from_millis(50), events.next());
+            if let Ok(event) = next.await {
+                return event.unwrap().unwrap();
+            }
+        }
+    })
+    .await;
+    assert_eq!(event.path, "app/web/http");
+}
+
+#[tokio::test]
+async fn the_worker_s_own_error_is_told() {
+    let told = Arc::new(Notify::new());
+    let now = Arc::clone(&told);
+    let failing = ChildSpec::task("failing", move |_| {
+        let now = Arc::clone(&now);
+        async move {
+            now.notified().await;
+            Err::<(), _>(std::io::Error::other("no disk"))
+        }
+    });
+    let local = start(SupervisorSpec::new("app").with_child(failing)).await;
+    let (remote, _served) = serve(server(&local).with_access(Access::Observer)).await;
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    told.notify_one();
+    let event = soon(events.next()).await.unwrap().unwrap();
+    assert!(matches!(
+        event.kind,
+        EventKind::Exited { reason: ExitReason::Error(error), will_restart: true }
+            if error.to_string() == "no disk"
+    ));
+    let child = remote.child("failing").await.unwrap();
+    assert!(matches!(
+        child.last_exit,
+        Some(ExitReason::Error(error)) if error.to_string() == "no disk"
+    ));
+}
+
+#[tokio::test]
+async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
+    let spec = SupervisorSpec::new("app")
+        .with_restart_intensity(RestartIntensity::new(usize::MAX, 1))
+        .with_child(idle("a"));
+    let local = start(spec).await;
+    let (remote, served) = serve(server(&local)).await;
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    for _ in 0..3_000 {
+        local.restart_child("a").await.unwrap();
+    }
+    // All that will come has come when somebody who subscribed later has got an answer.
+    let other = RemoteSupervisorHandle::connect_tcp(served.address).await.unwrap();
+    other.shutdown().await.unwrap();
+    let (mut seen, mut lost) = (0, 0);
+    let mut last = None;
+    while let Some(event) = soon(events.next()).await {
+        match event {
+            Ok(event) => {
+                seen += 1;
+                last = Some(event);
+            }
+            Err(lagged) => lost += lagged.0,
+        }
+    }
+    // Each restart is a stop and a start; then there are the stop of the child and the end.
+    assert_eq!(seen + lost, 6_002);
+    assert!(lost > 0 && seen >= 1_024, "{seen} seen, {lost} lost");
+    assert!(matches!(last.unwrap().kind, EventKind::SupervisorEnded { .. }));
+}
+
+#[tokio::test]
+async fn a_subscription_that_nobody_listens_to_frees_its_place() {
+    let local = start(tree()).await;
+    let mut limits = ash_net::Limits::default();
+    limits.in_flight = 2;
+    let (remote, _served) = serve(server(&local).with_limits(limits)).await;
+    for _ in 0..50 {
+        let events = remote.events();
+        until(|| async { remote.uptime().await.is_ok() }).await;
+        drop(events);
+    }
+}

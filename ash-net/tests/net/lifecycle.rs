@@ -1,0 +1,197 @@
+//! Servers that go and come, and what their clients notice.
+
+use std::time::Duration;
+
+use ash_core::{ChildSpec, RestartPolicy, SupervisorSpec, Worker, async_trait};
+use ash_net::{ConnectError, ConnectionState, Connector, RemoteError, RemoteSupervisorHandle};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn nobody_there_is_said_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let tcp = RemoteSupervisorHandle::connect_tcp(address).await;
+    assert!(matches!(tcp, Err(ConnectError::Io { .. })));
+    let place = Place::new();
+    let unix = RemoteSupervisorHandle::connect_unix(place.path("sock")).await;
+    assert!(unix.unwrap_err().to_string().contains("sock"), "the error names the path");
+}
+
+#[tokio::test]
+async fn one_who_accepts_and_says_nothing_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut limits = ash_net::Limits::default();
+    limits.handshake = Duration::from_millis(100);
+    let connector = Connector::tcp(listener.local_addr().unwrap()).with_limits(limits);
+    let connected = soon(connector.connect()).await;
+    assert!(matches!(connected, Err(ConnectError::TimedOut { .. })));
+}
+
+#[tokio::test]
+async fn another_protocol_is_recognised() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let connected = soon(RemoteSupervisorHandle::connect_tcp(address)).await;
+    assert!(matches!(connected, Err(ConnectError::Foreign { .. })));
+}
+
+/// Takes its time to start.
+struct Slow;
+
+#[async_trait]
+impl Worker for Slow {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_of_the_server_lets_calls_in_flight_finish_and_leaves_the_tree_alone() {
+    let local = start(tree()).await;
+    let server = server(&local).with_template("slow", |(): ()| Slow);
+    let bound = server.bind_tcp("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (bound.local_addr(), bound.shutdown_handle());
+    let served = tokio::spawn(bound.serve());
+    let remote = RemoteSupervisorHandle::connect_tcp(address).await.unwrap();
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    let starting = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.start_child("s", "slow", &(), RestartPolicy::Permanent).await }
+    });
+    until(|| async { local.child("s").await.is_ok() }).await;
+    soon(stop.shutdown()).await;
+    assert!(served.is_finished() || soon(served).await.is_ok());
+    assert_eq!(soon(starting).await.unwrap().unwrap(), "s");
+    assert_eq!(local.which_children().await.unwrap().len(), 4);
+    assert_eq!(remote.state(), ConnectionState::Disconnected);
+    assert!(RemoteSupervisorHandle::connect_tcp(address).await.is_err());
+
+    // Served again at the same address, it is found again.
+    let bound = server.bind_tcp(address).await.unwrap();
+    let _served = tokio::spawn(bound.serve());
+    assert_eq!(soon(remote.which_children()).await.unwrap().len(), 4);
+    let lagged = loop {
+        match soon(events.next()).await.unwrap() {
+            Ok(_) => {}
+            Err(lagged) => break lagged,
+        }
+    };
+    assert_eq!(lagged.0, 0);
+}
+
+#[tokio::test]
+async fn calls_that_do_not_finish_do_not_hold_a_shutdown_up() {
+    struct Never;
+    #[async_trait]
+    impl Worker for Never {
+        type Error = String;
+        async fn initialize(&mut self) -> Result<(), String> {
+            std::future::pending().await
+        }
+        async fn run(&mut self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+    let local = start(tree()).await;
+    let mut limits = ash_net::Limits::default();
+    limits.drain = Duration::from_millis(100);
+    let server = server(&local).with_limits(limits).with_template("never", |(): ()| Never);
+    let (remote, _served) = serve(server.clone()).await;
+    let starting = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.start_child("s", "never", &(), RestartPolicy::Permanent).await }
+    });
+    until(|| async { local.child("s").await.is_ok() }).await;
+    soon(server.shutdown()).await;
+    assert!(matches!(
+        soon(starting).await.unwrap(),
+        Err(RemoteError::Disconnected { maybe_executed: true })
+    ));
+}
+
+#[tokio::test]
+async fn one_server_listens_at_several_addresses() {
+    let place = Place::new();
+    let path = place.path("sock");
+    let local = start(tree()).await;
+    let server = server(&local);
+    let (tcp, unix) = tokio::join!(server.bind_tcp("127.0.0.1:0"), server.bind_unix(&path));
+    let (tcp, unix) = (tcp.unwrap(), unix.unwrap());
+    let address = tcp.local_addr();
+    let serving = tokio::spawn(async move { tokio::try_join!(tcp.serve(), unix.serve()) });
+    let tcp = RemoteSupervisorHandle::connect_tcp(address).await.unwrap();
+    let unix = RemoteSupervisorHandle::connect_unix(&path).await.unwrap();
+    tcp.stop_child("a").await.unwrap();
+    assert_eq!(unix.which_children().await.unwrap().len(), 2);
+    soon(server.shutdown()).await;
+    soon(serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_the_tree_ends_the_server_and_is_told() {
+    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+    let now = std::sync::Arc::clone(&told);
+    let failing = ChildSpec::task("failing", move |_| {
+        let now = std::sync::Arc::clone(&now);
+        async move {
+            now.notified().await;
+            Err::<(), _>("over")
+        }
+    });
+    let spec = SupervisorSpec::new("app")
+        .with_restart_intensity(ash_core::RestartIntensity::new(0, 1))
+        .with_child(failing);
+    let local = start(spec).await;
+    let (remote, mut served) = serve(server(&local)).await;
+    told.notify_one();
+    soon(&mut served.task).await.unwrap();
+    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+    assert!(matches!(
+        soon(remote.which_children()).await,
+        Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(_)))
+    ));
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_ends_that_call_only() {
+    struct Rude;
+    impl<'de> serde::Deserialize<'de> for Rude {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            panic!("rude")
+        }
+    }
+    let local = start(tree()).await;
+    let server = server(&local).with_template("rude", |_: Rude| Slow);
+    let (remote, _served) = serve(server).await;
+    let started = remote.start_child("r", "rude", &(), RestartPolicy::Permanent).await;
+    assert!(matches!(started, Err(RemoteError::Protocol(ash_net::ProtocolError::Panicked))));
+    assert_eq!(remote.which_children().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_handle_works_from_another_runtime_and_its_last_clone_closes_the_connection() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let elsewhere = remote.clone();
+    let counted = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(elsewhere.which_children()).unwrap().len()
+    });
+    assert_eq!(soon(counted).await.unwrap(), 3);
+}

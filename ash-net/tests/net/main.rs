@@ -1,0 +1,15 @@
+//! Servers and clients over real sockets, at ports and paths that the system chooses.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+mod abuse;
+mod access;
+mod calls;
+mod events;
+mod lifecycle;
+mod link;
+mod processes;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod unix;

@@ -1,0 +1,132 @@
+//! A tree to serve, a place for sockets, and waiting for what must come.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ash_core::{
+    ChildContext, ChildSpec, RestartIntensity, SupervisorHandle, SupervisorSpec, Worker,
+    async_trait,
+};
+use ash_net::{RemoteSupervisorHandle, SupervisorServer};
+use tokio::task::JoinHandle;
+
+/// A worker that does nothing until it is stopped.
+pub(crate) fn idle(id: impl Into<ash_core::ChildId>) -> ChildSpec {
+    ChildSpec::task(id, |child: ChildContext| async move {
+        child.stop_token().cancelled().await;
+        Ok::<_, std::io::Error>(())
+    })
+}
+
+/// A small tree: two workers, and a supervisor `web` with one more.
+pub(crate) fn tree() -> SupervisorSpec {
+    SupervisorSpec::new("app")
+        .with_restart_intensity(RestartIntensity::new(1_000, 1))
+        .with_child(idle("a"))
+        .with_child(idle("b"))
+        .with_supervisor(SupervisorSpec::new("web").with_child(idle("http")))
+}
+
+pub(crate) async fn start(spec: SupervisorSpec) -> SupervisorHandle {
+    let handle = SupervisorHandle::start(spec);
+    handle.ready().await.unwrap();
+    handle
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Args {
+    pub(crate) fails: bool,
+    pub(crate) text: String,
+}
+
+/// What the template `echo` makes.
+pub(crate) struct Echo(pub(crate) Args);
+
+#[async_trait]
+impl Worker for Echo {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        if self.0.fails {
+            return Err(self.0.text.clone());
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        std::future::pending().await
+    }
+}
+
+/// A server with the template `echo`.
+pub(crate) fn server(handle: &SupervisorHandle) -> SupervisorServer {
+    SupervisorServer::new(handle.clone()).with_template("echo", Echo)
+}
+
+/// Serves at a port of the system's choice, in the background, and connects.
+pub(crate) async fn serve(server: SupervisorServer) -> (RemoteSupervisorHandle, Served) {
+    let bound = server.bind_tcp("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr();
+    let task = tokio::spawn(async move { bound.serve().await.unwrap() });
+    let remote = RemoteSupervisorHandle::connect_tcp(address).await.unwrap();
+    (remote, Served { address, task })
+}
+
+pub(crate) struct Served {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A directory of its own, which goes away with all that is in it.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ash-net-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How long anything may take that must come.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Waits for what must come.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, what).await.expect("it did not come")
+}
+
+/// Asks until the answer is yes.
+pub(crate) async fn until<F: Future<Output = bool>>(mut ask: impl FnMut() -> F) {
+    soon(async {
+        while !ask().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
