@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use ash_stateful::{PersistError, WorkerContext};
 use proptest::prelude::*;
@@ -31,6 +32,10 @@ fn read_until<T>(
 
 fn confirmed(line: &str) -> Option<u64> {
     line.split_once("confirmed ")?.1.trim().parse().ok()
+}
+
+fn at_it(line: &str) -> Option<()> {
+    line.contains("at it").then_some(())
 }
 
 /// Kills a child as `kill -9` does, and gives the last number it had confirmed.
@@ -68,15 +73,30 @@ fn say(line: &str) {
     println!("{line}");
 }
 
+/// Flushes for ever, on a thread of its own: commits begin at any moment.
+fn flush_all_the_time(ctx: &Arc<WorkerContext>) {
+    let ctx = Arc::clone(ctx);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            loop {
+                ctx.flush().await.unwrap();
+            }
+        });
+    });
+}
+
 /// Counts up for ever in two keys, one after the other, and says what a flush has confirmed.
 async fn count(path: &str) {
-    let ctx = WorkerContext::persistent(path).unwrap();
+    let ctx = Arc::new(WorkerContext::persistent(path).unwrap());
+    flush_all_the_time(&ctx);
     let start = ctx.get_as::<u64>("cause").unwrap().unwrap_or(0);
     for n in start + 1.. {
         ctx.set("cause", json!(n));
         ctx.update("effect", |_| Some(json!(n)));
         ctx.update(&format!("key-{}", n % 50), |_| Some(json!({ "n": n, "pad": "x".repeat(100) })));
-        if n % 20 == 0 {
+        say("at it");
+        if n % 200 == 0 {
             ctx.flush().await.unwrap();
             say(&format!("confirmed {n}"));
         }
@@ -85,11 +105,13 @@ async fn count(path: &str) {
 
 /// Restores one object after another, of many keys with one number.
 async fn restore(path: &str) {
-    let ctx = WorkerContext::persistent(path).unwrap();
+    let ctx = Arc::new(WorkerContext::persistent(path).unwrap());
+    flush_all_the_time(&ctx);
     for n in 1.. {
         let keys = (0..200).map(|key| (format!("{key}"), json!(n)));
         ctx.restore(Value::Object(keys.collect())).unwrap();
-        if n % 10 == 0 {
+        say("at it");
+        if n % 50 == 0 {
             ctx.flush().await.unwrap();
             say(&format!("confirmed {n}"));
         }
@@ -104,10 +126,10 @@ fn kill_9_loses_nothing_that_a_flush_had_confirmed() {
     for round in 0..8 {
         let mut child = child_command("count", &path).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // In the middle of writes: the child goes on while this one decides.
-        let mut seen = read_until(&mut lines, confirmed).expect("the child counts");
-        for _ in 0..round * 3 {
-            seen = read_until(&mut lines, confirmed).expect("the child counts");
+        // In the middle of writes, between two flushes: the child goes on while this one decides.
+        let seen = read_until(&mut lines, confirmed).expect("the child counts");
+        for _ in 0..round * 37 {
+            read_until(&mut lines, at_it).expect("the child counts");
         }
         let confirmed = kill(child, lines).unwrap_or(seen).max(seen);
         assert!(confirmed > last, "it goes on where it was: {confirmed} after {last}");
@@ -133,9 +155,9 @@ fn kill_9_never_cuts_a_restore() {
         let path = directory.path().join(format!("{round}.ctx"));
         let mut child = child_command("restore", &path).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        for _ in 0..=round {
-            seen = read_until(&mut lines, confirmed).expect("the child restores");
+        let seen = read_until(&mut lines, confirmed).expect("the child restores");
+        for _ in 0..5 + round * 11 {
+            read_until(&mut lines, at_it).expect("the child restores");
         }
         let confirmed = kill(child, lines).unwrap_or(seen).max(seen);
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
@@ -156,47 +156,63 @@ fn a_store_is_not_opened_on_a_full_disk_and_stays_as_it_was() {
     assert_eq!(ctx.get("key"), Some(json!([1, 2, 3])));
 }
 
-/// A database whose code panics: as redb's does on some damaged files.
-#[derive(Debug)]
-struct Bomb(FileBackend, Arc<AtomicBool>);
+/// What is to happen when the disk is synced next.
+type Trap = Arc<Mutex<Option<Box<dyn FnOnce() -> io::Result<()> + Send>>>>;
 
-impl StorageBackend for Bomb {
+/// A disk with a trap.
+struct TrapDisk {
+    file: FileBackend,
+    trap: Trap,
+}
+
+impl std::fmt::Debug for TrapDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TrapDisk")
+    }
+}
+
+impl StorageBackend for TrapDisk {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        self.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        assert!(!self.1.swap(false, Ordering::SeqCst), "boom");
-        self.0.sync_data()
+        let trap = self.trap.lock().unwrap().take();
+        trap.map_or(Ok(()), |trap| trap())?;
+        self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+        self.file.write(offset, data)
     }
+}
+
+fn open_with_trap(path: &Path) -> (Arc<WorkerContext>, Trap) {
+    let trap = Trap::default();
+    let its = Arc::clone(&trap);
+    let open = move |path: &Path| -> io::Result<Box<dyn StorageBackend>> {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(TrapDisk { file, trap: Arc::clone(&its) }))
+    };
+    let (file, values) = StoreFile::open_on(path, Box::new(open)).unwrap();
+    (Arc::new(WorkerContext::kept_in(file, values).unwrap()), trap)
 }
 
 #[tokio::test]
 async fn a_panic_in_the_database_is_an_error_and_the_next_flush_works() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.ctx");
-    let is_lit = Arc::new(AtomicBool::new(false));
-    let its = Arc::clone(&is_lit);
-    let open = move |path: &Path| -> io::Result<Box<dyn StorageBackend>> {
-        let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Box::new(Bomb(FileBackend::new(file).map_err(io::Error::other)?, Arc::clone(&its))))
-    };
-    let (file, values) = StoreFile::open_on(&path, Box::new(open)).unwrap();
-    let ctx = WorkerContext::kept_in(file, values).unwrap();
-
-    is_lit.store(true, Ordering::SeqCst);
+    let (ctx, trap) = open_with_trap(&path);
+    *trap.lock().unwrap() = Some(Box::new(|| panic!("boom")));
     ctx.set("key", json!(1));
     let error = ctx.flush().await.unwrap_err();
     assert!(matches!(error, PersistError::Corrupt { .. }), "{error:?}");
@@ -204,6 +220,25 @@ async fn a_panic_in_the_database_is_an_error_and_the_next_flush_works() {
     ctx.flush().await.unwrap();
     drop(ctx);
     assert_eq!(WorkerContext::persistent(&path).unwrap().get("key"), Some(json!(1)));
+}
+
+#[tokio::test]
+async fn what_comes_while_a_commit_fails_is_newer_than_what_it_gives_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let (ctx, trap) = open_with_trap(&path);
+    let its = Arc::clone(&ctx);
+    *trap.lock().unwrap() = Some(Box::new(move || {
+        its.set("key", json!("newer"));
+        its.delete("gone");
+        Err(io::ErrorKind::StorageFull.into())
+    }));
+    ctx.restore(json!({ "key": "older", "gone": 1, "other": 1 })).unwrap();
+    assert!(matches!(ctx.flush().await, Err(PersistError::Full { .. })));
+    ctx.flush().await.unwrap();
+    drop(ctx);
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(ctx.snapshot(), json!({ "key": "newer", "other": 1 }));
 }
 
 /// What a rehearsal shows is what the disk holds after it was performed, and before that the disk
