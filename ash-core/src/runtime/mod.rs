@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
 //! | `driver.rs` | one task for each supervisor: drain the machine, wait, feed it |
+//! | `alarm.rs` | wakes it where the runtime's timers do not |
 //! | `child.rs` | one task for each incarnation of a worker |
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor's task shares with its handles and children |
@@ -11,6 +12,7 @@
 //! | `context.rs` | what a worker holds |
 //! | `events.rs`, `log.rs` | what is told of all that |
 
+mod alarm;
 mod cell;
 mod child;
 mod child_spec;
