@@ -56,18 +56,7 @@ impl Log {
             EventKind::Exited {
                 reason,
                 will_restart,
-            } if reason.is_normal() => {
-                debug!(log, "child exited"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => %reason, "restart" => will_restart);
-            }
-            EventKind::Exited {
-                reason,
-                will_restart,
-            } => {
-                warn!(log, "child exited"; "supervisor" => path, "child" => child,
-                    "incarnation" => incarnation, "reason" => text(reason),
-                    "restart" => will_restart);
-            }
+            } => self.exited(supervisor, id, incarnation, (reason, *will_restart)),
             EventKind::Restarting { attempt, delay } => {
                 info!(log, "child restarting"; "supervisor" => path, "child" => child,
                     "strategy" => ?supervisor.strategy, "attempt" => attempt, "delay" => ?delay);
@@ -101,6 +90,25 @@ impl Log {
                     "reason" => text(reason));
             }
             EventKind::SupervisorStarted | EventKind::SupervisorEnded { .. } => {}
+        }
+    }
+
+    fn exited(
+        &self,
+        supervisor: &Shared,
+        id: &ChildId,
+        incarnation: u64,
+        exit: (&ExitReason, bool),
+    ) {
+        let log = &self.0;
+        let (path, child) = (supervisor.path.as_str(), id.as_str());
+        let (reason, will_restart) = exit;
+        if reason.is_normal() {
+            debug!(log, "child exited"; "supervisor" => path, "child" => child,
+                "incarnation" => incarnation, "reason" => %reason, "restart" => will_restart);
+        } else {
+            warn!(log, "child exited"; "supervisor" => path, "child" => child,
+                "incarnation" => incarnation, "reason" => text(reason), "restart" => will_restart);
         }
     }
 
