@@ -1,6 +1,8 @@
 //! EVENTS 3: what slog-scope does to its global logger must not panic a tree. In a process of its
 //! own, because that logger is global, and because every panic counts.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic, helpers included")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

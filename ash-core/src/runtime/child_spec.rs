@@ -102,7 +102,7 @@ impl ChildSpec {
     }
 
     /// Sets how long `initialize` may take; of a supervisor, its whole initial start. Passing it
-    /// is a failed start. There is no limit by default.
+    /// is a failed start, which a timeout of zero always is. There is no limit by default.
     pub fn init_timeout(mut self, timeout: Duration) -> Self {
         self.attributes.set_init_timeout(timeout);
         self

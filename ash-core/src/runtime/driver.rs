@@ -4,18 +4,21 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::future::poll_fn;
 use core::hash::{BuildHasher, Hasher};
 use core::pin::Pin;
+use core::task::Poll;
 use std::hash::RandomState;
 
 use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::error::{StartCause, StartError};
 use crate::exit::ExitReason;
 use crate::machine::{
     Action, Event, Fact, Incarnation, Machine, Notice, Output, StartFailure, Timestamp,
 };
+use crate::runtime::alarm::Alarm;
 use crate::runtime::cell::Order;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
@@ -52,6 +55,8 @@ pub(crate) struct Driver {
     upward: Upward,
     /// The one timer, armed for the earliest time that the machine asked for.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Goes off when the timer should have; none where the runtime would not gain by it.
+    alarm: Option<Alarm>,
     /// What the stop had to kill or leave behind.
     unstopped: Vec<(String, Unstopped)>,
 }
@@ -92,8 +97,9 @@ impl Driver {
         let children = spec.children.iter().cloned().map(ChildSpec::into_slot);
         let machine = Machine::new(spec.config(path.clone(), seed), children)?;
         let (shared, inbox) = Shared::new(spec, path, clock, events, log);
-        let (shared, timer, unstopped) = (Arc::new(shared), None, Vec::new());
-        Ok(Self { machine, shared, inbox, upward, timer, unstopped })
+        let (timer, alarm, unstopped) = (None, None, Vec::new());
+        let shared = Arc::new(shared);
+        Ok(Self { machine, shared, inbox, upward, timer, alarm, unstopped })
     }
 
     /// Returns what its handles hold.
@@ -104,6 +110,7 @@ impl Driver {
     /// Drives the supervisor to its end.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
+        self.alarm = Alarm::is_of_use().then(Alarm::default);
         self.machine.handle_event(self.shared.clock.now(), Event::Begin);
         loop {
             if let Some((reason, start_error)) = self.drain() {
@@ -127,17 +134,26 @@ impl Driver {
             self.inbox.recv_many(batch, BATCH).await;
             return;
         };
-        let due = self.shared.clock.instant(due);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        // A timer that fires early only costs a turn. Setting it anew each time that the
-        // earliest deadline moves back would cost more.
-        if due < timer.deadline() || timer.is_elapsed() {
-            timer.as_mut().reset(due);
-        }
+        self.set_timer(self.shared.clock.instant(due)).await;
         tokio::select! {
             biased;
             _ = self.inbox.recv_many(batch, BATCH) => {}
-            () = timer.as_mut() => {}
+            () = elapsed(&mut self.timer) => {}
+        }
+    }
+
+    /// Has the timer fire at `due`, or before.
+    async fn set_timer(&mut self, due: Instant) {
+        match &mut self.timer {
+            // A timer that fires early only costs a turn. Setting it anew each time that the
+            // earliest deadline moves back would cost more.
+            Some(timer) if due >= timer.deadline() && !timer.is_elapsed() => return,
+            Some(timer) => timer.as_mut().reset(due),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(due))),
+        }
+        if let Some(alarm) = &mut self.alarm {
+            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+            alarm.set(due.into_std(), waker);
         }
     }
 
@@ -309,6 +325,14 @@ impl Drop for Driver {
         }
         self.inbox.close();
         while self.next_late().is_some() {}
+    }
+}
+
+/// Waits for a timer; for ever, if there is none.
+async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.as_mut().await,
+        None => core::future::pending().await,
     }
 }
 

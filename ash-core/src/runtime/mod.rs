@@ -6,12 +6,14 @@
 //! | `driver.rs` | one task for each supervisor: drain the machine, wait, feed it |
 //! | `plan.rs` | how a child is made: a factory, or a spec |
 //! | `child.rs` | one task for each incarnation of a worker |
+//! | `alarm.rs` | wakes a supervisor whose runtime has lost sight of the time |
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor's task shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
 //! | `context.rs` | what a worker holds |
 //! | `events.rs`, `log.rs` | what is told of all that |
 
+mod alarm;
 mod cell;
 mod child;
 mod child_spec;

@@ -33,6 +33,10 @@ impl SupervisorHandle {
     /// `ShuttingDown` if the tree ended before a signal came ([`wait`](Self::wait) tells why), and
     /// `Signal` if the signals cannot be listened to.
     ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime, and in one whose I/O is not enabled: signals arrive there.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future before a signal has come changes nothing but this: tokio keeps its

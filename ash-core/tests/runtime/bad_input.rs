@@ -23,9 +23,8 @@ fn any(id: impl Into<ChildId>) -> ChildSpec {
 async fn invalid(spec: SupervisorSpec) -> SpecError {
     let checked = spec.check();
     let handle = SupervisorHandle::start(spec);
-    let error = match handle.ready().await.unwrap_err() {
-        StartError::InvalidSpec(error) => error,
-        other => panic!("{other:?}"),
+    let StartError::InvalidSpec(error) = handle.ready().await.unwrap_err() else {
+        panic!("it was not refused for its spec")
     };
     assert_eq!(checked, Err(error.clone()));
     assert!(!handle.wait().await.is_normal());

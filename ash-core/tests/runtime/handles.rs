@@ -216,6 +216,17 @@ async fn dropping_a_call_before_its_first_poll_is_no_call() {
 }
 
 #[cfg(unix)]
+#[test]
+#[should_panic(expected = "IO is disabled")]
+fn shutdown_on_signal_in_a_runtime_without_io_panics() {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let _ = runtime.block_on(async {
+        let handle = up(SupervisorSpec::new("app")).await;
+        handle.shutdown_on_signal().await
+    });
+}
+
+#[cfg(unix)]
 #[tokio::test]
 async fn shutdown_on_signal_waits_for_a_signal_and_stops_the_tree() {
     let record = Record::default();

@@ -106,3 +106,30 @@ async fn liveness_2_it_is_off_by_default() {
     assert_eq!(handle.child("a").await.unwrap().incarnation, 1);
     down(&handle).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn liveness_1_a_worker_that_blocks_after_a_timer_woke_it_is_unresponsive() {
+    for _ in 0..20 {
+        let door = Arc::new(Door::default());
+        let blocks = {
+            let door = Arc::clone(&door);
+            ChildSpec::task("a", move |_| {
+                let door = Arc::clone(&door);
+                async move {
+                    tokio::time::sleep(millis(5)).await;
+                    door.block();
+                    Ok::<_, String>(())
+                }
+            })
+        };
+        let spec = SupervisorSpec::new("app")
+            .with_kill_grace(millis(10))
+            .with_child(blocks.liveness(millis(100)).restart(RestartPolicy::Temporary));
+        let handle = up(spec).await;
+        let mut watch = Watch::on(&handle);
+        // No `soon` here: its own timer would have the runtime look at its timers.
+        watch.until("app/a#1 exited: unresponsive, end").await;
+        door.open();
+        soon(down(&handle)).await;
+    }
+}

@@ -3,6 +3,11 @@
 //! Where a worker blocks its thread there have to be two threads, and time is real: those tests
 //! wait for what happens, never for time to pass.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, helpers included, and a table of cases is as long as it is"
+)]
+
 mod admin;
 mod backoff;
 mod bad_input;

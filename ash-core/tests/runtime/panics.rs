@@ -115,7 +115,7 @@ struct Bomb(Arc<AtomicUsize>);
 impl Drop for Bomb {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        panic_any(Bomb(Arc::clone(&self.0)));
+        panic_any(Self(Arc::clone(&self.0)));
     }
 }
 

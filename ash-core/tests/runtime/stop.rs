@@ -470,6 +470,42 @@ async fn stop_5_a_leak_of_a_supervisor_that_has_ended_is_told_of_when_it_ends() 
     soon(down(&handle)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_5_a_hook_that_blocks_after_a_timer_woke_it_is_left_behind() {
+    /// A worker whose `shutdown` blocks the thread that looked after the runtime's timers.
+    struct Blocks(Arc<Door>);
+    #[ash_core::async_trait]
+    impl ash_core::Worker for Blocks {
+        type Error = String;
+        async fn run(&mut self) -> Result<(), String> {
+            std::future::pending().await
+        }
+        async fn shutdown(&mut self) -> Result<(), String> {
+            tokio::time::sleep(millis(5)).await;
+            self.0.block();
+            Ok(())
+        }
+    }
+    for _ in 0..10 {
+        let door = Arc::new(Door::default());
+        let child = {
+            let door = Arc::clone(&door);
+            ChildSpec::worker("blocks", move || Blocks(Arc::clone(&door)))
+        };
+        let spec = SupervisorSpec::new("app")
+            .with_kill_grace(millis(10))
+            .with_child(child.shutdown(Shutdown::Timeout(millis(50))));
+        let handle = up(spec).await;
+        let mut watch = Watch::on(&handle);
+        // No `soon` here: its own timer would have the runtime look at its timers.
+        handle.shutdown().await.unwrap();
+        let seen = watch.until("app ended: shutdown").await;
+        assert!(seen.contains(&"app/blocks#1 leaked".to_owned()), "{seen:?}");
+        door.open();
+        no_task_is_left().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn stop_6_children_stop_one_at_a_time_in_reverse_order() {
     for strategy in [RestartStrategy::OneForAll, RestartStrategy::RestForOne] {

@@ -53,8 +53,6 @@ pub(crate) enum Step {
     Sleep(Duration),
     /// Never goes on, not even when asked to.
     Hang,
-    /// Takes the stop token and returns when it is cancelled.
-    Obey,
     /// Takes the stop token, and returns this long after it was cancelled.
     ObeyAfter(Duration),
     /// Takes the stop token, and never returns.
@@ -63,8 +61,6 @@ pub(crate) enum Step {
     ErrWhen(Arc<Notify>, &'static str),
     /// Waits to be told, then returns.
     OkWhen(Arc<Notify>),
-    /// Waits to be told, then panics.
-    PanicWhen(Arc<Notify>, &'static str),
     /// Blocks its thread until the door is opened.
     Block(Arc<Door>),
 }
@@ -109,6 +105,19 @@ pub(crate) struct Script {
     pub(crate) run: Step,
     pub(crate) shutdown: Step,
     pub(crate) drop: Step,
+}
+
+impl Step {
+    /// Does the step where nothing can be awaited.
+    fn at_once(&self) {
+        if let Self::Panic(message) = self {
+            panic!("{message}");
+        } else if let Self::Block(door) = self {
+            door.block();
+        } else {
+            assert!(matches!(self, Self::Default), "{self:?} needs an await");
+        }
+    }
 }
 
 impl Script {
@@ -157,10 +166,6 @@ impl Scripted {
                 Ok(())
             }
             Step::Hang => std::future::pending().await,
-            Step::Obey => {
-                self.context.stop_token().cancelled().await;
-                Ok(())
-            }
             Step::ObeyAfter(time) => {
                 self.context.stop_token().cancelled().await;
                 tokio::time::sleep(time).await;
@@ -177,10 +182,6 @@ impl Scripted {
             Step::OkWhen(told) => {
                 told.notified().await;
                 Ok(())
-            }
-            Step::PanicWhen(told, message) => {
-                told.notified().await;
-                panic!("{message}")
             }
             Step::Block(door) => {
                 door.block();
@@ -213,11 +214,7 @@ impl Worker for Scripted {
 impl Drop for Scripted {
     fn drop(&mut self) {
         self.record.add(format_args!("{} drop", self.name));
-        match &self.script.drop {
-            Step::Panic(message) => panic!("{message}"),
-            Step::Block(door) => door.block(),
-            step => assert!(matches!(step, Step::Default), "a drop cannot {step:?}"),
-        }
+        self.script.drop.at_once();
     }
 }
 
@@ -237,11 +234,7 @@ pub(crate) fn lives(
         let script = script(context.incarnation());
         let name = format!("{id}#{}", context.incarnation());
         record.add(format_args!("{name} made"));
-        match &script.factory {
-            Step::Panic(message) => panic!("{message}"),
-            Step::Block(door) => door.block(),
-            step => assert!(matches!(step, Step::Default), "a factory cannot {step:?}"),
-        }
+        script.factory.at_once();
         Scripted::new(name, script, &record, context)
     })
 }
@@ -277,6 +270,10 @@ pub(crate) async fn down(handle: &SupervisorHandle) {
 }
 
 /// Waits until no task but the test's own is alive; fails if one stays.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test waits is real time, which is not paused"
+)]
 pub(crate) async fn no_task_is_left() {
     let metrics = tokio::runtime::Handle::current().metrics();
     let since = Instant::now();
