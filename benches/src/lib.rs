@@ -11,3 +11,4 @@
 pub mod bare;
 pub mod measure;
 pub mod ours;
+pub mod stateful;

@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use benches::measure::{Figure, percentile};
-use benches::{bare, ours};
+use benches::{bare, ours, stateful};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let value = match system.as_str() {
                 "ours" => ours::measure(figure, count),
                 "bare" => bare::measure(figure, count),
+                "stateful" if figure == Figure::Start => stateful::start(count),
                 _ => return Err("the system is `ours` or `bare`".into()),
             };
             println!("{value}");
@@ -49,16 +50,7 @@ fn table(
     println!("{:<12} {:>14} {:>14} {:>7} {:>7}", "figure", "ours", "bare tokio", "ratio", "budget");
     let mut rows = Vec::new();
     for figure in Figure::ALL {
-        let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..pairs {
-            let (mine, reference) =
-                (one("ours", figure, children)?, one("bare", figure, children)?);
-            ours.push(mine);
-            bare.push(reference);
-            ratios.push(mine / reference);
-        }
-        let [ours, bare, ratio] =
-            [ours, bare, ratios].map(|mut values| percentile(&mut values, 0.5));
+        let [ours, bare, ratio] = compare(["ours", "bare"], figure, children, pairs)?;
         let budget = figure.budget().map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
         let verdict = match figure.budget() {
             Some(budget) if ratio > budget => " over",
@@ -71,10 +63,30 @@ fn table(
             "  {{\"figure\": \"{name}\", \"ours\": {ours}, \"bare\": {bare}, \"ratio\": {ratio}}}"
         ));
     }
+    let [stateful, plain, ratio] = compare(["stateful", "ours"], Figure::Start, children, pairs)?;
+    let (stateful, plain) = (show(Figure::Start, stateful), show(Figure::Start, plain));
+    println!("start of a stateful child {stateful}, of a plain one {plain}: {ratio:.2} (1.05)");
     if let Some(path) = json {
         std::fs::write(path, format!("[\n{}\n]\n", rows.join(",\n")))?;
     }
     Ok(())
+}
+
+/// Measures two systems in turn, and returns the median of each and of the ratios.
+fn compare(
+    [first, second]: [&str; 2],
+    figure: Figure,
+    children: usize,
+    pairs: usize,
+) -> Result<[f64; 3], Box<dyn std::error::Error>> {
+    let mut values = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..pairs {
+        let (one, other) = (one(first, figure, children)?, one(second, figure, children)?);
+        for (list, value) in values.iter_mut().zip([one, other, one / other]) {
+            list.push(value);
+        }
+    }
+    Ok(values.map(|mut values| percentile(&mut values, 0.5)))
 }
 
 fn one(system: &str, figure: Figure, children: usize) -> Result<f64, Box<dyn std::error::Error>> {
