@@ -1,5 +1,8 @@
 //! The context that the workers of a supervisor share.
 
+mod typed;
+mod whole;
+
 use std::fmt;
 use std::mem;
 use std::ptr;
@@ -7,11 +10,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{RestoreError, ValueError};
 #[cfg(feature = "persist")]
 use crate::persist::{Store, StoreFile};
 use crate::reentry::{self, Access, Inside};
@@ -275,147 +275,6 @@ impl WorkerContext {
         self.entries.is_empty()
     }
 
-    /// Returns all keys, in no order.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside the closure of an `update` of the same context.
-    #[must_use]
-    #[track_caller]
-    pub fn keys(&self) -> Vec<String> {
-        self.check(Access::Read, "keys");
-        let entries = self.entries.iter().filter(|entry| entry.is_some());
-        entries.map(|entry| entry.key().clone()).collect()
-    }
-
-    /// Removes all keys. A key that others set meanwhile may stay.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside a [closure](Self#closures) of the same context.
-    #[track_caller]
-    pub fn clear(&self) {
-        self.check(Access::Write, "clear");
-        self.whole(|| self.retain(|_| false));
-    }
-
-    /// Returns a key's value as a `T`, or `None` if there is none.
-    ///
-    /// `T`'s `Deserialize` runs under the same lock as a closure of
-    /// [`with_value`](Self::with_value).
-    ///
-    /// # Errors
-    ///
-    /// [`ValueError::Decode`] if the value is not of that type.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside the closure of an `update` of the same context.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use ash_stateful::WorkerContext;
-    ///
-    /// let ctx = WorkerContext::new();
-    /// ctx.set_as("winner", &("ann", 12))?;
-    /// assert_eq!(ctx.get_as::<(String, u32)>("winner")?, Some(("ann".to_owned(), 12)));
-    /// assert!(ctx.get_as::<u32>("winner").is_err());
-    /// # Ok::<_, ash_stateful::ValueError>(())
-    /// ```
-    #[track_caller]
-    pub fn get_as<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ValueError> {
-        self.check(Access::Read, "get_as");
-        let value = self.with_value(key, |value| value.map(T::deserialize).transpose());
-        value.map_err(|source| ValueError::Decode { key: key.to_owned(), source })
-    }
-
-    /// Sets a key's value from anything that has a JSON form.
-    ///
-    /// # Errors
-    ///
-    /// [`ValueError::Encode`] if it has none. The key is as it was.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside a [closure](Self#closures) of the same context.
-    #[track_caller]
-    pub fn set_as<T>(&self, key: impl Into<String>, value: &T) -> Result<(), ValueError>
-    where
-        T: Serialize + ?Sized,
-    {
-        let key = key.into();
-        self.check(Access::Write, "set_as");
-        match serde_json::to_value(value) {
-            Ok(value) => {
-                self.put(key, value);
-                Ok(())
-            }
-            Err(source) => Err(ValueError::Encode { key, source }),
-        }
-    }
-
-    /// Returns all keys and values as one JSON object, for saving.
-    ///
-    /// Each value is one that its key had during the call. While others write, the object as a
-    /// whole need not be a state that the context ever was in.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside the closure of an `update` of the same context.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use ash_stateful::WorkerContext;
-    /// use serde_json::json;
-    ///
-    /// let ctx = WorkerContext::new();
-    /// ctx.set("lot", json!(7));
-    /// let saved = ctx.snapshot();
-    /// assert_eq!(saved, json!({ "lot": 7 }));
-    ///
-    /// let later = WorkerContext::new();
-    /// later.restore(saved)?;
-    /// assert_eq!(later.get("lot"), Some(json!(7)));
-    /// # Ok::<_, ash_stateful::RestoreError>(())
-    /// ```
-    #[must_use]
-    #[track_caller]
-    pub fn snapshot(&self) -> Value {
-        self.check(Access::Read, "snapshot");
-        let entries = self.entries.iter();
-        let copy = entries.filter_map(|its| Some((its.key().clone(), its.value().clone()?)));
-        Value::Object(copy.collect())
-    }
-
-    /// Replaces all there is by the keys and values of one JSON object.
-    ///
-    /// Each key goes from its old value to its new one in one step, but one key after another. A
-    /// key that others set meanwhile may keep the value they gave it.
-    ///
-    /// # Errors
-    ///
-    /// [`RestoreError::NotAnObject`] for anything but an object. The context is as it was.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside a [closure](Self#closures) of the same context.
-    #[track_caller]
-    pub fn restore(&self, snapshot: Value) -> Result<(), RestoreError> {
-        self.check(Access::Write, "restore");
-        let Value::Object(entries) = snapshot else {
-            return Err(RestoreError::not_an_object(&snapshot));
-        };
-        self.whole(|| {
-            self.retain(|key| entries.contains_key(key));
-            for (key, value) in entries {
-                self.put(key, value);
-            }
-        });
-        Ok(())
-    }
-
     /// Returns a stream of a key's values: the one it has now, then one for each change.
     ///
     /// See [`Watch`] for what a slow reader gets. While nobody watches any key, changes cost
@@ -479,21 +338,6 @@ impl WorkerContext {
         wakeup.wake();
     }
 
-    fn retain(&self, is_kept: impl Fn(&str) -> bool) {
-        let mut wakeups = Vec::new();
-        self.entries.retain(|key, _| {
-            let is_kept = is_kept(key);
-            if !is_kept {
-                let wakeup = self.changed(key, None);
-                if !wakeup.is_none() {
-                    wakeups.push(wakeup);
-                }
-            }
-            is_kept
-        });
-        wakeups.into_iter().for_each(Wakeup::wake);
-    }
-
     /// Tells those who look at changes of one. Called under the lock of the key's part of the map.
     #[inline]
     fn changed(&self, key: &str, value: Option<&Value>) -> Wakeup {
@@ -507,14 +351,6 @@ impl WorkerContext {
             store.record(key, value);
         }
         self.feed.publish(key, value)
-    }
-
-    /// Runs a change of many keys. A store takes it as a whole: after a crash it holds all of it
-    /// or nothing.
-    fn whole(&self, change: impl FnOnce()) {
-        #[cfg(feature = "persist")]
-        let _hold = self.store.as_ref().map(Store::hold);
-        change();
     }
 
     fn id(&self) -> usize {
