@@ -10,4 +10,5 @@
 
 pub mod bare;
 pub mod measure;
+pub mod net;
 pub mod ours;
