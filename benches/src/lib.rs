@@ -10,5 +10,6 @@
 
 pub mod bare;
 pub mod measure;
+pub mod net;
 pub mod ours;
 pub mod stateful;

@@ -1,0 +1,283 @@
+//! Prints what calls from another process cost: ours beside tarpc's and beside a bare echo of the
+//! same bytes, over TCP, Unix sockets and TLS.
+//!
+//! `net [--rounds N]` runs all, each figure in processes of its own. `net serve SYSTEM TRANSPORT
+//! PLACE CHILDREN THERE BACK` and `net call SYSTEM TRANSPORT PLACE FIGURE ADDRESS THERE BACK` are
+//! such processes.
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use benches::net::echo::Sizes;
+use benches::net::{CHILDREN, Transport, ash, echo, latency, runtime, tarpc, throughput};
+use tokio::net::{TcpListener, UnixListener};
+
+type AnyError = Box<dyn std::error::Error>;
+
+/// How many children are listed beside other calls.
+const MANY: usize = 100_000;
+
+fn main() -> Result<(), AnyError> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["serve", system, transport, place, children, there, back] => {
+            let sizes = Sizes { there: there.parse()?, back: back.parse()? };
+            let serving =
+                serve(system, transport_of(transport)?, place.as_ref(), children.parse()?, sizes);
+            runtime().block_on(serving)
+        }
+        ["call", system, transport, place, figure, address, there, back] => {
+            let sizes = Sizes { there: there.parse()?, back: back.parse()? };
+            let transport = transport_of(transport)?;
+            let calling = call(system, transport, place.as_ref(), figure, address, sizes);
+            let values = runtime().block_on(calling)?;
+            println!("{}", values.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
+            Ok(())
+        }
+        ["--rounds", rounds] => table(rounds.parse()?),
+        [] => table(3),
+        _ => Err("say nothing, or `--rounds N`".into()),
+    }
+}
+
+fn transport_of(name: &str) -> Result<Transport, AnyError> {
+    let found = Transport::ALL.into_iter().find(|transport| transport.name() == name);
+    found.ok_or_else(|| "no such transport".into())
+}
+
+/// One server, until it is killed.
+async fn serve(
+    system: &str,
+    transport: Transport,
+    place: &Path,
+    children: usize,
+    sizes: Sizes,
+) -> Result<(), AnyError> {
+    let path = place.join(format!("{system}.sock"));
+    let _ = std::fs::remove_file(&path);
+    let (tcp, unix) = match transport {
+        Transport::Unix => (None, Some(path.clone())),
+        Transport::Tcp | Transport::Tls => (Some(TcpListener::bind("127.0.0.1:0").await?), None),
+    };
+    let shown = match &tcp {
+        Some(tcp) => tcp.local_addr()?.to_string(),
+        None => path.display().to_string(),
+    };
+    match (system, tcp, unix) {
+        ("echo", Some(tcp), _) => {
+            println!("{shown}");
+            echo::serve_tcp(tcp, sizes).await;
+        }
+        ("echo", None, _) => {
+            let listener = UnixListener::bind(path)?;
+            println!("{shown}");
+            echo::serve_unix(listener, sizes).await;
+        }
+        ("tarpc", Some(tcp), _) => {
+            println!("{shown}");
+            tarpc::serve_tcp(tcp).await;
+        }
+        ("tarpc", None, _) => {
+            let listener = UnixListener::bind(path)?;
+            println!("{shown}");
+            tarpc::serve_unix(listener).await;
+        }
+        (_, tcp, _) => {
+            drop(tcp);
+            let server = ash::server(children).await;
+            let server = match transport {
+                Transport::Tls => ash::with_tls(server, place),
+                Transport::Tcp | Transport::Unix => server,
+            };
+            if transport == Transport::Unix {
+                let bound = server.bind_unix(path).await?;
+                println!("{shown}");
+                bound.serve().await?;
+            } else {
+                let bound = server.bind_tcp("127.0.0.1:0").await?;
+                println!("{}", bound.local_addr());
+                bound.serve().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One figure.
+async fn call(
+    system: &str,
+    transport: Transport,
+    place: &Path,
+    figure: &str,
+    address: &str,
+    sizes: Sizes,
+) -> Result<Vec<f64>, AnyError> {
+    let count = if figure == "eight" { 8 } else { 1 };
+    Ok(match (system, figure) {
+        ("echo", _) if transport == Transport::Unix => {
+            echo::latency_unix(address, sizes).await.to_vec()
+        }
+        ("echo", _) => echo::latency_tcp(address, sizes).await.to_vec(),
+        ("tarpc", "latency") => {
+            latency(tarpc::connect(transport, address, 1).await.remove(0)).await.to_vec()
+        }
+        ("tarpc", _) => vec![throughput(tarpc::connect(transport, address, count).await).await],
+        (_, "latency") => {
+            latency(ash::connect(transport, address, place, 1).await.remove(0)).await.to_vec()
+        }
+        (_, "listing") => {
+            let remote = ash::connect(transport, address, place, 1).await.remove(0);
+            ash::beside_listing(remote).await.to_vec()
+        }
+        (_, "sizes") => {
+            let Sizes { there, back } = echo::sizes(address).await;
+            vec![there as f64, back as f64]
+        }
+        (_, _) => {
+            vec![throughput(ash::connect(transport, address, place, count).await).await]
+        }
+    })
+}
+
+/// A server's process, killed when it is dropped.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where the figures of one run are taken.
+struct Bench {
+    place: PathBuf,
+    sizes: Sizes,
+}
+
+impl Bench {
+    fn process(&self, arguments: &[&str]) -> Result<Command, AnyError> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments);
+        command.args([self.sizes.there.to_string(), self.sizes.back.to_string()]);
+        Ok(command)
+    }
+
+    /// Takes one figure, with a server of its own.
+    fn take(&self, system: &str, transport: Transport, figure: &str) -> Result<Vec<f64>, AnyError> {
+        let place = self.place.to_str().ok_or("a plain path")?;
+        let children = if figure == "listing" { MANY } else { CHILDREN }.to_string();
+        let mut serving = self.process(&["serve", system, transport.name(), place, &children])?;
+        let mut child = serving.stdout(Stdio::piped()).spawn()?;
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+        let served = Served { child, address: address.trim().to_owned() };
+        let arguments = ["call", system, transport.name(), place, figure, &served.address];
+        let output = self.process(&arguments)?.output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let values: Result<Vec<f64>, _> = text.split_whitespace().map(str::parse).collect();
+        match values? {
+            values if values.is_empty() => Err(String::from_utf8(output.stderr)?.into()),
+            values => Ok(values),
+        }
+    }
+
+    /// Takes one figure of several systems in turn, so often, and returns the medians.
+    fn medians(
+        &self,
+        systems: &[&str],
+        transport: Transport,
+        figure: &str,
+        rounds: usize,
+    ) -> Result<Vec<Vec<f64>>, AnyError> {
+        let mut taken: Vec<Vec<Vec<f64>>> = systems.iter().map(|_| Vec::new()).collect();
+        for _ in 0..rounds {
+            for (system, taken) in systems.iter().zip(&mut taken) {
+                taken.push(self.take(system, transport, figure)?);
+            }
+        }
+        Ok(taken.iter().map(|rounds| median(rounds)).collect())
+    }
+}
+
+fn median(rounds: &[Vec<f64>]) -> Vec<f64> {
+    let columns = 0..rounds.first().map_or(0, Vec::len);
+    let of = |column: usize| {
+        let mut values: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    columns.map(of).collect()
+}
+
+fn table(rounds: usize) -> Result<(), AnyError> {
+    let place = std::env::temp_dir().join(format!("ash-bench-{}", std::process::id()));
+    std::fs::create_dir(&place)?;
+    let result = fill(&place, rounds);
+    std::fs::remove_dir_all(&place)?;
+    result
+}
+
+fn fill(place: &Path, rounds: usize) -> Result<(), AnyError> {
+    ash::make_certificates(place);
+    let mut bench = Bench { place: place.into(), sizes: Sizes { there: 1, back: 1 } };
+    let sizes = bench.take("ash", Transport::Tcp, "sizes")?;
+    let whole = |value: f64| format!("{value:.0}").parse::<usize>();
+    bench.sizes = Sizes { there: whole(sizes[0])?, back: whole(sizes[1])? };
+    println!(
+        "which_children of {CHILDREN}: {} bytes there, {} back; medians of {rounds} rounds",
+        bench.sizes.there, bench.sizes.back
+    );
+    println!(
+        "one caller, µs         ours p50     p99   tarpc p50     p99    echo p50     p99   ours/echo"
+    );
+    for transport in Transport::ALL {
+        let systems: &[&str] = match transport {
+            Transport::Tcp | Transport::Unix => &["ash", "tarpc", "echo"],
+            Transport::Tls => &["ash"],
+        };
+        let taken = bench.medians(systems, transport, "latency", rounds)?;
+        print!("{:<20}", transport.name());
+        for values in &taken {
+            print!(" {:>11.1} {:>7.1}", values[0], values[1]);
+        }
+        match taken.get(2) {
+            Some(echo) => println!(" {:>11.2}", taken[0][0] / echo[0]),
+            None => println!(),
+        }
+    }
+    println!("64 callers, calls/s            ours      tarpc   ours/tarpc");
+    for (figure, said) in [("one", "1 connection"), ("eight", "8 connections")] {
+        for transport in Transport::ALL {
+            let systems: &[&str] = match transport {
+                Transport::Tcp | Transport::Unix => &["ash", "tarpc"],
+                Transport::Tls => &["ash"],
+            };
+            let taken = bench.medians(systems, transport, figure, rounds)?;
+            print!("{:<20}", format!("{}, {said}", transport.name()));
+            for values in &taken {
+                print!(" {:>11.0}", values[0]);
+            }
+            match taken.get(1) {
+                Some(tarpc) => println!(" {:>11.2}", taken[0][0] / tarpc[0]),
+                None => println!(),
+            }
+        }
+    }
+    println!("64 callers of `child` on one connection, calls/s; beside a caller that lists {MANY}");
+    for transport in Transport::ALL {
+        let taken = bench.medians(&["ash"], transport, "listing", rounds)?;
+        let [alone, beside, list] = taken[0][..] else { return Err("three values".into()) };
+        println!(
+            "{:<20} {alone:>11.0} alone {beside:>11.0} beside, a list takes {list:.0} ms",
+            transport.name()
+        );
+    }
+    Ok(())
+}
