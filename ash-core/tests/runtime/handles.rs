@@ -94,7 +94,7 @@ fn a_handle_works_on_other_runtimes_and_on_none() {
 
 #[test]
 fn stop_8_a_call_that_is_on_its_way_while_the_runtime_goes_does_not_hang() {
-    for round in 0..1_000 {
+    for round in 0..400 {
         let runtime = runtime();
         let handle = runtime.block_on(up(SupervisorSpec::new("app")));
         let (tell, told) = mpsc::channel();
