@@ -424,9 +424,10 @@ async fn stop_5_the_supervisor_goes_on_without_it_and_tells_when_it_ends() {
         let spec = SupervisorSpec::new("app").with_kill_grace(millis(10));
         let handle = up(spec).await;
         let mut watch = Watch::on(&handle);
-        let child = scripted("blocks", &record, script)
-            .shutdown(Shutdown::Timeout(millis(10)))
-            .init_timeout(millis(500));
+        let mut child = scripted("blocks", &record, script).shutdown(Shutdown::Timeout(millis(10)));
+        if place == "initialize" {
+            child = child.init_timeout(millis(10));
+        }
         let started = soon(handle.start_child_spec(child)).await;
         if place == "initialize" {
             assert!(matches!(started, Err(SupervisorError::StartFailed { .. })));
@@ -882,6 +883,9 @@ fn stop_10_dropping_the_runtime_drops_every_worker_and_panics_nowhere() {
             });
             let handle = SupervisorHandle::start(spec);
             handle.start_child_spec(task).await.unwrap();
+            while !record.has("c#1 init") {
+                tokio::task::yield_now().await;
+            }
             (handle, told.await.unwrap())
         });
         let mut events = handle.events();

@@ -20,6 +20,11 @@ impl Record {
         self.0.lock().unwrap().push(entry.to_string());
     }
 
+    /// Tells whether this was recorded since the last call of one that takes it.
+    pub(crate) fn has(&self, entry: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|its| its == entry)
+    }
+
     /// Returns what was recorded since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
