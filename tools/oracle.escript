@@ -222,7 +222,7 @@ operate(["together" | Words], _) ->
             queue(Operations),
             sys:resume(Supervisor);
         false ->
-            note("none")
+            [note("none") || _ <- Operations]
     end;
 operate(Words, _) ->
     {Caller, Monitor} = spawn_monitor(fun() -> call(Words) end),
@@ -681,8 +681,7 @@ random_significance(_, _) -> weighted([{1, ""}, {2, " significant"}]).
 random_early(#{style := queued, simple := false} = World) ->
     case rand:uniform(6) of
         1 ->
-            Path = any_static(World),
-            ["hold ", Path, " ok ", random_exits(World, parent_path(Path)), "\n"];
+            ["hold ", any_static(World), " ok ", random_exits(World, ""), "\n"];
         _ ->
             ""
     end;
@@ -728,7 +727,7 @@ random_operations(World, Level) ->
     Operation = fun() ->
         Path = any_path_of(World, Level),
         case rand:uniform(3) of
-            1 -> random_exit(Path);
+            Which when Which =:= 1; Level =/= "" -> random_exit(Path);
             _ -> random_call(World, Path)
         end
     end,
@@ -769,7 +768,7 @@ random_start(#{auto := Auto} = World, Path) ->
     ["start_child ", Path, " ", random_attributes(World, Auto)].
 
 any_static(#{paths := Paths}) ->
-    one_of(Paths -- ["s"]).
+    one_of([Path || Path <- Paths, Path =/= "s", parent_path(Path) =:= ""]).
 
 any_path(World) ->
     one_of(candidates(World)).
