@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -23,6 +24,8 @@ const KEPT: usize = 64 * 1024;
 pub(crate) struct Outbound {
     queue: Mutex<Queue>,
     limit: usize,
+    /// How many others may soon have something to say.
+    crowd: AtomicUsize,
     wake: Notify,
     /// Cancelled when the connection is of no use any more.
     broken: CancellationToken,
@@ -50,6 +53,7 @@ impl Outbound {
         Self {
             queue: Mutex::default(),
             limit,
+            crowd: AtomicUsize::new(0),
             wake: Notify::new(),
             broken: CancellationToken::new(),
         }
@@ -82,6 +86,12 @@ impl Outbound {
         Ok(())
     }
 
+    /// Notes how many requests are in flight. With several of them the writer lets those that are
+    /// ready say their part first: else each of their frames would be a write of its own.
+    pub(crate) fn set_crowd(&self, requests: usize) {
+        self.crowd.store(requests, Ordering::Relaxed);
+    }
+
     /// Has the writer send what waits and then close its side of the connection.
     pub(crate) fn close(&self) {
         self.queue().is_closed = true;
@@ -102,6 +112,9 @@ impl Outbound {
     /// Takes what waits. `None` when nothing does and nothing will.
     async fn take(&self, into: &mut Vec<u8>, permits: &mut Vec<OwnedSemaphorePermit>) -> bool {
         loop {
+            if self.crowd.load(Ordering::Relaxed) > 1 {
+                tokio::task::yield_now().await;
+            }
             {
                 let mut queue = self.queue();
                 if !queue.bytes.is_empty() {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::error::SupervisorError;
 use crate::machine::{ChildInfo, ChildKey};
 use crate::runtime::handle::SupervisorHandle;
+use crate::runtime::shared::Supervisor;
 
 /// Where a listing in pages goes on. It stays valid when children come and go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +54,46 @@ impl SupervisorHandle {
         after: Option<ChildCursor>,
         limit: usize,
     ) -> Result<ChildPage, SupervisorError> {
+        let (children, next) = self
+            .page(after, limit, |machine, key, info| {
+                let slot = machine.payload(key);
+                Some((info, slot.and_then(|slot| slot.supervisor()).cloned()))
+            })
+            .await?;
+        Ok(ChildPage { children, next })
+    }
+
+    /// Returns the live ones among at most `limit` of the children, from `after` on, and where the
+    /// next page begins. See [`children_page`](Self::children_page).
+    ///
+    /// # Errors
+    ///
+    /// `ShuttingDown` once the supervisor has ended.
+    pub async fn live_children_page(
+        &self,
+        after: Option<ChildCursor>,
+        limit: usize,
+    ) -> Result<(Vec<ChildInfo>, Option<ChildCursor>), SupervisorError> {
+        self.page(after, limit, |_, _, info| info.state.is_live().then_some(info)).await
+    }
+
+    async fn page<T: Send + 'static>(
+        &self,
+        after: Option<ChildCursor>,
+        limit: usize,
+        pick: impl Fn(&Supervisor, ChildKey, ChildInfo) -> Option<T> + Send + 'static,
+    ) -> Result<(Vec<T>, Option<ChildCursor>), SupervisorError> {
         let key = after.map(|cursor| cursor.0);
         self.ask(move |machine, now| {
             let mut rest = machine.children_after(now, key);
             let mut last = key;
-            let children = rest.by_ref().take(limit).map(|(key, info)| {
+            let mut picked = Vec::with_capacity(limit.min(machine.len()));
+            for (key, info) in rest.by_ref().take(limit) {
                 last = Some(key);
-                let slot = machine.payload(key);
-                (info, slot.and_then(|slot| slot.supervisor()).cloned())
-            });
-            let children = children.collect();
+                picked.extend(pick(machine, key, info));
+            }
             let next = rest.next().and(last).map(ChildCursor);
-            ChildPage { children, next }
+            (picked, next)
         })
         .await
     }

@@ -138,7 +138,9 @@ impl Connection {
             if waiting.is_over {
                 return Err(not_sent);
             }
-            waiting.calls.insert(waiter)
+            let id = waiting.calls.insert(waiter);
+            self.outbound.set_crowd(waiting.calls.len());
+            id
         };
         let mut bytes = Vec::with_capacity(64);
         let frame = ClientFrame::Request { id, path: path.into(), call: call.clone() };

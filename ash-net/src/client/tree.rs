@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 256;
 
 /// Puts nodes together, each of which names its parent, which stands before it. `None` if they do
 /// not make a tree.
-pub(super) fn grow(root: Below, nodes: Vec<Node>) -> Option<Tree> {
+pub(crate) fn grow(root: Below, nodes: Vec<Node>) -> Option<Tree> {
     let mut depths = vec![0usize];
     for node in &nodes {
         let depth = 1 + depths.get(node.parent as usize)?;

@@ -125,6 +125,11 @@ impl Requests {
         Admit::Taken
     }
 
+    /// Returns how many are in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Nobody waits for the answer any more. The request stays in flight until it is done: else a
     /// peer could have any number of them under way. Tells whether there was such a request.
     pub(crate) fn cancel(&mut self, id: u64) -> bool {
@@ -169,6 +174,11 @@ impl<T> Pending<T> {
 
     const fn parts(id: u64) -> (u32, usize) {
         ((id >> 32) as u32, (id & 0xffff_ffff) as usize)
+    }
+
+    /// Returns how many calls there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {

@@ -259,7 +259,7 @@ impl Reading {
         } else if connection.draining.is_cancelled() {
             Some(Failure::GoingAway)
         } else {
-            match lock(&connection.requests).begin(id) {
+            match connection.begin(id) {
                 Admit::Taken => None,
                 Admit::Busy => Some(Failure::Busy),
                 Admit::Twice => return Err(Fault::BadFrames),
@@ -296,7 +296,7 @@ impl Connection {
         frame: &ServerFrame,
         limit: usize,
     ) -> Result<Vec<u8>, EncodeError> {
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = Vec::with_capacity(256);
         encode(frame, &mut bytes, limit.min(self.frame))?;
         Ok(bytes)
     }
@@ -331,7 +331,7 @@ impl Connection {
             encoded => encoded,
         };
         self.forget_subscription(id);
-        if lock(&self.requests).finish(id)
+        if self.end(id)
             && let Ok(bytes) = bytes
         {
             let _ = self.send(&bytes, None);
@@ -341,7 +341,22 @@ impl Connection {
     /// Ends a request whose answer has been sent, or is not waited for.
     pub(super) fn finish(&self, id: u64) {
         self.forget_subscription(id);
-        lock(&self.requests).finish(id);
+        self.end(id);
+    }
+
+    fn begin(&self, id: u64) -> Admit {
+        let mut requests = lock(&self.requests);
+        let admit = requests.begin(id);
+        self.outbound.set_crowd(requests.len());
+        admit
+    }
+
+    fn end(&self, id: u64) -> bool {
+        let mut requests = lock(&self.requests);
+        let is_wanted = requests.finish(id);
+        // The one that ends has its answer yet to send.
+        self.outbound.set_crowd(requests.len() + 1);
+        is_wanted
     }
 
     fn forget_subscription(&self, id: u64) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ash_core::{ChildCursor, ChildInfo, SupervisorHandle};
+use ash_core::SupervisorHandle;
 
 use crate::protocol::{Answer, Below, EncodeError, Failure, Node, ServerFrame};
 use crate::server::connection::Connection;
@@ -23,7 +23,7 @@ pub(super) async fn children(
     let mut after = None;
     let mut is_first = true;
     loop {
-        let (children, next) = page_of_live(target, after).await?;
+        let (children, next) = target.live_children_page(after, PAGE).await?;
         let more = next.is_some();
         if is_first && !more && children.len() <= PAGE / 4 {
             let children = Answer::Children { children, more };
@@ -39,15 +39,6 @@ pub(super) async fn children(
             return Ok(None);
         }
     }
-}
-
-async fn page_of_live(
-    target: &SupervisorHandle,
-    after: Option<ChildCursor>,
-) -> Result<(Vec<ChildInfo>, Option<ChildCursor>), Failure> {
-    let page = target.children_page(after, PAGE).await?;
-    let children = page.children.into_iter().map(|(info, _)| info);
-    Ok((children.filter(|info| info.state.is_live()).collect(), page.next))
 }
 
 /// Lists the whole tree, level by level. Returns the answer if it is a short one.
