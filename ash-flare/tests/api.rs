@@ -3,7 +3,6 @@
 #![expect(
     clippy::wildcard_enum_match_arm,
     clippy::redundant_closure,
-    clippy::too_many_lines,
     clippy::nonminimal_bool,
     clippy::cmp_owned,
     reason = "a test fails by a panic, and is written as a user would write it"
