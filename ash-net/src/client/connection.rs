@@ -418,10 +418,10 @@ impl Answer {
     fn join(parts: &mut Option<Self>, next: Self) {
         match (parts.as_mut(), next) {
             (Some(Self::Children { children, .. }), Self::Children { children: mut later, .. }) => {
-                children.append(&mut later)
+                children.append(&mut later);
             }
             (Some(Self::Tree { nodes, .. }), Self::Tree { nodes: mut later, .. }) => {
-                nodes.append(&mut later)
+                nodes.append(&mut later);
             }
             (_, next) => *parts = Some(next),
         }

@@ -367,7 +367,7 @@ impl RemoteSupervisorHandle {
             match connection.call(&self.path, &call, deadline).await {
                 // It has changed nothing, or it has not even been sent.
                 Err(RemoteError::Disconnected { maybe_executed: true }) if may_repeat => {
-                    may_repeat = false
+                    may_repeat = false;
                 }
                 Err(RemoteError::Disconnected { maybe_executed: false }) => {}
                 result => return result,
