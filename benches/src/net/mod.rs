@@ -70,6 +70,10 @@ pub fn runtime() -> Runtime {
 
 /// Returns the latency of one caller in microseconds: in the middle, and of the slowest
 /// hundredth.
+///
+/// # Panics
+///
+/// Panics if a call fails.
 pub async fn latency(caller: impl Caller) -> [f64; 2] {
     // In a task of the runtime, where programs make their calls.
     let measured = tokio::spawn(async move {
@@ -89,6 +93,10 @@ pub async fn latency(caller: impl Caller) -> [f64; 2] {
 }
 
 /// Returns how many calls a second 64 callers make over these connections.
+///
+/// # Panics
+///
+/// Panics if a call fails.
 pub async fn throughput<C: Caller>(connections: Vec<C>) -> f64 {
     let callers: Vec<_> = connections.iter().cycle().take(64).cloned().collect();
     let begin = now() + Duration::from_millis(300);
