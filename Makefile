@@ -6,7 +6,7 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz fuzz-smoke ci
 
 all: check test
 
@@ -56,9 +56,25 @@ doc:
 ## The figures, beside bare tokio, against the budgets.
 bench:
 	$(CARGO) run --release -p benches --bin figures -- --json target/figures.json
+	$(CARGO) run --release -p benches --bin net
 
 ## The same programs for a moment: they build, and they run.
 bench-smoke:
 	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
 
-ci: check test examples consumers bench-smoke
+	$(CARGO) run --quiet --release -p benches --bin net -- --rounds 1
+
+## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs nightly and
+## cargo-fuzz.
+FUZZ_SECONDS ?= 3600
+FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+fuzz:
+	for target in $(FUZZ_TARGETS); do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 || exit 1; \
+	done
+
+## The same for a moment.
+fuzz-smoke:
+	$(MAKE) fuzz FUZZ_SECONDS=30
+
+ci: check test examples consumers bench-smoke fuzz-smoke

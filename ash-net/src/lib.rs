@@ -1,4 +1,54 @@
-//! Supervision trees driven and watched from other processes and machines.
+//! Supervision trees driven and watched from other processes and machines: over Unix sockets, TCP
+//! and TLS, fast, and closed to strangers.
+//!
+//! | here | what it is |
+//! |---|---|
+//! | [`SupervisorServer`] | serves supervisors at one or several addresses |
+//! | [`RemoteSupervisorHandle`], [`Connector`] | the local handle's calls, from elsewhere |
+//! | [`RemoteEvents`] | the events of a remote tree, across lost connections |
+//! | [`RemoteLink`] | a remote supervisor as a child of a local tree |
+//! | [`Auth`], [`Access`], [`Limits`] | who is let in, what they may do, what they may cost |
+//!
+//! What travels is the types of `ash-core` themselves. Errors of the supervisor come back as
+//! [`RemoteError::Call`] with the very error that a local caller gets; of a worker's own error the
+//! texts remain.
+//!
+//! # The protocol
+//!
+//! Frames are 4 bytes of length and a body in postcard. Two peers first exchange hellos (magic,
+//! versions, limits, 32 random bytes each), and a proof of the shared secret if one is demanded;
+//! all of that within 5 s and in frames of at most 4 KiB. Then requests travel on one connection as
+//! they come, and answers as they are ready. Long answers come in pages, each made when the one
+//! before has left, so that nothing else waits behind more than one of them. What a peer may use is
+//! bounded by [`Limits`]; one that goes beyond loses its connection, and nobody else notices.
+//!
+//! # Examples
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ash_core::{RestartPolicy, SupervisorHandle, SupervisorSpec, Worker, async_trait};
+//! use ash_net::{RemoteSupervisorHandle, SupervisorServer};
+//! # struct Resizer(u32);
+//! # #[async_trait]
+//! # impl Worker for Resizer {
+//! #     type Error = std::io::Error;
+//! #     async fn run(&mut self) -> Result<(), Self::Error> { std::future::pending().await }
+//! # }
+//!
+//! let handle = SupervisorHandle::start(SupervisorSpec::new("pictures"));
+//! let server = SupervisorServer::new(handle).with_template("resizer", |width: u32| Resizer(width));
+//! let bound = server.bind_tcp("127.0.0.1:0").await?;
+//! let address = bound.local_addr();
+//! tokio::spawn(bound.serve());
+//!
+//! // In another process:
+//! let remote = RemoteSupervisorHandle::connect_tcp(address).await?;
+//! remote.start_child("vga", "resizer", &640, RestartPolicy::Permanent).await?;
+//! assert_eq!(remote.which_children().await?[0].id, "vga");
+//! # Ok(())
+//! # }
+//! ```
 
 mod access;
 mod auth;

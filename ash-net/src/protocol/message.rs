@@ -299,24 +299,24 @@ mod tests {
         hold_to_golden("item", &[("event", event)]);
     }
 
+    fn done(answer: Answer) -> ServerFrame {
+        ServerFrame::Response { id: 300, result: Ok(answer) }
+    }
+
+    fn failed(failure: Failure) -> ServerFrame {
+        ServerFrame::Response { id: 300, result: Err(failure) }
+    }
+
+    fn id() -> ChildId {
+        "a".into()
+    }
+
     #[test]
-    fn golden_server_frames() {
-        let failed = |failure| ServerFrame::Response { id: 300, result: Err(failure) };
-        let done = |answer| ServerFrame::Response { id: 300, result: Ok(answer) };
+    fn golden_failures() {
         let refused = |error| failed(Failure::Supervisor(error));
-        let id = || ChildId::from("a");
-        let below = || Below { path: "app".into(), restart_strategy: RestartStrategy::RestForOne };
         hold_to_golden(
             "server",
             &[
-                ("done", done(Answer::Done)),
-                ("started", done(Answer::Started(id()))),
-                ("no_children", done(Answer::Children { children: vec![], more: true })),
-                ("counts", done(Answer::Counts(ChildCounts::default()))),
-                ("tree", done(Answer::Tree { root: below(), nodes: vec![], more: false })),
-                ("uptime", done(Answer::Uptime(Duration::from_millis(1_500)))),
-                ("report", done(Answer::Report(ShutdownReport::default()))),
-                ("subscribed", done(Answer::Subscribed)),
                 ("shutting_down", refused(SupervisorError::ShuttingDown(id()))),
                 ("not_found", refused(SupervisorError::ChildNotFound(id()))),
                 (
@@ -338,6 +338,38 @@ mod tests {
                 ("panicked", failed(Failure::Panicked)),
                 ("too_large", failed(Failure::TooLarge)),
                 ("going_away", failed(Failure::GoingAway)),
+            ],
+        );
+    }
+
+    #[test]
+    fn golden_refusals() {
+        hold_to_golden(
+            "refusal",
+            &[
+                ("version", Refusal::Version { min: 1, max: 2 }),
+                ("unauthenticated", Refusal::Unauthenticated),
+                ("too_many", Refusal::TooManyConnections),
+                ("unknown", Refusal::UnknownSupervisor),
+                ("shutting_down", Refusal::ShuttingDown),
+            ],
+        );
+    }
+
+    #[test]
+    fn golden_server_frames() {
+        let below = || Below { path: "app".into(), restart_strategy: RestartStrategy::RestForOne };
+        hold_to_golden(
+            "server",
+            &[
+                ("done", done(Answer::Done)),
+                ("started", done(Answer::Started(id()))),
+                ("no_children", done(Answer::Children { children: vec![], more: true })),
+                ("counts", done(Answer::Counts(ChildCounts::default()))),
+                ("tree", done(Answer::Tree { root: below(), nodes: vec![], more: false })),
+                ("uptime", done(Answer::Uptime(Duration::from_millis(1_500)))),
+                ("report", done(Answer::Report(ShutdownReport::default()))),
+                ("subscribed", done(Answer::Subscribed)),
                 ("lagged", ServerFrame::Lagged { id: 1, lost: 9 }),
                 ("events_ended", ServerFrame::EventsEnded { id: 1 }),
                 ("ping", ServerFrame::Ping),
@@ -354,16 +386,6 @@ mod tests {
                     }),
                 ),
                 ("fault", ServerFrame::Fault(Fault::Silent)),
-            ],
-        );
-        hold_to_golden(
-            "refusal",
-            &[
-                ("version", Refusal::Version { min: 1, max: 2 }),
-                ("unauthenticated", Refusal::Unauthenticated),
-                ("too_many", Refusal::TooManyConnections),
-                ("unknown", Refusal::UnknownSupervisor),
-                ("shutting_down", Refusal::ShuttingDown),
             ],
         );
     }
