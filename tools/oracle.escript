@@ -282,7 +282,8 @@ start_failure(_) ->
 end_child(Path, Reason) ->
     Pid = pid_of(Path),
     Supervisor = pid_of(parent_path(Path)),
-    case is_up(Pid) andalso is_up(Supervisor) of
+    %% Children of a supervisor that was killed may outlive it for a moment.
+    case is_up(Pid) andalso is_up(Supervisor) andalso get_fact({holder, Pid}, none) =:= Supervisor of
         true ->
             case {get_fact({supervisor, Pid}, false), Reason} of
                 {_, "kill"} -> exit(Pid, kill);
@@ -337,10 +338,15 @@ call_simple("delete_child", Path, [], Supervisor) -> supervisor:delete_child(Sup
 %% Supervisors and children ------------------------------------------------------------------------
 
 init(Path) ->
-    put_fact({pid, Path}, self()),
-    put_fact({path, self()}, Path),
+    known(Path),
     put_fact({supervisor, self()}, true),
     {ok, {get_fact({flags, Path}, #{}), get_fact({declared, Path}, [])}}.
+
+%% Every child is known by its path, and by who holds it.
+known(Path) ->
+    put_fact({holder, self()}, hd(get('$ancestors'))),
+    put_fact({path, self()}, Path),
+    put_fact({pid, Path}, self()).
 
 start_supervisor(Path) ->
     note(["start ", Path]),
@@ -386,8 +392,7 @@ take_verdict(Path) ->
 
 worker(Path, Behaviour) ->
     process_flag(trap_exit, true),
-    put_fact({pid, Path}, self()),
-    put_fact({path, self()}, Path),
+    known(Path),
     proc_lib:init_ack({ok, self()}),
     work(Path, Behaviour).
 
@@ -465,12 +470,20 @@ collect(#{seen := Seen, waiting := Waiting, events := Events} = State) ->
             collect(State);
         {await, What, Pid, Ref} ->
             collect(State#{waiting := [{What, Pid, Ref} | Waiting]});
+        {activity, Pid} ->
+            Pid ! {activity, length([Event || Event <- Events, is_activity(Event)])},
+            collect(State);
         {take, Pid} ->
             Pid ! {taken, Events},
             collect(State#{events := []});
         Event ->
             collect(State#{events := [Event | Events]})
     end.
+
+is_activity({note, _, _}) -> true;
+is_activity({trace_ts, _, 'receive', {'EXIT', _, _}, _}) -> true;
+is_activity({trace_ts, _, 'receive', {'DOWN', _, process, _, _}, _}) -> true;
+is_activity(_) -> false.
 
 sender({'EXIT', Pid, _}) -> Pid;
 sender({'DOWN', _, process, Pid, _}) -> Pid;
@@ -483,9 +496,13 @@ settle() ->
         true ->
             "ended " ++ get_fact(ended, none);
         false ->
+            Before = activity(),
             case look("") of
                 {settled, Children} ->
-                    lists:join(" ", Children);
+                    case activity() of
+                        Before -> lists:join(" ", Children);
+                        _ -> settle()
+                    end;
                 unsettled ->
                     settle();
                 gone ->
@@ -493,6 +510,13 @@ settle() ->
                     settle()
             end
     end.
+
+%% How much has happened so far. What arrives at a supervisor while it is looked at is taken up
+%% after it has answered.
+activity() ->
+    await_traces(),
+    get_fact(collector, none) ! {activity, self()},
+    receive {activity, Count} -> Count end.
 
 await_end() ->
     case is_ended() of
@@ -542,12 +566,15 @@ child({Id, Pid, _}) when is_pid(Pid) -> Id ++ "+".
 
 %% What has happened since the last step, in the order in which it happened.
 events() ->
-    Delivered = erlang:trace_delivered(all),
-    receive {trace_delivered, all, Delivered} -> ok end,
+    await_traces(),
     get_fact(collector, none) ! {take, self()},
     Events = receive {taken, Taken} -> Taken end,
     Sorted = lists:sort([{stamp(Event), Event} || Event <- Events]),
     together_in_order(lists:append([event(Event) || {_, Event} <- Sorted])).
+
+await_traces() ->
+    Delivered = erlang:trace_delivered(all),
+    receive {trace_delivered, all, Delivered} -> ok end.
 
 stamp(Event) when element(1, Event) =:= trace_ts -> element(tuple_size(Event), Event);
 stamp({note, Stamp, _}) -> Stamp.

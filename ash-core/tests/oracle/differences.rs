@@ -7,6 +7,9 @@
 /// A deliberate difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Difference {
+    RetriesGoByPlace,
+    StoppedMemberStaysStopped,
+    ActiveIsCounted,
     NewChildIsOutsideGroup,
     DynamicTransientIsForgotten,
     RestOfGroupStartsWithoutIt,
@@ -22,7 +25,10 @@ pub(crate) enum Difference {
 }
 
 impl Difference {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
+        Self::RetriesGoByPlace,
+        Self::StoppedMemberStaysStopped,
+        Self::ActiveIsCounted,
         Self::NewChildIsOutsideGroup,
         Self::DynamicTransientIsForgotten,
         Self::RestOfGroupStartsWithoutIt,
@@ -44,6 +50,9 @@ impl Difference {
     /// Its name in the histories: the rule of the semantics, and a word.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::RetriesGoByPlace => "restart_2_retries_by_place",
+            Self::StoppedMemberStaysStopped => "restart_11_stopped_member",
+            Self::ActiveIsCounted => "admin_4_active_is_counted",
             Self::NewChildIsOutsideGroup => "start_5_outside_the_group",
             Self::DynamicTransientIsForgotten => "restart_9_dynamic_transient",
             Self::RestOfGroupStartsWithoutIt => "restart_11_rest_of_group",

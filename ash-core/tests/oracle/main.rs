@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::differences::Difference;
-use crate::fixture::{History, parse};
+use crate::fixture::{History, Step, parse};
 use crate::player::Player;
 
 /// How a comparison went that found no defect.
@@ -35,41 +35,60 @@ fn recording(name: &str) -> Vec<History> {
 /// Plays a history and compares every step.
 fn compare(history: &History) -> Result<Compared, String> {
     let mut player = Player::new(history);
-    let total = history.steps.len();
     for (index, step) in history.steps.iter().enumerate() {
-        let events = player.step(step);
+        compare_step(&mut player, step).map_err(|defect| tell(history, step, &defect))?;
         if player.departed {
-            let is_prefix = step.events.starts_with(&events);
-            return if is_prefix {
-                Ok(Compared { met: player.met, steps: (index, total) })
-            } else {
-                Err(tell(history, step, "before the difference", &step.events, &events))
-            };
-        }
-        let ours = step.ours.as_ref();
-        let expected = ours.and_then(|ours| ours.events.as_ref()).unwrap_or(&step.events);
-        if events != *expected {
-            let gives_up = events.contains("gave_up") || expected.contains("gave_up");
-            if player.charged_early && gives_up {
-                player.depart(Difference::RestartIsChargedWhenDecided);
-                return Ok(Compared { met: player.met, steps: (index, total) });
-            }
-            return Err(tell(history, step, "what happened", expected, &events));
-        }
-        let state = player.state();
-        let expected = ours.and_then(|ours| ours.state.as_ref()).unwrap_or(&step.state);
-        if state != *expected {
-            return Err(tell(history, step, "what there is", expected, &state));
+            return Ok(Compared { met: player.met, steps: (index, history.steps.len()) });
         }
     }
-    Ok(Compared { met: player.met, steps: (total, total) })
+    let steps = history.steps.len();
+    Ok(Compared { met: player.met, steps: (steps, steps) })
 }
 
-fn tell(history: &History, step: &fixture::Step, what: &str, otp: &str, ours: &str) -> String {
-    format!(
-        "{} line {}: `{}`, {what}\n    OTP:  {otp}\n    ours: {ours}",
-        history.name, step.number, step.line
-    )
+/// Plays a step and compares it, up to where it departs from what OTP does.
+fn compare_step(player: &mut Player<'_>, step: &Step) -> Result<(), Defect> {
+    let events = player.step(step);
+    let ours = step.ours.as_ref();
+    let expected = ours.and_then(|ours| ours.events.as_ref()).unwrap_or(&step.events);
+    let agrees = if player.departed { expected.starts_with(&events) } else { events == *expected };
+    if !agrees {
+        let gives_up = events.contains("gave_up") || expected.contains("gave_up");
+        if player.charged_early && gives_up {
+            player.depart(Difference::RestartIsChargedWhenDecided);
+            return Ok(());
+        }
+        if !player.departed && player.retries_meet && sorted(&events) == sorted(expected) {
+            player.meet(Difference::RetriesGoByPlace);
+        } else {
+            return Err(Defect { what: "what happened", otp: expected.clone(), ours: events });
+        }
+    }
+    let state = player.state();
+    let expected = ours.and_then(|ours| ours.state.as_ref()).unwrap_or(&step.state);
+    if !player.departed && state != *expected {
+        return Err(Defect { what: "what there is", otp: expected.clone(), ours: state });
+    }
+    Ok(())
+}
+
+fn sorted(events: &str) -> Vec<&str> {
+    let mut events: Vec<_> = events.split(", ").collect();
+    events.sort_unstable();
+    events
+}
+
+/// Where we do not do as we should, and no difference explains it.
+struct Defect {
+    what: &'static str,
+    otp: String,
+    ours: String,
+}
+
+fn tell(history: &History, step: &Step, defect: &Defect) -> String {
+    let Defect { what, otp, ours } = defect;
+    let Step { number, line, .. } = step;
+    let name = &history.name;
+    format!("{name} line {number}: `{line}`, {what}\n    OTP:  {otp}\n    ours: {ours}")
 }
 
 /// Compares all histories of a file. Returns how each went.

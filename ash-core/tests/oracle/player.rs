@@ -43,6 +43,8 @@ pub(crate) struct Player<'h> {
     /// Whether something arrived between the failure of a restart, when we charge the next attempt,
     /// and that attempt, when OTP does.
     pub(crate) charged_early: bool,
+    /// Whether the restarts of two children have failed, so that both are tried again at once.
+    pub(crate) retries_meet: bool,
     /// The differences that were met, the one last at which the comparison ended.
     pub(crate) met: Vec<Difference>,
     pub(crate) departed: bool,
@@ -59,8 +61,11 @@ struct Node {
     open_calls: usize,
     /// Children that were added later.
     dynamic: BTreeSet<String>,
-    /// Children that were up at some time.
-    known: BTreeSet<String>,
+    /// The last incarnations that were up.
+    known: BTreeMap<String, Incarnation>,
+    /// How many children OTP counts too few, of a `simple_one_for_one`: those that were terminated
+    /// while they were restarting.
+    missed: i64,
     /// Whether it was told to stop by nobody above it.
     told_to_stop: bool,
 }
@@ -77,19 +82,19 @@ struct Task {
 /// What arrives at a supervisor.
 enum Arrival {
     Exit(String, Incarnation),
-    Call(Call),
+    /// A call, and the last incarnation that had been up then: its pid is what a
+    /// `simple_one_for_one` is told.
+    Call(Call, Option<Incarnation>),
     Shutdown,
 }
 
 impl<'h> Player<'h> {
     pub(crate) fn new(history: &'h History) -> Self {
-        let kinds =
-            history.children.iter().map(|child| (child.path.clone(), child.kind.clone())).collect();
         Self {
             history,
             now: Timestamp::ZERO,
             nodes: BTreeMap::new(),
-            kinds,
+            kinds: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             dying: BTreeMap::new(),
             backlog: VecDeque::new(),
@@ -98,6 +103,7 @@ impl<'h> Player<'h> {
             ended: None,
             differs: false,
             charged_early: false,
+            retries_meet: false,
             met: Vec::new(),
             departed: false,
         }
@@ -143,6 +149,10 @@ impl<'h> Player<'h> {
         format!("ended {ended}")
     }
 
+    pub(crate) fn meet(&mut self, difference: Difference) {
+        self.met.push(difference);
+    }
+
     pub(crate) fn depart(&mut self, difference: Difference) {
         if !self.differs && !self.departed {
             self.met.push(difference);
@@ -159,8 +169,13 @@ impl<'h> Player<'h> {
         config.strategy = flags.strategy;
         config.intensity = flags.intensity;
         config.auto_shutdown = flags.auto_shutdown;
-        let children = self.history.children.iter().filter(|child| parent_of(&child.path) == path);
-        let children = children.map(|child| (child.kind.attributes.clone(), child.path.clone()));
+        let children: Vec<_> =
+            self.history.children.iter().filter(|child| parent_of(&child.path) == path).collect();
+        for child in &children {
+            self.kinds.insert(child.path.clone(), child.kind.clone());
+        }
+        let children =
+            children.into_iter().map(|child| (child.kind.attributes.clone(), child.path.clone()));
         let Ok(machine) = Machine::new(config, children) else {
             assert!(path.is_empty(), "only the root's spec may be invalid");
             self.ended = Some("invalid".to_owned());
@@ -174,7 +189,8 @@ impl<'h> Player<'h> {
             ready: false,
             open_calls: 0,
             dynamic: BTreeSet::new(),
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
+            missed: 0,
             told_to_stop: false,
         };
         self.nodes.insert(path.to_owned(), node);
@@ -277,12 +293,12 @@ impl<'h> Player<'h> {
         match verdict.unwrap_or(Verdict::Ok) {
             Verdict::Ok => self.started(level, &path),
             Verdict::HeldOk(operations) => {
-                self.arrive(&operations, !ready);
+                let at_once = !ready && self.may_arrive_together(&operations);
+                self.arrive(&operations, at_once);
                 self.started(level, &path);
             }
             Verdict::Fails => self.start_failed(level, &path),
             Verdict::HeldFails(operations) => {
-                self.charged_early = true;
                 self.arrive(&operations, !ready);
                 self.start_failed(level, &path);
             }
@@ -292,18 +308,26 @@ impl<'h> Player<'h> {
     fn started(&mut self, level: &str, path: &str) {
         self.event(format!("start {path}"));
         let node = self.node(level);
-        node.known.insert(name_of(path).to_owned());
         if let Some(task) = node.tasks.get_mut(name_of(path)) {
             task.up = true;
             let incarnation = task.incarnation;
+            node.known.insert(name_of(path).to_owned(), incarnation);
             self.feed(level, Event::Fact(incarnation, Fact::Started));
         }
     }
 
     fn start_failed(&mut self, level: &str, path: &str) {
+        self.on_start_failed(level);
         let cause = StartCause::Failed(WorkerError::new("refused"));
         self.event(format!("fail {path}"));
         self.end(level, name_of(path), Fact::StartFailed(cause.into()));
+    }
+
+    fn on_start_failed(&mut self, level: &str) {
+        let now = self.now;
+        self.charged_early |= self.backlog.iter().any(|(of, _)| of == level);
+        self.charged_early |= self.nodes[level].any(now, is_restarting);
+        self.retries_meet |= self.nodes[level].any(now, is_restarting);
     }
 
     /// The task of a child is gone.
@@ -395,7 +419,10 @@ impl<'h> Player<'h> {
                 arrival
             }
             Operation::Call(call) => {
-                Some((parent_of(&call.path).to_owned(), Arrival::Call(call.clone())))
+                let level = parent_of(&call.path);
+                let node = self.nodes.get(level);
+                let named = node.and_then(|node| node.known.get(&call.path)).copied();
+                Some((level.to_owned(), Arrival::Call(call.clone(), named)))
             }
             Operation::Shutdown => Some((String::new(), Arrival::Shutdown)),
             Operation::Start | Operation::Together(_) => panic!("{operation:?} is a step"),
@@ -422,9 +449,15 @@ impl<'h> Player<'h> {
         Some((level.to_owned(), arrival))
     }
 
+    /// Tells whether the incarnation that a call named is not the one that is up when it is served.
+    fn names_another(&self, path: &str, named: Option<Incarnation>) -> bool {
+        let node = &self.nodes[parent_of(path)];
+        node.tasks.get(name_of(path)).is_some_and(|task| Some(task.incarnation) != named)
+    }
+
     fn take_up(&mut self, level: &str, arrival: Arrival) {
         if !self.nodes.contains_key(level) {
-            if let Arrival::Call(call) = arrival {
+            if let Arrival::Call(call, _) = arrival {
                 self.event(format!("reply {} gone", call.text));
             }
             return;
@@ -433,7 +466,16 @@ impl<'h> Player<'h> {
             Arrival::Shutdown => {
                 self.feed(level, Event::Shutdown { deadline: Timestamp::NEVER });
             }
-            Arrival::Call(call) => self.call(&call),
+            Arrival::Call(call, named)
+                if self.nodes[level].flags.simple
+                    && matches!(call.verb, Verb::Terminate)
+                    && self.names_another(&call.path, named) =>
+            {
+                let answer = if named.is_some() { "ok" } else { "not_found" };
+                self.meet(Difference::OneKindOfSupervisor);
+                self.event(format!("reply {} {answer}", call.text));
+            }
+            Arrival::Call(call, _) => self.call(&call),
             Arrival::Exit(id, incarnation) => {
                 let task = self.node(level).tasks.get_mut(&id);
                 let task = task.filter(|task| task.incarnation == incarnation);
@@ -502,11 +544,21 @@ impl<'h> Player<'h> {
                 return self.event(format!("reply {} {children}", call.text).trim_end());
             }
             Verb::Count => {
-                let counts = self.node(level).machine.counts();
+                let node = self.node(level);
+                let counts = node.machine.counts();
+                // OTP looks whether their processes are alive.
+                let dead = node.tasks.values().filter(|task| task.dead.is_some());
+                let missed = node.missed + if simple { 0 } else { count(dead.count()) };
                 let specs = if simple { 1 } else { counts.specs };
+                if missed > 0 {
+                    self.meet(Difference::ActiveIsCounted);
+                }
                 return self.event(format!(
                     "reply {} {specs}/{}/{}/{}",
-                    call.text, counts.active, counts.supervisors, counts.workers
+                    call.text,
+                    count(counts.active) - missed,
+                    counts.supervisors,
+                    counts.workers
                 ));
             }
             Verb::Start(kind) => {
@@ -522,7 +574,12 @@ impl<'h> Player<'h> {
                 let payload = call.path.clone();
                 return self.feed(level, Event::StartChild { attributes, payload, caller });
             }
-            Verb::Terminate if simple => ChildCommand::Terminate,
+            Verb::Terminate if simple => {
+                if matches!(found, Some(ChildState::Restarting { .. })) {
+                    self.node(level).missed += 1;
+                }
+                ChildCommand::Terminate
+            }
             Verb::Terminate => ChildCommand::Stop,
             Verb::Restart => ChildCommand::Restart,
             Verb::Delete => ChildCommand::Delete,
@@ -538,18 +595,16 @@ impl<'h> Player<'h> {
         let now = self.now;
         let node = self.node(&level);
         let simple = node.flags.simple;
-        let some_wait =
-            node.machine.children(now).any(|(_, child)| child.state == ChildState::Waiting);
+        let some_wait = node.any(now, |state| state == ChildState::Waiting);
+        let takes_all = node.flags.strategy == RestartStrategy::OneForAll;
         let in_group = node.flags.strategy != RestartStrategy::OneForOne
-            && node.machine.children(now).any(|(_, child)| {
-                matches!(child.state, ChildState::Waiting | ChildState::Restarting { .. })
-            });
+            && (some_wait || node.any(now, is_restarting));
         let (difference, answer) = match (&call.verb, found) {
             (Verb::Restart | Verb::Delete, _) if simple => {
                 (Difference::OneKindOfSupervisor, "simple_one_for_one")
             }
             // The pid of a child that is gone will do.
-            (Verb::Terminate, None) if simple && node.known.contains(id) => {
+            (Verb::Terminate, None) if simple && node.known.contains_key(id) => {
                 (Difference::OneKindOfSupervisor, "ok")
             }
             (Verb::Restart, Some(ChildState::Running | ChildState::Starting)) => {
@@ -562,6 +617,10 @@ impl<'h> Player<'h> {
                 self.depart(Difference::WaitingIsLive);
                 return None;
             }
+            (Verb::Terminate, Some(ChildState::Running)) if in_group && takes_all => {
+                self.depart(Difference::StoppedMemberStaysStopped);
+                return None;
+            }
             (Verb::Terminate, Some(ChildState::Restarting { .. })) if some_wait => {
                 self.depart(Difference::RestOfGroupStartsWithoutIt);
                 return None;
@@ -572,7 +631,7 @@ impl<'h> Player<'h> {
             }
             _ => return None,
         };
-        self.met.push(difference);
+        self.meet(difference);
         Some(answer)
     }
 
@@ -622,6 +681,7 @@ impl<'h> Player<'h> {
         let (level, id) = (parent_of(path), name_of(path));
         if let Some(StartError::ChildFailed { path: failed, cause }) = start_error {
             self.event(format!("fail {path}"));
+            self.on_start_failed(level);
             let failure = StartFailure { path: Some(failed), cause };
             return self.end(level, id, Fact::StartFailed(failure));
         }
@@ -677,11 +737,24 @@ impl<'h> Player<'h> {
 }
 
 impl Node {
+    /// Tells whether any child is in such a state.
+    fn any(&self, now: Timestamp, is: impl Fn(ChildState) -> bool) -> bool {
+        self.machine.children(now).any(|(_, child)| is(child.state))
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             self.outputs.push_back(output);
         }
     }
+}
+
+fn count(children: usize) -> i64 {
+    i64::try_from(children).expect("few children")
+}
+
+const fn is_restarting(state: ChildState) -> bool {
+    matches!(state, ChildState::Restarting { .. })
 }
 
 fn word(reason: &ExitReason) -> &'static str {
