@@ -5,7 +5,7 @@
 %%   escript tools/oracle.escript record IN OUT          records IN, writes it with its traces to OUT
 %%   escript tools/oracle.escript generate COUNT SEED OUT    writes random histories with theirs
 %%
-%% docs/otp.md tells the language of the histories and what a trace holds.
+%% ash-core/tests/oracle/fixture.rs reads what it writes.
 %%
 %% How it observes: every process that a history brings to life is traced. What a supervisor
 %% receives and sends, stamped with strictly monotonic time, is the order in which it did things;

@@ -10,6 +10,7 @@
 
 pub mod bare;
 pub mod measure;
+#[cfg(feature = "net")]
 pub mod net;
 pub mod ours;
 pub mod stateful;

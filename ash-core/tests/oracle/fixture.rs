@@ -62,6 +62,7 @@ pub(crate) struct Step {
 /// What we deliberately do instead, where it is not what OTP does.
 #[derive(Clone, Debug)]
 pub(crate) struct Ours {
+    #[expect(dead_code, reason = "a failure tells it, by `Debug`")]
     pub(crate) difference: Difference,
     pub(crate) events: Option<String>,
     pub(crate) state: Option<String>,
