@@ -85,7 +85,7 @@ async fn liveness_1_a_worker_that_blocks_its_thread_is_unresponsive_and_leaked()
     };
     let spec = SupervisorSpec::new("app")
         .with_kill_grace(millis(10))
-        .with_child(child.liveness(millis(500)));
+        .with_child(child.liveness(seconds(1)));
     let handle = up(spec).await;
     let mut watch = Watch::on(&handle);
     let seen = soon(watch.until("app/a#2 started")).await;

@@ -384,6 +384,13 @@ fn blocking(door: &Arc<Door>) -> [(&'static str, Script); 4] {
     ]
 }
 
+/// How long a worker gets for what it is asked: time enough to come to where it blocks, and next
+/// to none if it blocks already.
+fn time_to_reach(place: &str) -> Shutdown {
+    let blocks_already = place == "run" || place == "initialize";
+    Shutdown::Timeout(millis(if blocks_already { 10 } else { 1_000 }))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stop_5_a_worker_that_blocks_is_leaked_and_shutdown_is_ok() {
     for step in 0..4 {
@@ -393,7 +400,7 @@ async fn stop_5_a_worker_that_blocks_is_leaked_and_shutdown_is_ok() {
         let spec =
             SupervisorSpec::new("app").with_kill_grace(millis(10)).with_child(idle("a", &record));
         let handle = up(spec).await;
-        let child = scripted("blocks", &record, script).shutdown(Shutdown::Timeout(millis(10)));
+        let child = scripted("blocks", &record, script).shutdown(time_to_reach(place));
         let starting = {
             let handle = handle.clone();
             tokio::spawn(async move { handle.start_child_spec(child).await })
@@ -424,9 +431,9 @@ async fn stop_5_the_supervisor_goes_on_without_it_and_tells_when_it_ends() {
         let spec = SupervisorSpec::new("app").with_kill_grace(millis(10));
         let handle = up(spec).await;
         let mut watch = Watch::on(&handle);
-        let mut child = scripted("blocks", &record, script).shutdown(Shutdown::Timeout(millis(10)));
+        let mut child = scripted("blocks", &record, script).shutdown(time_to_reach(place));
         if place == "initialize" {
-            child = child.init_timeout(millis(10));
+            child = child.init_timeout(seconds(1));
         }
         let started = soon(handle.start_child_spec(child)).await;
         if place == "initialize" {
@@ -487,7 +494,7 @@ async fn stop_5_a_hook_that_blocks_after_a_timer_woke_it_is_left_behind() {
             Ok(())
         }
     }
-    for _ in 0..10 {
+    for _ in 0..3 {
         let door = Arc::new(Door::default());
         let child = {
             let door = Arc::clone(&door);
@@ -495,7 +502,7 @@ async fn stop_5_a_hook_that_blocks_after_a_timer_woke_it_is_left_behind() {
         };
         let spec = SupervisorSpec::new("app")
             .with_kill_grace(millis(10))
-            .with_child(child.shutdown(Shutdown::Timeout(millis(50))));
+            .with_child(child.shutdown(Shutdown::Timeout(seconds(1))));
         let handle = up(spec).await;
         let mut watch = Watch::on(&handle);
         // No `soon` here: its own timer would have the runtime look at its timers.
