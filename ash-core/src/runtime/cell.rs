@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU8, Ordering};
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -23,8 +23,6 @@ pub(crate) struct Cell {
     order: AtomicU8,
     /// A [`Stage`]. Only the task changes it.
     stage: AtomicU8,
-    /// How many of the task's reports the supervisor has heard.
-    heard: AtomicU8,
     control: Mutex<Control>,
 }
 
@@ -75,7 +73,6 @@ impl Cell {
             incarnation,
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
-            heard: AtomicU8::new(0),
             control: Mutex::new(Control { waker: None, extra: None }),
         }
     }
@@ -114,21 +111,6 @@ impl Cell {
             Some(waker) if waker.will_wake(context.waker()) => {}
             Some(_) | None => control.waker = Some(context.waker().clone()),
         }
-    }
-
-    /// Says that the supervisor has heard a report that its task waits on.
-    pub(crate) fn hear(&self) {
-        self.heard.fetch_add(1, Ordering::Release);
-        let waker = self.control().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Waits until the supervisor has heard so many reports. The task has to [listen](Self::listen)
-    /// before.
-    pub(crate) fn poll_heard(&self, reports: u8) -> Poll<()> {
-        if self.heard.load(Ordering::Acquire) >= reports { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Tells whether the incarnation is to end at once.

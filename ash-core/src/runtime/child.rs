@@ -8,9 +8,9 @@
 //!    process.
 //! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
 //! 3. A task that is dropped with its runtime reports from its guard.
-//! 4. After a report the task waits until its supervisor has heard it, before it goes on with code
-//!    of the worker's. The report woke the supervisor in this thread's next-to-run slot, where no
-//!    other thread finds it: a worker that blocks its thread now would strand it there.
+//! 4. After a report the task yields once before it goes on with code of the worker's. The report
+//!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
+//!    worker that blocks its thread now would strand it there.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -81,7 +81,7 @@ fn hooks<W: Worker>(
                 Some(Ok(())) => cell.report_started(),
             }
         }
-        poll_fn(|_| cell.poll_heard(1)).await;
+        let_supervisor_go().await;
         let returned = {
             let mut hook = worker.run();
             poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
@@ -93,11 +93,25 @@ fn hooks<W: Worker>(
         let ran = Ran { returned, asked: cell.is_asked() };
         if !ran.asked {
             cell.report(Fact::Returned);
-            poll_fn(|_| cell.poll_heard(2)).await;
+            let_supervisor_go().await;
         }
         let hook_error = worker.shutdown().await.err().map(WorkerError::new);
         End::Exited { ran, hook_error }
     }
+}
+
+/// Yields once, so that the supervisor runs that was just told something.
+///
+/// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
+fn let_supervisor_go() -> impl Future<Output = ()> {
+    let mut yielded = false;
+    poll_fn(move |context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.

@@ -160,7 +160,7 @@ impl Driver {
     /// Feeds the machine.
     fn take(&mut self, now: Timestamp, message: Message) {
         let event = match message {
-            Message::Fact(incarnation, fact) => return self.hear(now, incarnation, fact),
+            Message::Fact(incarnation, fact) => Event::Fact(incarnation, fact),
             Message::StartChild(spec, caller) => {
                 let (attributes, payload) = spec.into_slot();
                 Event::StartChild { attributes, payload, caller }
@@ -176,18 +176,6 @@ impl Driver {
             Message::Unstopped(_) => return,
         };
         self.machine.handle_event(now, event);
-    }
-
-    /// Feeds the machine a fact, and has the task go on that waits until it was heard.
-    fn hear(&mut self, now: Timestamp, incarnation: Incarnation, fact: Fact) {
-        let waits = matches!(fact, Fact::Started | Fact::Returned);
-        self.machine.handle_event(now, Event::Fact(incarnation, fact));
-        if waits
-            && let Some(slot) = self.machine.payload(incarnation.child)
-            && let Some(life) = &slot.life
-        {
-            life.hear(incarnation);
-        }
     }
 
     /// Does all that the machine says. Returns how the supervisor ended, when it has.

@@ -112,15 +112,6 @@ impl Launch for SupervisorSpec {
 }
 
 impl Life {
-    /// Says that a report of this incarnation was heard, if it is the one that lives.
-    pub(crate) fn hear(&self, incarnation: Incarnation) {
-        if let Self::Worker(cell) = self
-            && cell.incarnation == incarnation
-        {
-            cell.hear();
-        }
-    }
-
     pub(crate) fn order(&self, order: Order) {
         match self {
             Self::Worker(cell) => cell.order(order),

@@ -496,7 +496,9 @@ async fn start_6_a_worker_that_blocks_in_any_other_place_strands_nobody() {
             soon(door.reached()).await;
             let before = soon(handle.child("blocks")).await.unwrap().state;
             let wanted = if place < 2 { ChildState::Starting } else { ChildState::Stopping };
-            assert_eq!(before, wanted, "{place}");
+            // The word that `run` has returned may be on the way while the hook blocks already.
+            let is_late = place >= 2 && before == ChildState::Running;
+            assert!(before == wanted || is_late, "{place}: {before:?}");
             door.open();
             soon(start).await.unwrap().unwrap();
             soon(down(&handle)).await;
