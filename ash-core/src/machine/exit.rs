@@ -180,7 +180,7 @@ impl<P, C> Machine<P, C> {
 
     pub(super) fn back_off(&mut self, now: Timestamp, key: ChildKey, attempt: Attempt) {
         let Attempt { number, delay } = attempt;
-        let until = attempt.due(now);
+        let until = self.timers.in_turn(attempt.due(now));
         self.set_state(key, State::BackingOff { attempt: number, delay, until });
     }
 
