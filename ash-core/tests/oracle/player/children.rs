@@ -1,0 +1,220 @@
+//! The tasks of children: how they start, end and are stopped.
+
+use std::collections::VecDeque;
+
+use ash_core::machine::{Event, Fact, Incarnation, StartFailure, Timestamp};
+use ash_core::{
+    AutoShutdown, ChildState, ChildType, ExitReason, RestartPolicy, StartCause, StartError,
+    WorkerError,
+};
+
+use crate::differences::Difference;
+use crate::fixture::Verdict;
+
+use super::Player;
+use super::node::{Task, is_restarting};
+use super::words::{join, name_of, parent_of, word};
+
+impl Player<'_> {
+    pub(super) fn start(&mut self, level: &str, incarnation: Incarnation) {
+        let path = self.path_of(level, incarnation);
+        let node = self.node(level);
+        let task = Task { incarnation, up: false, asked: false, dead: None };
+        let before = node.tasks.insert(name_of(&path).to_owned(), task);
+        assert!(before.is_none(), "two incarnations of {path} at a time");
+        let ready = node.ready;
+        if self.kinds[&path].attributes.child_type == ChildType::Supervisor {
+            self.event(format!("start {path}"));
+            return self.begin(&path);
+        }
+        let verdict = self.verdicts.get_mut(&path).and_then(VecDeque::pop_front);
+        match verdict.unwrap_or(Verdict::Ok) {
+            Verdict::Ok => self.started(level, &path),
+            Verdict::HeldOk(operations) => {
+                let at_once = !ready && self.may_arrive_together(&operations);
+                self.arrive(&operations, at_once);
+                if !self.is_stopping(level, &path) {
+                    self.started(level, &path);
+                }
+            }
+            Verdict::Fails => self.start_failed(level, &path),
+            Verdict::HeldFails(operations) => {
+                self.arrive(&operations, !ready);
+                self.start_failed(level, &path);
+            }
+        }
+    }
+
+    /// Tells whether a start has been cut short; the order to stop it is on its way.
+    fn is_stopping(&self, level: &str, path: &str) -> bool {
+        let node = self.nodes.get(level);
+        let child = node.and_then(|node| node.machine.child(self.now, name_of(path)));
+        self.differs && child.is_some_and(|child| child.state == ChildState::Stopping)
+    }
+
+    fn started(&mut self, level: &str, path: &str) {
+        self.event(format!("start {path}"));
+        let Some(node) = self.nodes.get_mut(level) else { return };
+        if let Some(task) = node.tasks.get_mut(name_of(path)) {
+            task.up = true;
+            let incarnation = task.incarnation;
+            node.known.insert(name_of(path).to_owned(), incarnation);
+            self.feed(level, Event::Fact(incarnation, Fact::Started));
+        }
+    }
+
+    fn start_failed(&mut self, level: &str, path: &str) {
+        self.on_start_failed(level);
+        let cause = StartCause::Failed(WorkerError::new("refused"));
+        self.event(format!("fail {path}"));
+        self.end(level, name_of(path), Fact::StartFailed(cause.into()));
+    }
+
+    /// We charge the next attempt now. OTP does when it comes to it, after what has arrived before,
+    /// and after the other attempts that it has promised itself.
+    fn on_start_failed(&mut self, level: &str) {
+        self.charged_early |= self.backlog.iter().any(|(of, _)| of == level);
+        self.charged_early |= self.nodes[level].any(self.now, is_restarting);
+    }
+
+    /// The task of a child is gone.
+    fn end(&mut self, level: &str, id: &str, fact: Fact) {
+        if let Some(task) = self.node(level).tasks.remove(id) {
+            self.feed(level, Event::Fact(task.incarnation, fact));
+        }
+    }
+
+    /// A child is asked to stop, or is killed.
+    pub(super) fn stop(&mut self, level: &str, incarnation: Incarnation, kills: bool) {
+        let node = self.node(level);
+        let found = node.tasks.iter_mut().find(|(_, task)| task.incarnation == incarnation);
+        // It may have ended by itself in the meantime.
+        let Some((id, task)) = found else { return };
+        let (id, path) = (id.clone(), join(level, id));
+        if let Some(reason) = task.dead.clone() {
+            return self.end(level, &id, Fact::Exited(reason.into()));
+        }
+        if task.asked {
+            return self.end(level, &id, Fact::Exited(ExitReason::Killed.into()));
+        }
+        task.asked = true;
+        let up = task.up;
+        node.check_order(&id);
+        let kind = self.kinds[&path].clone();
+        if kind.attributes.child_type == ChildType::Supervisor {
+            assert!(!kills, "no supervisor is killed at once");
+            self.feed(&path, Event::Shutdown { deadline: Timestamp::NEVER });
+        } else if !up {
+            self.event(format!("cut {path}"));
+            self.end(level, &id, Fact::StartFailed(StartCause::Stopped.into()));
+        } else if kills {
+            self.event(format!("stop {path} killed"));
+            self.end(level, &id, Fact::Exited(ExitReason::Killed.into()));
+        } else if kind.deaf {
+            self.event(format!("stop {path} killed"));
+        } else {
+            let meanwhile = self.dying.remove(&path).unwrap_or_default();
+            let at_once = self.node(level).absorbs_exits();
+            self.arrive(&meanwhile, at_once);
+            self.event(format!("stop {path} {}", word(&kind.ends)));
+            self.end(level, &id, Fact::Exited(kind.ends.into()));
+        }
+    }
+
+    /// A child has ended by itself.
+    pub(super) fn exit(&mut self, level: &str, id: &str, reason: ExitReason) {
+        if self.is_held_off(level, id, &reason) {
+            self.suspect(Difference::WaitingHoldsOffAutoShutdown);
+        }
+        let was_ending = self.nodes[level].machine.is_ending();
+        self.end(level, id, Fact::Exited(reason.into()));
+        let restart = self.kinds[&join(level, id)].attributes.restart;
+        let node = self.node(level);
+        if !was_ending
+            && !node.flags.simple
+            && restart == RestartPolicy::Transient
+            && node.dynamic.contains(id)
+            && node.machine.find(id).is_none()
+        {
+            self.suspect(Difference::DynamicTransientIsForgotten);
+        }
+    }
+
+    /// Tells whether a significant child ends for good while another waits for its start.
+    fn is_held_off(&self, level: &str, id: &str, reason: &ExitReason) -> bool {
+        let attributes = &self.kinds[&join(level, id)].attributes;
+        let ends_for_good = match attributes.restart {
+            RestartPolicy::Permanent => false,
+            RestartPolicy::Transient => reason.is_normal(),
+            RestartPolicy::Temporary => true,
+        };
+        let node = &self.nodes[level];
+        node.flags.auto_shutdown == AutoShutdown::AllSignificant
+            && attributes.significant
+            && ends_for_good
+            && node.machine.children(self.now).any(|(_, child)| {
+                let other = &self.kinds[&join(level, &child.id)];
+                child.state == ChildState::Waiting && other.attributes.significant
+            })
+    }
+
+    /// A supervisor has ended.
+    pub(super) fn finish(
+        &mut self,
+        path: &str,
+        reason: ExitReason,
+        start_error: Option<StartError>,
+    ) {
+        let told_to_stop = self.node(path).told_to_stop;
+        self.nodes.remove(path);
+        if path.is_empty() {
+            self.ended = Some(end_of_root(&reason, start_error));
+            return;
+        }
+        let (level, id) = (parent_of(path), name_of(path));
+        if let Some(StartError::ChildFailed { path: failed, cause }) = start_error {
+            self.event(format!("fail {path}"));
+            self.on_start_failed(level);
+            let failure = StartFailure { path: Some(failed), cause };
+            return self.end(level, id, Fact::StartFailed(failure));
+        }
+        let asked = self.node(level).tasks.get(id).is_some_and(|task| task.asked);
+        if asked {
+            self.event(format!("stop {path} {}", word(&reason)));
+            return self.end(level, id, Fact::Exited(reason.into()));
+        }
+        if told_to_stop {
+            return;
+        }
+        let transient = self.kinds[path].attributes.restart == RestartPolicy::Transient;
+        if transient && matches!(reason, ExitReason::IntensityExceeded { .. }) {
+            self.suspect(Difference::TransientSupervisorComesBack);
+        }
+        self.exit(level, id, reason);
+    }
+
+    pub(super) fn tell_parent(&mut self, path: &str, fact: Fact) {
+        if path.is_empty() {
+            return;
+        }
+        let level = parent_of(path);
+        if let Some(task) = self.node(level).tasks.get_mut(name_of(path)) {
+            task.up = true;
+            let incarnation = task.incarnation;
+            self.feed(level, Event::Fact(incarnation, fact));
+        }
+    }
+}
+
+/// How a history ends that ends by itself or as it was told.
+fn end_of_root(reason: &ExitReason, start_error: Option<StartError>) -> String {
+    match start_error {
+        Some(StartError::ChildFailed { path, .. }) => {
+            format!("failed_to_start {}", path.trim_start_matches("app/"))
+        }
+        Some(other) => panic!("no history ends with {other:?}"),
+        // OTP has no reason of its own for this; `gave_up` tells it in the events.
+        None if matches!(reason, ExitReason::IntensityExceeded { .. }) => "shutdown".to_owned(),
+        None => word(reason).to_owned(),
+    }
+}
