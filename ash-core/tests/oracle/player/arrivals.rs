@@ -6,8 +6,9 @@ use ash_core::{ExitReason, RestartStrategy};
 use crate::differences::Difference;
 use crate::fixture::{Call, Operation, Verb};
 
-use super::Player;
+use super::node::{Life, Progress};
 use super::words::{name_of, parent_of};
+use super::{Mode, Player};
 
 pub(super) enum Arrival {
     Exit(String, Incarnation),
@@ -23,7 +24,8 @@ impl Player<'_> {
     pub(super) fn may_arrive_together(&self, operations: &[Operation]) -> bool {
         let Some(Operation::Exit(path, _)) = operations.first() else { return true };
         let node = self.nodes.get(parent_of(path));
-        self.differs || node.is_none_or(|node| node.flags.strategy != RestartStrategy::RestForOne)
+        self.mode == Mode::Native
+            || node.is_none_or(|node| node.flags.strategy != RestartStrategy::RestForOne)
     }
 
     /// Operations arrive at their supervisors, one after the other: now, or when these have nothing
@@ -31,7 +33,7 @@ impl Player<'_> {
     pub(super) fn arrive(&mut self, operations: &[Operation], at_once: bool) {
         let arrivals: Vec<_> =
             operations.iter().filter_map(|operation| self.prepare(operation)).collect();
-        if at_once || self.differs {
+        if at_once || self.mode == Mode::Native {
             for (level, arrival) in arrivals {
                 self.take_up(&level, arrival);
             }
@@ -66,7 +68,7 @@ impl Player<'_> {
     fn prepare_exit(&mut self, path: &str, reason: &ExitReason) -> Option<(String, Arrival)> {
         let level = parent_of(path);
         let task = self.nodes.get_mut(level)?.tasks.get_mut(name_of(path))?;
-        if !task.up || task.dead.is_some() {
+        if task.progress == Progress::Starting || task.dead.is_some() {
             return None;
         }
         let arrival = Arrival::Exit(name_of(path).to_owned(), task.incarnation);
@@ -75,7 +77,7 @@ impl Player<'_> {
         if is_supervisor && matches!(reason, ExitReason::Killed) {
             self.nodes.retain(|other, _| other != path && parent_of(other) != path);
         } else if is_supervisor {
-            self.node(path).told_to_stop = true;
+            self.node(path).life = Life::ToldToStop;
             self.feed(path, Event::Shutdown { deadline: Timestamp::NEVER });
             self.settle(path);
         }
@@ -100,7 +102,7 @@ impl Player<'_> {
                 self.feed(level, Event::Shutdown { deadline: Timestamp::NEVER });
             }
             Arrival::Call(call, named)
-                if !self.differs
+                if self.mode == Mode::AsOtp
                     && self.nodes[level].flags.simple
                     && matches!(call.verb, Verb::Terminate)
                     && self.names_another(&call.path, named) =>

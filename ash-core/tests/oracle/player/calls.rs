@@ -6,9 +6,9 @@ use ash_core::{ChildState, RestartStrategy, SupervisorError};
 use crate::differences::Difference;
 use crate::fixture::{Call, Kind, Verb};
 
-use super::Player;
 use super::node::is_restarting;
 use super::words::{name_of, parent_of};
+use super::{Mode, Player};
 
 impl Player<'_> {
     pub(super) fn call(&mut self, call: &Call) {
@@ -18,7 +18,7 @@ impl Player<'_> {
         };
         let simple = node.flags.simple;
         let found = node.machine.child(self.now, name_of(&call.path)).map(|child| child.state);
-        if !self.differs
+        if self.mode == Mode::AsOtp
             && let Some(answer) = self.answer_of_otp(call, found)
         {
             return self.event(format!("reply {} {answer}", call.text));
@@ -55,16 +55,16 @@ impl Player<'_> {
     }
 
     fn count_children(&mut self, level: &str, text: &str) {
-        let native = self.differs;
+        let mode = self.mode;
         let node = self.node(level);
         let counts = node.machine.counts();
         // OTP looks whether their processes are alive, but for those of a `simple_one_for_one`.
         let dead = node.tasks.values().filter(|task| task.dead.is_some());
         let simple = node.flags.simple;
-        let missed = match (native, simple) {
-            (true, _) => 0,
-            (false, true) => node.missed,
-            (false, false) => count(dead.count()),
+        let missed = match (mode, simple) {
+            (Mode::Native, _) => 0,
+            (Mode::AsOtp, true) => node.missed,
+            (Mode::AsOtp, false) => count(dead.count()),
         };
         let specs = if simple { 1 } else { counts.specs };
         if missed != 0 {

@@ -11,18 +11,18 @@ use ash_core::{
 use crate::differences::Difference;
 use crate::fixture::Verdict;
 
-use super::Player;
-use super::node::{Task, is_restarting};
+use super::node::{Life, Progress, Task, is_restarting};
 use super::words::{join, name_of, parent_of, word};
+use super::{Mode, Player};
 
 impl Player<'_> {
     pub(super) fn start(&mut self, level: &str, incarnation: Incarnation) {
         let path = self.path_of(level, incarnation);
         let node = self.node(level);
-        let task = Task { incarnation, up: false, asked: false, dead: None };
+        let task = Task { incarnation, progress: Progress::Starting, dead: None };
         let before = node.tasks.insert(name_of(&path).to_owned(), task);
         assert!(before.is_none(), "two incarnations of {path} at a time");
-        let ready = node.ready;
+        let starts = node.life == Life::Starting;
         if self.kinds[&path].attributes.child_type == ChildType::Supervisor {
             self.event(format!("start {path}"));
             return self.begin(&path);
@@ -31,7 +31,7 @@ impl Player<'_> {
         match verdict.unwrap_or(Verdict::Ok) {
             Verdict::Ok => self.started(level, &path),
             Verdict::HeldOk(operations) => {
-                let at_once = !ready && self.may_arrive_together(&operations);
+                let at_once = starts && self.may_arrive_together(&operations);
                 self.arrive(&operations, at_once);
                 if !self.is_stopping(level, &path) {
                     self.started(level, &path);
@@ -39,7 +39,7 @@ impl Player<'_> {
             }
             Verdict::Fails => self.start_failed(level, &path),
             Verdict::HeldFails(operations) => {
-                self.arrive(&operations, !ready);
+                self.arrive(&operations, starts);
                 self.start_failed(level, &path);
             }
         }
@@ -49,14 +49,14 @@ impl Player<'_> {
     fn is_stopping(&self, level: &str, path: &str) -> bool {
         let node = self.nodes.get(level);
         let child = node.and_then(|node| node.machine.child(self.now, name_of(path)));
-        self.differs && child.is_some_and(|child| child.state == ChildState::Stopping)
+        self.mode == Mode::Native && child.is_some_and(|child| child.state == ChildState::Stopping)
     }
 
     fn started(&mut self, level: &str, path: &str) {
         self.event(format!("start {path}"));
         let Some(node) = self.nodes.get_mut(level) else { return };
         if let Some(task) = node.tasks.get_mut(name_of(path)) {
-            task.up = true;
+            task.progress = Progress::Up;
             let incarnation = task.incarnation;
             node.known.insert(name_of(path).to_owned(), incarnation);
             self.feed(level, Event::Fact(incarnation, Fact::Started));
@@ -94,11 +94,11 @@ impl Player<'_> {
         if let Some(reason) = task.dead.clone() {
             return self.end(level, &id, Fact::Exited(reason.into()));
         }
-        if task.asked {
+        if task.progress == Progress::AskedToStop {
             return self.end(level, &id, Fact::Exited(ExitReason::Killed.into()));
         }
-        task.asked = true;
-        let up = task.up;
+        let up = task.progress == Progress::Up;
+        task.progress = Progress::AskedToStop;
         node.check_order(&id);
         let kind = self.kinds[&path].clone();
         if kind.attributes.child_type == ChildType::Supervisor {
@@ -165,7 +165,7 @@ impl Player<'_> {
         reason: ExitReason,
         start_error: Option<StartError>,
     ) {
-        let told_to_stop = self.node(path).told_to_stop;
+        let told_to_stop = self.node(path).life == Life::ToldToStop;
         self.nodes.remove(path);
         if path.is_empty() {
             self.ended = Some(end_of_root(&reason, start_error));
@@ -178,8 +178,8 @@ impl Player<'_> {
             let failure = StartFailure { path: Some(failed), cause };
             return self.end(level, id, Fact::StartFailed(failure));
         }
-        let asked = self.node(level).tasks.get(id).is_some_and(|task| task.asked);
-        if asked {
+        let progress = self.node(level).tasks.get(id).map(|task| task.progress);
+        if progress == Some(Progress::AskedToStop) {
             self.event(format!("stop {path} {}", word(&reason)));
             return self.end(level, id, Fact::Exited(reason.into()));
         }
@@ -199,7 +199,7 @@ impl Player<'_> {
         }
         let level = parent_of(path);
         if let Some(task) = self.node(level).tasks.get_mut(name_of(path)) {
-            task.up = true;
+            task.progress = Progress::Up;
             let incarnation = task.incarnation;
             self.feed(level, Event::Fact(incarnation, fact));
         }

@@ -25,7 +25,7 @@ use crate::differences::Difference;
 use crate::fixture::{History, Kind, Operation, Plan, Step, Verdict};
 
 use arrivals::Arrival;
-use node::Node;
+use node::{Life, Node, Progress};
 use words::{join, name_of, parent_of, sort_stops};
 
 /// More turns than any step of a history has.
@@ -46,8 +46,7 @@ pub(crate) struct Player<'h> {
     calls: Vec<(String, Option<ChildState>)>,
     events: Vec<String>,
     ended: Option<String>,
-    /// Whether the current step declares a difference.
-    differs: bool,
+    mode: Mode,
     /// Whether something arrived between the failure of a restart, when we charge the next attempt,
     /// and that attempt, when OTP does.
     charged_early: bool,
@@ -55,6 +54,16 @@ pub(crate) struct Player<'h> {
     suspected: Vec<Suspicion>,
     /// Answers that were given as OTP gives them.
     translated: Vec<Difference>,
+}
+
+/// How a step is played.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// What arrives while OTP would be busy waits as it does there, and calls that OTP answers
+    /// otherwise are answered so.
+    AsOtp,
+    /// Everything is left to the machine; the step declares a difference.
+    Native,
 }
 
 /// How one step went.
@@ -89,7 +98,7 @@ impl<'h> Player<'h> {
             calls: Vec::new(),
             events: Vec::new(),
             ended: None,
-            differs: false,
+            mode: Mode::AsOtp,
             charged_early: false,
             suspected: Vec::new(),
             translated: Vec::new(),
@@ -99,7 +108,7 @@ impl<'h> Player<'h> {
     /// Plays one step, and tells what happened and what there is then.
     pub(crate) fn play(&mut self, step: &Step) -> Played {
         self.plan(&step.plans);
-        self.differs = step.ours.is_some();
+        self.mode = if step.ours.is_some() { Mode::Native } else { Mode::AsOtp };
         if self.ended.is_some() {
             self.event("gone");
         } else {
@@ -241,7 +250,10 @@ impl<'h> Player<'h> {
             }
             return true;
         }
-        let waits = self.nodes.values().any(|node| node.tasks.values().any(|task| task.asked));
+        let waits = self
+            .nodes
+            .values()
+            .any(|node| node.tasks.values().any(|task| task.progress == Progress::AskedToStop));
         if top.is_empty()
             && !waits
             && let Some((path, arrival)) = self.backlog.pop_front()
@@ -269,7 +281,7 @@ impl<'h> Player<'h> {
             Output::Action(Action::CheckHeartbeat(_)) => panic!("no child has to send heartbeats"),
             Output::Action(Action::Reply(caller, result)) => self.reply(level, caller, &result),
             Output::Action(Action::Ready) => {
-                self.node(level).ready = true;
+                self.node(level).life = Life::Ready;
                 self.tell_parent(level, Fact::Started);
             }
             Output::Action(Action::Finish { reason, start_error }) => {

@@ -14,7 +14,7 @@ pub(super) struct Node {
     pub(super) tasks: BTreeMap<String, Task>,
     /// What the machine has said and nobody has done yet.
     pub(super) outputs: VecDeque<Output<u32>>,
-    pub(super) ready: bool,
+    pub(super) life: Life,
     pub(super) open_calls: usize,
     /// Children that were added later.
     pub(super) dynamic: BTreeSet<String>,
@@ -23,15 +23,29 @@ pub(super) struct Node {
     /// How many children OTP counts too few, of a `simple_one_for_one`: those that were terminated
     /// while they were restarting.
     pub(super) missed: i64,
-    /// Whether it was told to stop by nobody above it.
-    pub(super) told_to_stop: bool,
+}
+
+/// How far a supervisor has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Starting,
+    Ready,
+    /// It was told to stop by nobody above it.
+    ToldToStop,
+}
+
+/// How far an incarnation has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    Starting,
+    Up,
+    AskedToStop,
 }
 
 /// One incarnation.
 pub(super) struct Task {
     pub(super) incarnation: Incarnation,
-    pub(super) up: bool,
-    pub(super) asked: bool,
+    pub(super) progress: Progress,
     /// It has ended, and its supervisor has yet to hear of it.
     pub(super) dead: Option<ExitReason>,
 }
@@ -43,12 +57,11 @@ impl Node {
             flags,
             tasks: BTreeMap::new(),
             outputs: VecDeque::new(),
-            ready: false,
+            life: Life::Starting,
             open_calls: 0,
             dynamic: BTreeSet::new(),
             known: BTreeMap::new(),
             missed: 0,
-            told_to_stop: false,
         }
     }
 
@@ -66,12 +79,12 @@ impl Node {
     /// Tells whether the exit of any child is no news.
     pub(super) fn absorbs_exits(&self) -> bool {
         let groups = self.flags.strategy == RestartStrategy::OneForAll && self.open_calls == 0;
-        self.machine.is_ending() || !self.ready || groups
+        self.machine.is_ending() || self.life == Life::Starting || groups
     }
 
     /// Children are stopped one at a time, but for the dynamic ones of a `OneForOne` that ends.
     pub(super) fn check_order(&self, id: &str) {
-        let asked = self.tasks.values().filter(|task| task.asked);
+        let asked = self.tasks.values().filter(|task| task.progress == Progress::AskedToStop);
         let together = self.flags.strategy == RestartStrategy::OneForOne
             && self.machine.is_ending()
             && self.dynamic.contains(id);

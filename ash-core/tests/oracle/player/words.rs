@@ -7,7 +7,11 @@ pub(super) const fn word(reason: &ExitReason) -> &'static str {
         ExitReason::Normal => "normal",
         ExitReason::Shutdown => "shutdown",
         ExitReason::Killed => "killed",
-        _ => "error",
+        ExitReason::Error(_)
+        | ExitReason::Panic(_)
+        | ExitReason::Unresponsive
+        | ExitReason::IntensityExceeded { .. }
+        | _ => "error",
     }
 }
 
