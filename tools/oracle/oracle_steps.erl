@@ -22,7 +22,7 @@ operate(["shutdown"]) ->
     shut_down();
 operate(["together" | Words]) ->
     [First | _] = Operations = oracle_declare:operations(Words),
-    Supervisor = oracle_facts:pid_of(oracle_declare:parent_path(lists:nth(2, First))),
+    Supervisor = addressee(First),
     case is_up(Supervisor) of
         true ->
             sys:suspend(Supervisor),
@@ -43,13 +43,9 @@ queue_one(["exit", Path, Reason]) ->
     end_child(Path, Reason);
 queue_one(["shutdown"]) ->
     shut_down();
-queue_one([_ | Arguments] = Words) ->
-    Supervisor = case Arguments of
-        [] -> oracle_facts:pid_of("");
-        [Path | _] -> supervisor_of(Path)
-    end,
+queue_one(Words) ->
     Caller = spawn(fun() -> call(Words) end),
-    oracle_trace:await_arrival(Supervisor, Caller).
+    oracle_trace:await_arrival(addressee(Words), Caller).
 
 shut_down() ->
     Parent = oracle_facts:value(parent, none),
@@ -103,16 +99,18 @@ end_child(Path, Reason) ->
             oracle_trace:note("none")
     end.
 
+%% The supervisor that an operation is about: the one that holds the child it names.
+addressee([_]) -> oracle_facts:pid_of("");
+addressee([_, Path | _]) -> supervisor_of(Path).
+
 supervisor_of(Path) -> oracle_facts:pid_of(oracle_declare:parent_path(Path)).
 
 is_up(Pid) ->
     is_pid(Pid) andalso is_process_alive(Pid).
 
-call([_ | Arguments] = Words) ->
-    {Supervisor, Text} = case Arguments of
-        [] -> {oracle_facts:pid_of(""), hd(Words)};
-        [Path | _] -> {supervisor_of(Path), lists:flatten([hd(Words), " ", Path])}
-    end,
+call(Words) ->
+    Supervisor = addressee(Words),
+    Text = lists:flatten(lists:join(" ", lists:sublist(Words, 2))),
     oracle_facts:set({caller, self()}, Text),
     try
         call(Words, Supervisor)

@@ -11,10 +11,11 @@ mod differences;
 mod fixture;
 mod player;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::compare::compare_all;
+use crate::differences::Difference;
 use crate::fixture::{History, parse};
 
 fn recordings() -> PathBuf {
@@ -27,6 +28,31 @@ fn recording(name: &str) -> Vec<History> {
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
     parse(&text)
+}
+
+/// The files of scripted histories.
+const SCRIPTED: [&str; 6] = ["start", "stop", "admin", "termination", "strategies", "significant"];
+
+fn scripted() -> Vec<History> {
+    SCRIPTED.iter().flat_map(|name| recording(&format!("scripted/{name}.txt"))).collect()
+}
+
+#[test]
+fn scripted_histories_go_as_they_do_in_otp_or_say_where_not() {
+    let histories = scripted();
+    for (history, compared) in histories.iter().zip(compare_all(&histories)) {
+        let name = &history.name;
+        assert!(compared.met.is_empty(), "{name} does not say that it meets {:?}", compared.met);
+    }
+}
+
+/// What is not shown is not known to be different.
+#[test]
+fn every_difference_is_shown_by_a_scripted_history() {
+    let shown: BTreeSet<Difference> =
+        compare_all(&scripted()).into_iter().flat_map(|one| one.declared).collect();
+    let hidden: Vec<_> = Difference::ALL.iter().filter(|one| !shown.contains(one)).collect();
+    assert!(hidden.is_empty(), "no history shows {hidden:?}");
 }
 
 #[test]

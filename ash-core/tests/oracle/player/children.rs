@@ -39,8 +39,15 @@ impl Player<'_> {
             }
             Verdict::Fails => self.start_failed(level, &path),
             Verdict::HeldFails(operations) => {
-                self.arrive(&operations, starts);
-                self.start_failed(level, &path);
+                // Where a difference is declared it arrives when OTP takes it up: before the next
+                // attempt.
+                if self.mode == Mode::Native {
+                    self.start_failed(level, &path);
+                    self.arrive(&operations, true);
+                } else {
+                    self.arrive(&operations, starts);
+                    self.start_failed(level, &path);
+                }
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::differences::Difference;
 use crate::fixture::{History, Kind, Operation, Plan, Step, Verdict};
 
 use arrivals::Arrival;
-use node::{Life, Node, Progress};
+use node::{Life, Node, Progress, is_restarting};
 use words::{join, name_of, parent_of, sort_stops};
 
 /// More turns than any step of a history has.
@@ -165,7 +165,12 @@ impl<'h> Player<'h> {
         let Some(node) = self.nodes.get(level) else { return Vec::new() };
         let mut lines = Vec::new();
         for (_, child) in node.machine.children(self.now) {
-            let path = join(level, &child.id);
+            // OTP does not tell which child of a `simple_one_for_one` it is that restarts.
+            let path = if node.flags.simple && is_restarting(child.state) {
+                "?".to_owned()
+            } else {
+                join(level, &child.id)
+            };
             let mark = match child.state {
                 ChildState::Running | ChildState::Starting | ChildState::Stopping => '+',
                 ChildState::Restarting { .. } => '~',
