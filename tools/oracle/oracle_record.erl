@@ -28,9 +28,8 @@ is_recorded(_) -> false.
 
 %% Records all histories, and leaves out the steps that are not worth keeping.
 recordings(Lines, IsKept) ->
-    {Preface, Histories} = split_histories(Lines),
-    Recorded = [in_own_world(History, IsKept) || History <- Histories],
-    [origin(), Preface | lists:join("\n", Recorded)].
+    Recorded = [in_own_world(History, IsKept) || History <- paragraphs(Lines)],
+    [origin() | lists:join("\n", Recorded)].
 
 origin() ->
     {ok, Version} = application:get_key(stdlib, vsn),
@@ -41,18 +40,13 @@ is_telling("exit " ++ _, ["none"]) -> false;
 is_telling(_, ["gone"]) -> false;
 is_telling(_, _) -> true.
 
-split_histories(Lines) ->
-    {Preface, Rest} = lists:splitwith(fun(Line) -> not begins_history(Line) end, Lines),
-    {[Line ++ "\n" || Line <- Preface], histories(Rest)}.
-
-histories([]) ->
-    [];
-histories([First | Rest]) ->
-    {History, Others} = lists:splitwith(fun(Line) -> not begins_history(Line) end, Rest),
-    [[First | History] | histories(Others)].
-
-begins_history(Line) ->
-    lists:prefix("history ", Line).
+%% Empty lines part histories.
+paragraphs(Lines) ->
+    case lists:splitwith(fun(Line) -> Line =/= "" end, Lines) of
+        {[], []} -> [];
+        {[], [_ | Rest]} -> paragraphs(Rest);
+        {Paragraph, Rest} -> [Paragraph | paragraphs(Rest)]
+    end.
 
 %% Each history has its own table and its own collector, and leaves nothing behind.
 in_own_world(Lines, IsKept) ->
@@ -64,16 +58,12 @@ in_own_world(Lines, IsKept) ->
     [exit(Pid, kill) || Pid <- oracle_facts:processes()],
     oracle_trace:stop(Collector),
     oracle_facts:delete(),
-    trim_end(Recorded).
-
-trim_end(Lines) ->
-    Reversed = lists:dropwhile(fun(Line) -> Line =:= ["", "\n"] end, lists:reverse(Lines)),
-    lists:reverse(Reversed).
+    Recorded.
 
 record_line(Words, Line, IsKept) ->
     case oracle_declare:declare(Words) of
         declared ->
-            [Line, "\n"];
+            [indented(Line), "\n"];
         step ->
             oracle_steps:step(Words),
             State = oracle_look:settle(),
@@ -83,6 +73,11 @@ record_line(Words, Line, IsKept) ->
                 false -> []
             end
     end.
+
+%% What we do instead stands below what OTP does.
+indented("differs " ++ _ = Line) -> ["    ", Line];
+indented("~" ++ _ = Line) -> ["    ", Line];
+indented(Line) -> Line.
 
 recorded(Mark, Text) ->
     [trimmed(["    ", Mark, " ", Text]), "\n"].

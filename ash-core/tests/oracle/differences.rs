@@ -9,6 +9,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Difference {
     NewChildIsOutsideGroup,
+    NeverBusy,
     DynamicTransientIsForgotten,
     RestOfGroupStartsWithoutIt,
     StoppedMemberStaysStopped,
@@ -17,6 +18,7 @@ pub(crate) enum Difference {
     TransientSupervisorComesBack,
     AnyWindowIsAccepted,
     RestartIsChargedWhenDecided,
+    AddedChildrenStopTogether,
     WaitingHoldsOffAutoShutdown,
     WaitingIsLive,
     RestartOfRestartingChild,
@@ -26,8 +28,9 @@ pub(crate) enum Difference {
 }
 
 impl Difference {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NewChildIsOutsideGroup,
+        Self::NeverBusy,
         Self::DynamicTransientIsForgotten,
         Self::RestOfGroupStartsWithoutIt,
         Self::StoppedMemberStaysStopped,
@@ -36,6 +39,7 @@ impl Difference {
         Self::TransientSupervisorComesBack,
         Self::AnyWindowIsAccepted,
         Self::RestartIsChargedWhenDecided,
+        Self::AddedChildrenStopTogether,
         Self::WaitingHoldsOffAutoShutdown,
         Self::WaitingIsLive,
         Self::RestartOfRestartingChild,
@@ -52,6 +56,7 @@ impl Difference {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::NewChildIsOutsideGroup => "start_5_outside_the_group",
+            Self::NeverBusy => "start_6_never_busy",
             Self::DynamicTransientIsForgotten => "restart_9_dynamic_transient",
             Self::RestOfGroupStartsWithoutIt => "restart_11_rest_of_group",
             Self::StoppedMemberStaysStopped => "restart_11_stopped_member",
@@ -60,6 +65,7 @@ impl Difference {
             Self::TransientSupervisorComesBack => "intensity_4_transient_supervisor",
             Self::AnyWindowIsAccepted => "intensity_6_any_window",
             Self::RestartIsChargedWhenDecided => "backoff_4_charged_when_decided",
+            Self::AddedChildrenStopTogether => "stop_6_added_children_together",
             Self::WaitingHoldsOffAutoShutdown => "significant_3_waiting_is_live",
             Self::WaitingIsLive => "admin_waiting_is_live",
             Self::RestartOfRestartingChild => "admin_restart_of_restarting",

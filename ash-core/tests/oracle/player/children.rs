@@ -30,12 +30,17 @@ impl Player<'_> {
         let verdict = self.verdicts.get_mut(&path).and_then(VecDeque::pop_front);
         match verdict.unwrap_or(Verdict::Ok) {
             Verdict::Ok => self.started(level, &path),
+            Verdict::HeldOk(operations) if self.mode == Mode::Native => {
+                self.arrive(&operations, true);
+                self.settle("");
+                if self.is_starting(level, incarnation) {
+                    self.started(level, &path);
+                }
+            }
             Verdict::HeldOk(operations) => {
                 let at_once = starts && self.may_arrive_together(&operations);
                 self.arrive(&operations, at_once);
-                if !self.is_stopping(level, &path) {
-                    self.started(level, &path);
-                }
+                self.started(level, &path);
             }
             Verdict::Fails => self.start_failed(level, &path),
             Verdict::HeldFails(operations) => {
@@ -52,11 +57,10 @@ impl Player<'_> {
         }
     }
 
-    /// Tells whether a start has been cut short; the order to stop it is on its way.
-    fn is_stopping(&self, level: &str, path: &str) -> bool {
+    /// Tells whether a start goes on, and has not been cut short.
+    fn is_starting(&self, level: &str, incarnation: Incarnation) -> bool {
         let node = self.nodes.get(level);
-        let child = node.and_then(|node| node.machine.child(self.now, name_of(path)));
-        self.mode == Mode::Native && child.is_some_and(|child| child.state == ChildState::Stopping)
+        node.is_some_and(|node| node.tasks.values().any(|task| task.incarnation == incarnation))
     }
 
     fn started(&mut self, level: &str, path: &str) {
@@ -102,11 +106,14 @@ impl Player<'_> {
             return self.end(level, &id, Fact::Exited(reason.into()));
         }
         if task.progress == Progress::AskedToStop {
+            self.event(format!("stop {path} killed"));
             return self.end(level, &id, Fact::Exited(ExitReason::Killed.into()));
         }
         let up = task.progress == Progress::Up;
         task.progress = Progress::AskedToStop;
-        node.check_order(&id);
+        if node.stops_together(&id) {
+            self.suspect(Difference::AddedChildrenStopTogether);
+        }
         let kind = self.kinds[&path].clone();
         if kind.attributes.child_type == ChildType::Supervisor {
             assert!(!kills, "no supervisor is killed at once");
@@ -117,9 +124,7 @@ impl Player<'_> {
         } else if kills {
             self.event(format!("stop {path} killed"));
             self.end(level, &id, Fact::Exited(ExitReason::Killed.into()));
-        } else if kind.deaf {
-            self.event(format!("stop {path} killed"));
-        } else {
+        } else if !kind.deaf {
             let meanwhile = self.dying.remove(&path).unwrap_or_default();
             let at_once = self.node(level).absorbs_exits();
             self.arrive(&meanwhile, at_once);
