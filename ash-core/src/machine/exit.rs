@@ -173,6 +173,10 @@ impl<P, C> Machine<P, C> {
                 group.members.binary_search(&key).is_ok(),
                 "it is restarted by its group"
             );
+            // Under `RestForOne` those before it are up, and no concern of the group any more.
+            if self.config.strategy == RestartStrategy::RestForOne {
+                group.members.retain(|&member| member >= key);
+            }
             group.trigger = key;
             group.stage = GroupStage::Retrying;
         }
