@@ -102,16 +102,17 @@ random_step(add, World) ->
 random_step(together, World) ->
     Level = oracle_declare:parent_path(any_path(World)),
     ["together ", random_exits(World, Level), "\n"];
-random_step(queued, #{style := queued} = World) ->
+random_step(queued, #{style := queued, simple := Simple} = World) ->
     Path = any_path(World),
     Level = oracle_declare:parent_path(Path),
-    Others = [Other || Other <- maps:get(paths, World), Other =/= Path,
-                       oracle_declare:parent_path(Other) =:= Level],
-    Plan = case rand:uniform(3) of
-        1 when Others =/= [] -> ["dying ", Path, " ", random_exit(one_of(Others)), "\n"];
-        _ -> ["hold ", Path, " fail ", random_operations(World, Level), "\n"]
+    Paths = paths_of(World, Level),
+    Others = [Other || Other <- Paths, Other =/= Path],
+    Plan = case rand:uniform(4) of
+        1 when Others =/= [], not Simple -> ["dying ", Path, " ", random_operations(World, Others)];
+        2 -> ["hold ", Path, " ok ", random_operations(World, Paths)];
+        _ -> ["hold ", Path, " fail ", random_operations(World, Paths)]
     end,
-    [Plan, random_exit(one_of([Path, any_path(World)])), "\n"];
+    [Plan, "\n", random_exit(one_of([Path, any_path(World)])), "\n"];
 random_step(queued, World) ->
     random_step(exit, World).
 
@@ -119,12 +120,13 @@ random_exits(World, Level) ->
     Exits = [random_exit(any_path_of(World, Level)) || _ <- lists:seq(1, 1 + rand:uniform(2))],
     lists:join("; ", Exits).
 
-random_operations(World, Level) ->
+%% Only exits arrive at a nested supervisor while it is busy: a call may find that it is gone.
+random_operations(World, Paths) ->
     Operation = fun() ->
-        Path = any_path_of(World, Level),
-        case rand:uniform(3) of
-            Which when Which =:= 1; Level =/= "" -> random_exit(Path);
-            _ -> random_call(World, Path)
+        Path = one_of(Paths),
+        case {oracle_declare:parent_path(Path), rand:uniform(3)} of
+            {"", Which} when Which > 1 -> random_call(World, Path);
+            _ -> random_exit(Path)
         end
     end,
     lists:join("; ", [Operation() || _ <- lists:seq(1, rand:uniform(2))]).
@@ -172,7 +174,10 @@ any_path(World) ->
     one_of(candidates(World)).
 
 any_path_of(World, Level) ->
-    one_of([Path || Path <- candidates(World), oracle_declare:parent_path(Path) =:= Level]).
+    one_of(paths_of(World, Level)).
+
+paths_of(World, Level) ->
+    [Path || Path <- candidates(World), oracle_declare:parent_path(Path) =:= Level].
 
 %% The ids that steps name: some more often than others, and some of nobody.
 candidates(#{simple := true}) -> lists:sublist(get(instances), 4);

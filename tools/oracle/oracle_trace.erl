@@ -114,7 +114,7 @@ event({trace_ts, _, 'receive', {'$gen_call', {Caller, Tag}, _}, _}) ->
 event({trace_ts, Pid, send, {Tag, Answer}, _, _}) ->
     Caller = oracle_facts:value({tag, Tag}, none),
     case {is_supervisor(Pid), oracle_facts:value({caller, Caller}, none)} of
-        {true, [_ | _] = Text} -> ["reply " ++ Text ++ " " ++ answer(Pid, Answer)];
+        {true, [_ | _] = Text} -> [string:trim("reply " ++ Text ++ " " ++ answer(Pid, Answer))];
         _ -> []
     end;
 event(_) ->

@@ -1,8 +1,9 @@
 //! Plays histories, and compares every step with what OTP did.
 
 use crate::differences::Difference;
-use crate::fixture::{History, Ours, Step};
+use crate::fixture::{History, Step};
 use crate::player::{Played, Player, Suspicion};
+use crate::trace::Trace;
 
 /// How a comparison went that found no defect.
 pub(crate) struct Compared {
@@ -12,12 +13,14 @@ pub(crate) struct Compared {
     pub(crate) met: Vec<Difference>,
     /// Whether it was compared to its end, and did not part from OTP at a difference before.
     pub(crate) whole: bool,
+    /// In how many steps the supervisors of a tree did things in another order among each other.
+    pub(crate) interleaved: usize,
 }
 
 /// Where we do not do as we should, and no difference explains it.
 struct Defect {
     what: &'static str,
-    otp: String,
+    expected: String,
     ours: String,
 }
 
@@ -25,11 +28,13 @@ struct Defect {
 /// that a difference is about, the comparison ends: what follows is another history.
 pub(crate) fn compare(history: &History) -> Result<Compared, String> {
     let mut player = Player::new(history);
-    let mut compared = Compared { declared: Vec::new(), met: Vec::new(), whole: true };
+    let mut compared =
+        Compared { declared: Vec::new(), met: Vec::new(), whole: true, interleaved: 0 };
     for step in &history.steps {
         let played = player.play(step);
         compared.met.extend(&played.translated);
         let Some(defect) = compare_step(step, &played) else {
+            compared.interleaved += usize::from(played.events.join(", ") != expected_of(step).0);
             compared.declared.extend(step.ours.as_ref().map(|ours| ours.difference));
             continue;
         };
@@ -47,26 +52,29 @@ pub(crate) fn compare(history: &History) -> Result<Compared, String> {
 /// has instead.
 fn compare_step(step: &Step, played: &Played) -> Option<Defect> {
     let events = played.events.join(", ");
-    let (otp_events, otp_state) = match &step.ours {
-        Some(ours) => expected_of_ours(step, ours),
-        None => (&step.events, &step.state),
+    let defect = |what, expected: &str, ours: &str| {
+        Some(Defect { what, expected: expected.to_owned(), ours: ours.to_owned() })
     };
+    let (expected_events, expected_state) = expected_of(step);
     if step.ours.is_some() && events == step.events && played.state == step.state {
-        return Some(Defect {
-            what: "a difference is declared and there is none",
-            otp: step.events.clone(),
-            ours: events,
-        });
+        return defect("a difference is declared and there is none", &step.events, &events);
     }
-    if events != *otp_events {
-        return Some(Defect { what: "what happened", otp: otp_events.clone(), ours: events });
+    let same = Trace::read(expected_events).is_same_for_each_supervisor(&Trace::of(&played.events));
+    if !same {
+        return defect("what happened", expected_events, &events);
     }
-    let (otp, ours) = (otp_state, &played.state);
-    (ours != otp).then(|| Defect { what: "what there is", otp: otp.clone(), ours: ours.clone() })
+    if played.state != expected_state {
+        return defect("what there is", expected_state, &played.state);
+    }
+    None
 }
 
-fn expected_of_ours<'s>(step: &'s Step, ours: &'s Ours) -> (&'s String, &'s String) {
-    (ours.events.as_ref().unwrap_or(&step.events), ours.state.as_ref().unwrap_or(&step.state))
+/// The events and the state that a step has to have.
+fn expected_of(step: &Step) -> (&str, &str) {
+    let ours = step.ours.as_ref();
+    let events = ours.and_then(|ours| ours.events.as_ref()).unwrap_or(&step.events);
+    let state = ours.and_then(|ours| ours.state.as_ref()).unwrap_or(&step.state);
+    (events, state)
 }
 
 /// Finds the difference that made an undeclared step part from OTP: both did the same until the
@@ -75,23 +83,23 @@ fn explain(played: &Played, step: &Step) -> Option<Difference> {
     if step.ours.is_some() {
         return None;
     }
-    let same_before = |suspicion: &&Suspicion| {
-        let before = played.events[..suspicion.after].join(", ");
-        step.events.starts_with(&before)
-    };
+    let otp = Trace::read(&step.events);
+    let same_before =
+        |suspicion: &&Suspicion| otp.begins_with(&Trace::of(&played.events[..suspicion.after]));
     if let Some(suspicion) = played.suspected.iter().find(same_before) {
         return Some(suspicion.difference);
     }
-    let gives_up = played.events.iter().any(|event| event.starts_with("gave_up"))
-        || step.events.contains("gave_up");
+    let gives_up = otp.gives_up() || Trace::of(&played.events).gives_up();
     (played.charged_early && gives_up).then_some(Difference::RestartIsChargedWhenDecided)
 }
 
 fn tell(history: &History, step: &Step, defect: &Defect) -> String {
-    let Defect { what, otp, ours } = defect;
+    let Defect { what, expected, ours } = defect;
     let Step { number, line, .. } = step;
     let name = &history.name;
-    format!("{name} line {number}: `{line}`, {what}\n    expected: {otp}\n    ours:     {ours}")
+    format!(
+        "{name} line {number}: `{line}`, {what}\n    expected: {expected}\n    ours:     {ours}"
+    )
 }
 
 /// Compares all histories of a file. Returns how each went.

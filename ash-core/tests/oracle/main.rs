@@ -11,6 +11,7 @@ mod differences;
 mod docs;
 mod fixture;
 mod player;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ fn scripted_histories_go_as_they_do_in_otp_or_say_where_not() {
     for (history, compared) in histories.iter().zip(compare_all(&histories)) {
         let name = &history.name;
         assert!(compared.met.is_empty(), "{name} does not say that it meets {:?}", compared.met);
+        assert_eq!(compared.interleaved, 0, "{name}: supervisors do things in another order");
     }
 }
 

@@ -6,9 +6,17 @@ use ash_core::{ExitReason, RestartStrategy};
 use crate::differences::Difference;
 use crate::fixture::{Call, Operation, Verb};
 
-use super::node::{Life, Progress};
+use super::node::{Life, Progress, is_restarting};
 use super::words::{name_of, parent_of};
 use super::{Mode, Player};
+
+/// What has arrived at a supervisor and waits until it has nothing else to do.
+pub(super) struct Waiting {
+    pub(super) level: String,
+    pub(super) arrival: Arrival,
+    /// Whether a child was to be tried again by then. OTP does that first.
+    pub(super) behind_retry: bool,
+}
 
 pub(super) enum Arrival {
     Exit(String, Incarnation),
@@ -38,7 +46,10 @@ impl Player<'_> {
                 self.take_up(&level, arrival);
             }
         } else {
-            self.backlog.extend(arrivals);
+            for (level, arrival) in arrivals {
+                let behind_retry = self.is_restarting(&level);
+                self.backlog.push_back(Waiting { level, arrival, behind_retry });
+            }
         }
     }
 
@@ -88,6 +99,18 @@ impl Player<'_> {
     fn names_another(&self, path: &str, named: Option<Incarnation>) -> bool {
         let node = &self.nodes[parent_of(path)];
         node.tasks.get(name_of(path)).is_some_and(|task| Some(task.incarnation) != named)
+    }
+
+    fn is_restarting(&self, level: &str) -> bool {
+        self.nodes.get(level).is_some_and(|node| node.any(self.now, is_restarting))
+    }
+
+    pub(super) fn take_up_waiting(&mut self, waiting: Waiting) {
+        let Waiting { level, arrival, behind_retry } = waiting;
+        if behind_retry && self.is_restarting(&level) {
+            self.suspect(Difference::NeverBusy);
+        }
+        self.take_up(&level, arrival);
     }
 
     pub(super) fn take_up(&mut self, level: &str, arrival: Arrival) {

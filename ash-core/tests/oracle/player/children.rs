@@ -9,7 +9,7 @@ use ash_core::{
 };
 
 use crate::differences::Difference;
-use crate::fixture::Verdict;
+use crate::fixture::{Operation, Verdict};
 
 use super::node::{Life, Progress, Task, is_restarting};
 use super::words::{join, name_of, parent_of, word};
@@ -84,7 +84,7 @@ impl Player<'_> {
     /// We charge the next attempt now. OTP does when it comes to it, after what has arrived before,
     /// and after the other attempts that it has promised itself.
     fn on_start_failed(&mut self, level: &str) {
-        self.charged_early |= self.backlog.iter().any(|(of, _)| of == level);
+        self.charged_early |= self.backlog.iter().any(|waiting| waiting.level == level);
         self.charged_early |= self.nodes[level].any(self.now, is_restarting);
     }
 
@@ -126,7 +126,7 @@ impl Player<'_> {
             self.end(level, &id, Fact::Exited(ExitReason::Killed.into()));
         } else if !kind.deaf {
             let meanwhile = self.dying.remove(&path).unwrap_or_default();
-            let at_once = self.node(level).absorbs_exits();
+            let at_once = self.node(level).absorbs_exits() && meanwhile.iter().all(is_exit);
             self.arrive(&meanwhile, at_once);
             self.event(format!("stop {path} {}", word(&kind.ends)));
             self.end(level, &id, Fact::Exited(kind.ends.into()));
@@ -216,6 +216,10 @@ impl Player<'_> {
             self.feed(level, Event::Fact(incarnation, fact));
         }
     }
+}
+
+const fn is_exit(operation: &Operation) -> bool {
+    matches!(operation, Operation::Exit(..))
 }
 
 /// How a history ends that ends by itself or as it was told.

@@ -24,7 +24,7 @@ use ash_core::machine::{
 use crate::differences::Difference;
 use crate::fixture::{History, Kind, Operation, Plan, Step, Verdict};
 
-use arrivals::Arrival;
+use arrivals::Waiting;
 use node::{Life, Node, Progress, is_restarting};
 use words::{join, name_of, parent_of, sort_stops};
 
@@ -40,8 +40,7 @@ pub(crate) struct Player<'h> {
     kinds: BTreeMap<String, Kind>,
     verdicts: BTreeMap<String, VecDeque<Verdict>>,
     dying: BTreeMap<String, Vec<Operation>>,
-    /// What has arrived at a supervisor and waits until it has nothing else to do.
-    backlog: VecDeque<(String, Arrival)>,
+    backlog: VecDeque<Waiting>,
     /// The calls that were made: their names, and what they found.
     calls: Vec<(String, Option<ChildState>)>,
     events: Vec<String>,
@@ -261,9 +260,9 @@ impl<'h> Player<'h> {
             .any(|node| node.tasks.values().any(|task| task.progress == Progress::AskedToStop));
         if top.is_empty()
             && !waits
-            && let Some((path, arrival)) = self.backlog.pop_front()
+            && let Some(waiting) = self.backlog.pop_front()
         {
-            self.take_up(&path, arrival);
+            self.take_up_waiting(waiting);
             return true;
         }
         let below = self.nodes.iter().filter(|(path, _)| is_below(path));
