@@ -2,7 +2,7 @@
 
 use crate::differences::Difference;
 use crate::fixture::{History, Step};
-use crate::player::{Played, Player, Suspicion};
+use crate::player::{Charges, Played, Player, Suspicion};
 use crate::trace::Trace;
 
 /// How a comparison went that found no defect.
@@ -90,7 +90,8 @@ fn explain(played: &Played, step: &Step) -> Option<Difference> {
         return Some(suspicion.difference);
     }
     let gives_up = otp.gives_up() || Trace::of(&played.events).gives_up();
-    (played.charged_early && gives_up).then_some(Difference::RestartIsChargedWhenDecided)
+    (played.charges != Charges::AsOtp && gives_up)
+        .then_some(Difference::RestartIsChargedWhenDecided)
 }
 
 fn tell(history: &History, step: &Step, defect: &Defect) -> String {

@@ -8,7 +8,7 @@ use crate::fixture::{Call, Kind, Verb};
 
 use super::node::is_restarting;
 use super::words::{name_of, parent_of};
-use super::{Mode, Player};
+use super::{Charges, Mode, Player};
 
 impl Player<'_> {
     pub(super) fn call(&mut self, call: &Call) {
@@ -22,6 +22,9 @@ impl Player<'_> {
             && let Some(answer) = self.answer_of_otp(call, found)
         {
             return self.event(format!("reply {} {answer}", call.text));
+        }
+        if matches!((&call.verb, found), (Verb::Terminate, Some(ChildState::Restarting { .. }))) {
+            self.charges = Charges::More;
         }
         let command = match &call.verb {
             Verb::Which => return self.which_children(level, &call.text),

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use ash_core::machine::{Event, Fact, Incarnation, StartFailure, Timestamp};
 use ash_core::{
-    AutoShutdown, ChildState, ChildType, ExitReason, RestartPolicy, StartCause, StartError,
-    WorkerError,
+    AutoShutdown, ChildState, ChildType, ExitReason, RestartPolicy, RestartStrategy, StartCause,
+    StartError, WorkerError,
 };
 
 use crate::differences::Difference;
@@ -13,7 +13,7 @@ use crate::fixture::{Operation, Verdict};
 
 use super::node::{Life, Progress, Task, is_restarting};
 use super::words::{join, name_of, parent_of, word};
-use super::{Mode, Player};
+use super::{Charges, Mode, Player};
 
 impl Player<'_> {
     pub(super) fn start(&mut self, level: &str, incarnation: Incarnation) {
@@ -81,11 +81,14 @@ impl Player<'_> {
         self.end(level, name_of(path), Fact::StartFailed(cause.into()));
     }
 
-    /// We charge the next attempt now. OTP does when it comes to it, after what has arrived before,
-    /// and after the other attempts that it has promised itself.
+    /// OTP comes to the next attempt, and charges it, after what has arrived before, and after the
+    /// other attempts that it has promised itself.
     fn on_start_failed(&mut self, level: &str) {
-        self.charged_early |= self.backlog.iter().any(|waiting| waiting.level == level);
-        self.charged_early |= self.nodes[level].any(self.now, is_restarting);
+        let waits = self.backlog.iter().any(|waiting| waiting.level == level);
+        let others = self.nodes[level].any(self.now, is_restarting);
+        if (waits || others) && self.charges == Charges::AsOtp {
+            self.charges = Charges::Earlier;
+        }
     }
 
     /// The task of a child is gone.
@@ -137,6 +140,11 @@ impl Player<'_> {
     pub(super) fn exit(&mut self, level: &str, id: &str, reason: ExitReason) {
         if self.is_held_off(level, id, &reason) {
             self.suspect(Difference::WaitingHoldsOffAutoShutdown);
+        }
+        // Its group takes over what was to be tried again.
+        let groups = self.nodes[level].flags.strategy != RestartStrategy::OneForOne;
+        if groups && self.nodes[level].any(self.now, is_restarting) {
+            self.charges = Charges::More;
         }
         let was_ending = self.nodes[level].machine.is_ending();
         self.end(level, id, Fact::Exited(reason.into()));

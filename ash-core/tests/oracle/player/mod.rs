@@ -46,9 +46,7 @@ pub(crate) struct Player<'h> {
     events: Vec<String>,
     ended: Option<String>,
     mode: Mode,
-    /// Whether something arrived between the failure of a restart, when we charge the next attempt,
-    /// and that attempt, when OTP does.
-    charged_early: bool,
+    charges: Charges,
     /// What may make the current step go another way than in OTP.
     suspected: Vec<Suspicion>,
     /// Answers that were given as OTP gives them.
@@ -65,14 +63,25 @@ enum Mode {
     Native,
 }
 
+/// What has been charged so far. We charge the next attempt of a restart that has failed at once,
+/// OTP when that attempt comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charges {
+    /// As much as by OTP.
+    AsOtp,
+    /// As much when the step is over; meanwhile something else has been taken up before an attempt.
+    Earlier,
+    /// One more: an attempt was called off that we had charged.
+    More,
+}
+
 /// How one step went.
 pub(crate) struct Played {
     pub(crate) events: Vec<String>,
     pub(crate) state: String,
     /// What may make it go another way than in OTP.
     pub(crate) suspected: Vec<Suspicion>,
-    /// Whether a restart was charged earlier than OTP does, so that we may give up earlier.
-    pub(crate) charged_early: bool,
+    pub(crate) charges: Charges,
     /// Answers that were given as OTP gives them.
     pub(crate) translated: Vec<Difference>,
 }
@@ -98,7 +107,7 @@ impl<'h> Player<'h> {
             events: Vec::new(),
             ended: None,
             mode: Mode::AsOtp,
-            charged_early: false,
+            charges: Charges::AsOtp,
             suspected: Vec::new(),
             translated: Vec::new(),
         }
@@ -107,6 +116,9 @@ impl<'h> Player<'h> {
     /// Plays one step, and tells what happened and what there is then.
     pub(crate) fn play(&mut self, step: &Step) -> Played {
         self.plan(&step.plans);
+        if self.charges == Charges::Earlier {
+            self.charges = Charges::AsOtp;
+        }
         self.mode = if step.ours.is_some() { Mode::Native } else { Mode::AsOtp };
         if self.ended.is_some() {
             self.event("gone");
@@ -121,7 +133,7 @@ impl<'h> Player<'h> {
             events,
             state: self.state(),
             suspected: std::mem::take(&mut self.suspected),
-            charged_early: self.charged_early,
+            charges: self.charges,
             translated: std::mem::take(&mut self.translated),
         }
     }
