@@ -12,7 +12,6 @@
 //!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
 //!    worker that blocks its thread now would strand it there.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
@@ -28,7 +27,7 @@ use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
 use crate::machine::{Exit, Fact};
 use crate::runtime::cell::Cell;
 use crate::runtime::context::ChildContext;
-use crate::worker::Worker;
+use crate::worker::{Hook, Worker, is_no_hook};
 
 /// Runs one incarnation from factory to drop.
 ///
@@ -91,11 +90,15 @@ fn hooks<W: Worker>(
             return End::Killed;
         }
         let ran = Ran { returned, asked: cell.is_asked() };
+        let hook = worker.shutdown();
+        if is_no_hook(&hook) {
+            return End::Exited { ran, hook_error: None };
+        }
         if !ran.asked {
             cell.report(Fact::Returned);
             let_supervisor_go().await;
         }
-        let hook_error = worker.shutdown().await.err().map(WorkerError::new);
+        let hook_error = hook.await.err().map(WorkerError::new);
         End::Exited { ran, hook_error }
     }
 }
@@ -117,7 +120,7 @@ fn let_supervisor_go() -> impl Future<Output = ()> {
 /// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.
 fn poll_unless<E: Into<BoxError>>(
     cut: bool,
-    hook: &mut Pin<Box<dyn Future<Output = Result<(), E>> + Send + '_>>,
+    hook: &mut Hook<'_, E>,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<(), WorkerError>>> {
     if cut {
