@@ -7,7 +7,7 @@
 %%
 %% Its modules are in tools/oracle/; ash-core/tests/oracle/fixture.rs reads what it writes, and
 %% docs/otp.md says what the lines mean. Nothing in it guesses how long something takes: each step
-%% waits until all that it caused has happened.
+%% goes on until all that it caused has happened.
 
 -mode(compile).
 

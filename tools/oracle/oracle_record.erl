@@ -51,8 +51,8 @@ paragraphs(Lines) ->
 %% Each history has its own table and its own collector, and leaves nothing behind.
 in_own_world(Lines, IsKept) ->
     oracle_facts:new(),
+    {ok, Watchdog} = timer:exit_after(?HANGS_AFTER, {hangs, Lines}),
     Collector = oracle_trace:start(),
-    {ok, Watchdog} = timer:exit_after(?HANGS_AFTER, {hangs, hd(Lines)}),
     Recorded = [record_line(string:lexemes(Line, " "), Line, IsKept) || Line <- Lines],
     {ok, cancel} = timer:cancel(Watchdog),
     [exit(Pid, kill) || Pid <- oracle_facts:processes()],

@@ -44,8 +44,10 @@ fn scripted() -> Vec<History> {
 #[test]
 fn scripted_histories_go_as_they_do_in_otp_or_say_where_not() {
     let histories = scripted();
+    let mut names = BTreeSet::new();
     for (history, compared) in histories.iter().zip(compare_all(&histories)) {
         let name = &history.name;
+        assert!(names.insert(name), "two histories are called {name}");
         assert!(compared.met.is_empty(), "{name} does not say that it meets {:?}", compared.met);
         assert_eq!(compared.interleaved, 0, "{name}: supervisors do things in another order");
     }
