@@ -42,10 +42,12 @@ impl<'t> Trace<'t> {
     }
 }
 
-/// The path of the supervisor that did it; the root's is empty.
+/// The path of the supervisor that did it; the root's is empty. That a supervisor is gone each
+/// caller finds out by itself.
 fn supervisor_of(event: &str) -> &str {
     let words: Vec<&str> = event.split(' ').collect();
     let child = match words[..] {
+        ["reply", .., "gone"] => return event,
         ["reply", "which_children" | "count_children", ..] => "",
         ["reply", _, child, ..] | [_, child, ..] => child,
         _ => "",

@@ -14,7 +14,7 @@ use super::{Mode, Player};
 pub(super) struct Waiting {
     pub(super) level: String,
     pub(super) arrival: Arrival,
-    /// Whether a child was to be tried again by then. OTP does that first.
+    /// Whether OTP had promised itself to try a child again by then. It does that first.
     pub(super) behind_retry: bool,
 }
 
@@ -47,7 +47,7 @@ impl Player<'_> {
             }
         } else {
             for (level, arrival) in arrivals {
-                let behind_retry = self.is_restarting(&level);
+                let behind_retry = self.nodes.get(&level).is_some_and(|node| node.promised);
                 self.backlog.push_back(Waiting { level, arrival, behind_retry });
             }
         }
@@ -101,13 +101,10 @@ impl Player<'_> {
         node.tasks.get(name_of(path)).is_some_and(|task| Some(task.incarnation) != named)
     }
 
-    fn is_restarting(&self, level: &str) -> bool {
-        self.nodes.get(level).is_some_and(|node| node.any(self.now, is_restarting))
-    }
-
     pub(super) fn take_up_waiting(&mut self, waiting: Waiting) {
         let Waiting { level, arrival, behind_retry } = waiting;
-        if behind_retry && self.is_restarting(&level) {
+        let node = self.nodes.get(&level);
+        if behind_retry && node.is_some_and(|node| node.any(self.now, is_restarting)) {
             self.suspect(Difference::NeverBusy);
         }
         self.take_up(&level, arrival);

@@ -89,6 +89,7 @@ impl Player<'_> {
         if (waits || others) && self.charges == Charges::AsOtp {
             self.charges = Charges::Earlier;
         }
+        self.node(level).promised = true;
     }
 
     /// The task of a child is gone.

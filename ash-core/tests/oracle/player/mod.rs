@@ -284,6 +284,7 @@ impl<'h> Player<'h> {
         self.now = self.now.max(at);
         let now = self.now;
         let node = self.node(&path);
+        node.promised = false;
         node.machine.handle_timeout(now);
         node.drain();
         true

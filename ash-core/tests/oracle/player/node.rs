@@ -16,6 +16,9 @@ pub(super) struct Node {
     pub(super) outputs: VecDeque<Output<u32>>,
     pub(super) life: Life,
     pub(super) open_calls: usize,
+    /// Whether a start has failed that OTP has promised itself to try again, and nothing has been
+    /// tried again since.
+    pub(super) promised: bool,
     /// Children that were added later.
     pub(super) dynamic: BTreeSet<String>,
     /// The last incarnations that were up.
@@ -59,6 +62,7 @@ impl Node {
             outputs: VecDeque::new(),
             life: Life::Starting,
             open_calls: 0,
+            promised: false,
             dynamic: BTreeSet::new(),
             known: BTreeMap::new(),
             missed: 0,
