@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::compare::compare_all;
 use crate::differences::Difference;
 use crate::fixture::History;
-use crate::scripted;
+use crate::{recordings, scripted};
 
 /// How many cases OTP's `supervisor_SUITE` has.
 const CASES: usize = 93;
@@ -15,11 +15,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+fn page() -> String {
+    let path = root().join("docs/otp.md");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()))
+}
+
 /// The rows of the table in a section of the page, without its head.
 fn table(section: &str) -> Vec<Vec<String>> {
-    let path = root().join("docs/otp.md");
-    let page = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    let page = page();
     let mut parts = page.split("\n## ");
     let part = parts.find(|part| part.starts_with(section)).expect("the page has this section");
     let rows = part.lines().filter(|line| line.starts_with('|')).skip(2);
@@ -100,4 +104,13 @@ fn the_page_lists_every_difference_and_the_histories_that_show_it() {
     let listed: BTreeMap<&str, BTreeSet<&str>> =
         rows.iter().map(|row| (row[1].trim_matches('`'), quoted(&row[4]).collect())).collect();
     assert_eq!(listed, shown);
+}
+
+#[test]
+fn the_page_shows_a_history_as_it_is() {
+    let page = page();
+    let shown = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown = shown.expect("the page shows a history");
+    let admin = std::fs::read_to_string(recordings().join("scripted/admin.txt"));
+    assert!(admin.expect("the recording").contains(shown), "it is not in admin.txt:\n{shown}");
 }
