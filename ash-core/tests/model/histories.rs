@@ -133,9 +133,9 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
     };
     let does = prop_oneof![
         12 => Just(Does::Complies),
-        4 => how().prop_map(Does::InitFails),
-        3 => Just(Does::Returns),
-        7 => how().prop_map(Does::Exits),
+        6 => how().prop_map(Does::InitFails),
+        4 => Just(Does::Returns),
+        14 => how().prop_map(Does::Exits),
         1 => any::<bool>().prop_map(Does::Beats),
         1 => Just(Does::LeakEnds),
         1 => how().prop_map(Does::Echoes),
@@ -148,7 +148,7 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
     ];
     let call = prop_oneof![
         8 => (whom(), command).prop_map(|(whom, command)| Op::Call(whom, command)),
-        4 => (whom(), kind()).prop_map(|(whom, kind)| Op::StartChild(whom, kind)),
+        4 => (whom(), kind()).prop_map(|(whom, kind)| Op::StartChild(whom, kind)).boxed(),
     ];
     let ending = prop_oneof![
         2 => (0..supervisors).prop_map(Op::Shutdown),
@@ -156,12 +156,12 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
         1 => (0..supervisors).prop_map(Op::Kill),
     ];
     prop_oneof![
-        40 => (whom(), does).prop_map(|(whom, does)| Op::Worker(whom, does)),
-        12 => Just(Op::AllComply),
-        8 => (0..60_u64).prop_map(Op::Pass),
+        80 => (whom(), does).prop_map(|(whom, does)| Op::Worker(whom, does)),
+        16 => Just(Op::AllComply),
+        12 => (0..60_u64).prop_map(Op::Pass),
         1 => (0..supervisors).prop_map(Op::Wake),
-        20 => call,
-        1 => ending,
+        24 => call.boxed(),
+        1 => ending.boxed(),
     ]
 }
 
