@@ -4,7 +4,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `model.rs` | what `semantics.md` says, in the plainest code there is |
+//! | `reference/` | what `semantics.md` says, in the plainest code there is |
 //! | `world.rs` | machines, models, tasks and time; what must hold at each step |
 //! | `steps.rs` | what can happen, readable line by line |
 //! | `spec.rs`, `histories.rs` | supervisors and histories at random |
@@ -17,7 +17,7 @@
 )]
 
 mod histories;
-mod model;
+mod reference;
 mod spec;
 mod steps;
 mod world;

@@ -5,7 +5,7 @@ use std::fmt;
 use ash_core::machine::ChildCommand;
 use ash_core::{ExitReason, StartCause, WorkerError};
 
-use crate::model::{Life, NEVER};
+use crate::reference::{Life, NEVER};
 use crate::spec::{IDS, Kind, Millis, Spec};
 use crate::world::{Input, Task, TaskPhase, World};
 
@@ -104,9 +104,8 @@ impl World {
                     self.work(at, IDS[whom.id], *does, drains);
                 }
             }
-            Op::Call(whom, command) => self.told(whom.supervisor, drains, |world, at| {
-                world.call(at, IDS[whom.id], *command)
-            }),
+            Op::Call(whom, command) => self
+                .told(whom.supervisor, drains, |world, at| world.call(at, IDS[whom.id], *command)),
             Op::StartChild(whom, kind) => self.told(whom.supervisor, drains, |world, at| {
                 world.start_child(at, IDS[whom.id], kind)
             }),

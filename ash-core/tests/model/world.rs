@@ -15,7 +15,7 @@ use ash_core::machine::{
 };
 use ash_core::{ChildType, ExitReason, StartCause, StartError};
 
-use crate::model::{Caller, Choices, Life, Model, NEVER, Order, Seen};
+use crate::reference::{Caller, Choices, Life, Model, NEVER, Order, Seen};
 use crate::spec::{GRACE, Kind, Millis, Spec};
 
 /// How often anybody may want to be woken at one and the same time.
@@ -344,21 +344,24 @@ impl World {
         let Some(&life) = life.as_ref() else {
             return self.fail("only a child that is held is started");
         };
-        let overlaps = self.tasks.iter().any(|task| {
-            task.supervisor == at && task.life.child == life.child && !task.leaked
-        });
+        let overlaps = self
+            .tasks
+            .iter()
+            .any(|task| task.supervisor == at && task.life.child == life.child && !task.leaked);
         self.demand(!overlaps, "there are never two live lives of a child");
         let supervisor = &self.supervisors[at];
         let known = supervisor.incarnations.keys().filter(|known| known.child == life.child);
         let before = known.map(|known| known.number).max().unwrap_or(0);
         let grouped = !matches!(supervisor.spec.strategy, ash_core::RestartStrategy::OneForOne);
         let one_by_one = !supervisor.is_disturbed && (grouped || !supervisor.is_ready);
-        let busy = self.tasks.iter().any(|task| {
-            task.supervisor == at && task.phase == TaskPhase::Init && !task.leaked
-        });
-        let later = self.tasks.iter().any(|task| {
-            task.supervisor == at && task.life.child > life.child && !task.leaked
-        });
+        let busy = self
+            .tasks
+            .iter()
+            .any(|task| task.supervisor == at && task.phase == TaskPhase::Init && !task.leaked);
+        let later = self
+            .tasks
+            .iter()
+            .any(|task| task.supervisor == at && task.life.child > life.child && !task.leaked);
         self.demand(life.number == before + 1, "lives are counted without gaps");
         self.demand(!one_by_one || !busy, "children start one at a time");
         self.demand(!one_by_one || !later, "children start in order");
@@ -529,7 +532,10 @@ impl World {
         let running = |seen: &&Seen| seen.state == ash_core::ChildState::Running;
         self.demand(counts.specs == held.len(), "all specs are counted");
         self.demand(counts.workers + counts.supervisors == held.len(), "both kinds are counted");
-        self.demand(counts.active == held.iter().filter(running).count(), "active ones are counted");
+        self.demand(
+            counts.active == held.iter().filter(running).count(),
+            "active ones are counted",
+        );
         self.demand(live == held.iter().filter(|seen| seen.state.is_live()).count(), "live ones");
         let up = self.tasks.iter().filter(|task| {
             let is_up = task.phase == TaskPhase::Run && !task.asked && !task.killed;
@@ -758,11 +764,7 @@ impl Supervisor {
 }
 
 /// Returns a fact about a life, if that was ever started.
-fn fact(
-    known: &BTreeMap<Life, Incarnation>,
-    life: Life,
-    fact: Fact,
-) -> Option<Event<u32, Caller>> {
+fn fact(known: &BTreeMap<Life, Incarnation>, life: Life, fact: Fact) -> Option<Event<u32, Caller>> {
     known.get(&life).map(|&incarnation| Event::Fact(incarnation, fact))
 }
 
@@ -795,4 +797,3 @@ fn timestamp(millis: Millis) -> Timestamp {
 fn millis(timestamp: Timestamp) -> Millis {
     Millis::try_from(timestamp.since_epoch().as_millis()).unwrap_or(NEVER)
 }
-
