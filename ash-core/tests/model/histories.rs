@@ -158,6 +158,8 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
     prop_oneof![
         80 => (whom(), does).prop_map(|(whom, does)| Op::Worker(whom, does)),
         16 => Just(Op::AllComply),
+        24 => Just(Op::OneComplies),
+        10 => how().prop_map(Op::OneFails),
         12 => (0..60_u64).prop_map(Op::Pass),
         1 => (0..supervisors).prop_map(Op::Wake),
         24 => call.boxed(),

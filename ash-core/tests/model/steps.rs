@@ -50,6 +50,10 @@ pub(crate) enum Op {
     Worker(Whom, Does),
     /// All workers do what is due until nothing is.
     AllComply,
+    /// The first worker of which something is due does that.
+    OneComplies,
+    /// The first worker that is starting fails to.
+    OneFails(How),
     Call(Whom, ChildCommand),
     StartChild(Whom, Kind),
     Pass(Millis),
@@ -98,6 +102,16 @@ impl World {
         let drains = step.drains;
         match &step.op {
             Op::AllComply => self.settle(),
+            Op::OneComplies => {
+                self.one_complies(drains);
+            }
+            Op::OneFails(how) => {
+                let starts = |task: &Task| task.phase == TaskPhase::Init && task.is_worker();
+                if let Some(task) = self.tasks.iter().position(starts) {
+                    let life = self.tasks[task].life;
+                    self.tell(task, Input::StartFailed(life, None, how.cause()), drains);
+                }
+            }
             Op::Pass(millis) => self.pass(*millis),
             Op::Worker(whom, does) => {
                 if let Some(at) = self.supervisor(SUPERVISORS[whom.supervisor]) {
@@ -212,6 +226,8 @@ impl fmt::Debug for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AllComply => f.write_str("all workers do what is due"),
+            Self::OneComplies => f.write_str("the first worker of which something is due does it"),
+            Self::OneFails(how) => write!(f, "the first worker that is starting fails: {how:?}"),
             Self::Worker(whom, Does::Complies) => write!(f, "{whom:?} does what is due"),
             Self::Worker(whom, Does::InitFails(how)) => {
                 write!(f, "{whom:?} fails to start: {how:?}")

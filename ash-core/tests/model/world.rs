@@ -178,9 +178,9 @@ impl World {
 
     /// Returns the latest life of a worker that has not been given up.
     pub(crate) fn worker(&self, supervisor: usize, id: &str) -> Option<usize> {
-        self.tasks.iter().position(|task| {
-            task.supervisor == supervisor && task.id == id && !task.leaked && task.below.is_none()
-        })
+        self.tasks
+            .iter()
+            .position(|task| task.supervisor == supervisor && task.id == id && task.is_worker())
     }
 
     pub(crate) fn caller(&mut self, supervisor: usize) -> Caller {
@@ -546,14 +546,16 @@ impl World {
         self.demand(agrees, "what is active is up");
     }
 
+    /// The first task of which something is due does that, if there is one.
+    pub(crate) fn one_complies(&mut self, drains: bool) -> bool {
+        (0..self.tasks.len()).any(|task| self.tasks[task].is_worker() && self.comply(task, drains))
+    }
+
     /// Every task does what is due, one after the other, until nothing is. No time passes.
     pub(crate) fn settle(&mut self) {
         for _ in 0..1_000 {
             self.drain_all();
-            if !(0..self.tasks.len()).any(|task| {
-                let is_able = self.tasks[task].below.is_none() && !self.tasks[task].leaked;
-                is_able && self.comply(task, true)
-            }) {
+            if !self.one_complies(true) {
                 return;
             }
         }
@@ -661,6 +663,13 @@ impl World {
 
     fn fail(&mut self, what: &str) {
         self.broken.get_or_insert_with(|| format!("broken: {what}"));
+    }
+}
+
+impl Task {
+    /// Tells whether it is played as a worker, and has not been given up.
+    pub(crate) const fn is_worker(&self) -> bool {
+        self.below.is_none() && !self.leaked
     }
 }
 
