@@ -64,6 +64,7 @@ pub(crate) enum TaskPhase {
 }
 
 /// One supervisor.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about it")]
 struct Supervisor {
     path: String,
     spec: Spec,
