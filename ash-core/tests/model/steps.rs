@@ -5,7 +5,7 @@ use std::fmt;
 use ash_core::machine::ChildCommand;
 use ash_core::{ExitReason, StartCause, WorkerError};
 
-use crate::reference::{Life, NEVER};
+use crate::reference::Life;
 use crate::spec::{IDS, Kind, Millis, Spec};
 use crate::world::{Input, Task, TaskPhase, World};
 
@@ -129,11 +129,11 @@ impl World {
                 }
             }
             Op::Shutdown(supervisor) => {
-                self.told(*supervisor, drains, |_, _| Input::Shutdown { deadline: NEVER });
+                self.told(*supervisor, drains, |_, _| Input::Shutdown { deadline: None });
             }
             Op::ShutdownWithin(supervisor, millis) => {
                 self.told(*supervisor, drains, |world, _| Input::Shutdown {
-                    deadline: world.now() + millis,
+                    deadline: Some(world.now() + millis),
                 });
             }
             Op::Kill(supervisor) => self.told(*supervisor, drains, |_, _| Input::Kill),

@@ -33,9 +33,21 @@ pub(crate) enum Input {
     Returned(Life),
     Exited(Life, ExitReason),
     Heartbeat(Life, Millis),
-    StartChild { serial: u32, id: &'static str, kind: Kind, caller: Caller },
-    Call { id: &'static str, command: ChildCommand, caller: Caller },
-    Shutdown { deadline: Millis },
+    StartChild {
+        serial: u32,
+        id: &'static str,
+        kind: Kind,
+        caller: Caller,
+    },
+    Call {
+        id: &'static str,
+        command: ChildCommand,
+        caller: Caller,
+    },
+    /// `None` for no deadline.
+    Shutdown {
+        deadline: Option<Millis>,
+    },
     Kill,
 }
 
@@ -169,12 +181,11 @@ impl World {
         }
     }
 
-    /// Returns the supervisor at a path, if it is there.
+    /// Returns the latest supervisor at a path. It may have ended: calls and facts may be late.
     pub(crate) fn supervisor(&self, path: &str) -> Option<usize> {
         (self.root..self.supervisors.len())
             .rev()
             .find(|&index| self.supervisors[index].path == path)
-            .filter(|&index| !self.supervisors[index].has_finished)
     }
 
     /// Returns the latest life of a worker that has not been given up.
@@ -397,7 +408,7 @@ impl World {
             self.tasks[task].asked = true;
         }
         if let Some(below) = below {
-            let input = if kills { Input::Kill } else { Input::Shutdown { deadline: NEVER } };
+            let input = if kills { Input::Kill } else { Input::Shutdown { deadline: None } };
             self.mail.push_back((below, input));
         }
     }
@@ -568,17 +579,20 @@ impl World {
         if !deaf {
             self.come_to_rest();
         }
-        let Some(root) = self.supervisor("app") else { return self.check_end() };
+        let root = self.root;
+        if self.supervisors[root].has_finished {
+            return self.check_end();
+        }
         if deaf {
             self.note(|_| "- the root is to shut down within 100ms, and nobody obeys".to_owned());
-            let deadline = self.now + 100;
+            let deadline = Some(self.now + 100);
             self.feed(root, Input::Shutdown { deadline }, true);
             self.pass(100);
             self.killed_supervisors_end();
             self.pass(GRACE);
         } else {
             self.note(|_| "- the root is to shut down, and all obey".to_owned());
-            self.feed(root, Input::Shutdown { deadline: NEVER }, true);
+            self.feed(root, Input::Shutdown { deadline: None }, true);
             self.settle();
         }
         self.check_end();
@@ -638,6 +652,7 @@ impl World {
     /// Once the tree has ended, what must hold then is checked, and the next one begins.
     pub(crate) fn begin_again(&mut self) {
         if self.supervisors[self.root].has_finished {
+            self.drain_all();
             self.check_end();
             self.note(|_| "- the tree has ended, and another one begins".to_owned());
             self.begin();
@@ -713,6 +728,7 @@ impl Supervisor {
                 Some(Event::Command { id: id.into(), command, caller })
             }
             Input::Shutdown { deadline } => {
+                let deadline = deadline.unwrap_or(NEVER);
                 model.shut_down(now, deadline);
                 Some(Event::Shutdown { deadline: timestamp(deadline) })
             }
