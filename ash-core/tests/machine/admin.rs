@@ -498,6 +498,20 @@ fn admin_4_what_is_told_of_children() {
 }
 
 #[test]
+fn admin_5_why_a_child_ended_that_was_told_to_is_known() {
+    let mut rig = Rig::up(app(OneForAll), ["a", "b"].map(permanent));
+    rig.stop(1, "a");
+    rig.stopped("a");
+    assert!(matches!(rig.info("a").last_exit, Some(ExitReason::Shutdown)), "stopped by a call");
+    rig.restart(2, "a");
+    rig.started("a");
+    rig.exited("a", error());
+    rig.exited("b", ExitReason::Killed);
+    rig.skip();
+    assert!(matches!(rig.info("b").last_exit, Some(ExitReason::Killed)), "stopped with its group");
+}
+
+#[test]
 fn admin_4_a_listing_goes_on_after_a_child_whose_place_another_has_taken() {
     let mut rig = Rig::up(app(OneForOne), ["a", "b", "c"].map(permanent));
     let b = rig.machine.find("b");

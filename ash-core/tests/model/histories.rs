@@ -152,7 +152,7 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
     ];
     let ending = prop_oneof![
         2 => (0..supervisors).prop_map(Op::Shutdown),
-        1 => (0..supervisors, 0..100_u64).prop_map(|(at, within)| Op::ShutdownWithin(at, within)),
+        2 => (0..supervisors, 0..100_u64).prop_map(|(at, within)| Op::ShutdownWithin(at, within)),
         1 => (0..supervisors).prop_map(Op::Kill),
     ];
     prop_oneof![
@@ -163,7 +163,7 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
         12 => (0..60_u64).prop_map(Op::Pass),
         1 => (0..supervisors).prop_map(Op::Wake),
         24 => call.boxed(),
-        1 => ending.boxed(),
+        3 => ending.boxed(),
     ]
 }
 
