@@ -178,8 +178,9 @@ impl Rig {
         let mut rig = Self::new(config, children);
         rig.begin();
         while let Some(label) = rig.trace.last().and_then(|line| line.strip_prefix("start ")) {
-            let label = label.to_owned();
+            let (label, before) = (label.to_owned(), rig.trace.len());
             rig.started(&label);
+            assert!(rig.trace.len() > before, "nothing came of the start of {label}");
         }
         assert_eq!(rig.trace[rig.trace.len() - 2..], ["note started", "ready"]);
         rig.trace.clear();
