@@ -110,9 +110,6 @@ pub trait Worker: Send + 'static {
     }
 }
 
-/// What a hook of a worker is, as `async_trait` writes it.
-pub(crate) type Hook<'a, E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send + 'a>>;
-
 /// A hook that the worker does not have. It has no size, so a box of it costs nothing.
 struct NoHook<E>(PhantomData<fn() -> E>);
 
@@ -122,11 +119,4 @@ impl<E> Future for NoHook<E> {
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(Ok(()))
     }
-}
-
-/// Tells whether a hook is one that the worker does not have.
-///
-/// What `async_trait` makes of a user's hook is never without a size: it holds the worker.
-pub(crate) fn is_no_hook<E>(hook: &Hook<'_, E>) -> bool {
-    size_of_val(&**hook) == 0
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ChildId;
 use crate::error::StartCause;
 use crate::exit::ExitReason;
-use crate::machine::{Fact, Incarnation, Timestamp};
+use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
 use crate::restart::{Verdict, verdict};
 use crate::runtime::shared::{Message, Shared};
 use crate::spec::{Origin, RestartPolicy};
@@ -25,7 +25,11 @@ use crate::spec::{Origin, RestartPolicy};
 pub(crate) struct Cell {
     pub(crate) supervisor: Arc<Shared>,
     pub(crate) id: ChildId,
-    pub(crate) incarnation: Incarnation,
+    // The parts of its incarnation, among which the smaller fields find room: each child pays for
+    // the size of this.
+    serial: u64,
+    number: u64,
+    slot: u32,
     restart: RestartPolicy,
     /// An [`Order`]. It is only changed under the lock of `control`.
     order: AtomicU8,
@@ -133,12 +137,19 @@ impl Cell {
         Self {
             supervisor,
             id,
-            incarnation,
+            serial: incarnation.child.serial,
+            number: incarnation.number,
+            slot: incarnation.child.slot,
             restart,
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
             control: Mutex::new(Control { reach: Reach::nobody(), extra: None }),
         }
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        let child = ChildKey { serial: self.serial, slot: self.slot };
+        Incarnation { child, number: self.number }
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -223,7 +234,7 @@ impl Cell {
 
     /// Tells the supervisor something. One that has ended does not listen any more.
     pub(crate) fn report(&self, fact: Fact) {
-        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation, fact));
+        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation(), fact));
     }
 
     /// Tells the supervisor how the incarnation ended, and whether the task stays for the next
@@ -245,7 +256,7 @@ impl Cell {
         if let Some(token) = token {
             token.cancel();
         }
-        self.supervisor.report_end(&self.id, self.incarnation, fact);
+        self.supervisor.report_end(&self.id, self.incarnation(), fact);
     }
 
     /// Guesses what the machine will decide.

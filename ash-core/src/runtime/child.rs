@@ -13,6 +13,7 @@
 //!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
 //!    worker that blocks its thread now would strand it there.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
@@ -29,7 +30,7 @@ use crate::machine::{Exit, Fact};
 use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
 use crate::runtime::plan::Maker;
-use crate::worker::{Hook, Worker, is_no_hook};
+use crate::worker::Worker;
 
 /// Lives a worker's incarnations from factory to drop, one after the other.
 ///
@@ -126,6 +127,16 @@ where
         };
         End::Exited { ran, hook_error }
     }
+}
+
+/// What a hook of a worker is, as `async_trait` writes it.
+type Hook<'a, E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send + 'a>>;
+
+/// Tells whether a hook is one that the worker does not have.
+///
+/// What `async_trait` makes of a user's hook is never without a size: it holds the worker.
+fn is_no_hook<E>(hook: &Hook<'_, E>) -> bool {
+    size_of_val(&**hook) == 0
 }
 
 /// Yields once, so that the supervisor runs that was just told something.
