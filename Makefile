@@ -6,8 +6,8 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz fuzz-smoke erlang oracle \
-	oracle-fixtures ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz \
+	fuzz-smoke erlang oracle oracle-fixtures model miri miri-smoke mutants ci
 
 all: check test
 
@@ -105,5 +105,26 @@ oracle-fixtures: erlang
 		escript tools/oracle.escript record $$file $$file || exit 1; \
 	done
 	escript tools/oracle.escript generate 400 1 $(ORACLE)/random.txt
+
+## More histories against the reference model than `test` plays: MODEL_CASES of each kind.
+MODEL_CASES ?= 20000
+model:
+	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile model -p ash-core --no-default-features --test model
+
+## The machine's tests under Miri, with MIRI_CASES random histories of each kind. Needs nightly
+## with its components miri and rust-src.
+MIRI_CASES ?= 4
+MIRI_TESTS ?= --lib --test machine --test model
+miri:
+	MIRIFLAGS=-Zmiri-env-forward=PROPTEST_CASES PROPTEST_CASES=$(MIRI_CASES) \
+		$(CARGO) +nightly miri test -p ash-core --no-default-features $(MIRI_TESTS)
+
+## The same in a moment: the rules one by one, without random histories.
+miri-smoke:
+	$(CARGO) +nightly miri test -p ash-core --no-default-features --lib --test machine -- --skip random::
+
+## What the machine's tests do not notice when it is changed: docs/mutants.md. Needs cargo-mutants.
+mutants:
+	PROPTEST_CASES=50 PROPTEST_MAX_SHRINK_ITERS=1 $(CARGO) mutants --output target $(MUTANTS)
 
 ci: check test examples consumers bench-smoke

@@ -62,7 +62,9 @@ impl<P, C> Machine<P, C> {
     /// through.
     pub(super) fn judge(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         let Some(child) = self.children.get_mut(key) else { return };
-        if child.attributes.restart != RestartPolicy::Temporary {
+        // A temporary child is forgotten at once, unless its exit has to wait.
+        let is_kept = matches!(self.phase, Phase::Starting { .. });
+        if is_kept || child.attributes.restart != RestartPolicy::Temporary {
             child.history().last_exit = Some(reason.clone());
         }
         match &mut self.phase {

@@ -192,9 +192,9 @@ impl<P, C> Machine<P, C> {
 
     /// Does what is due at `now`. Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        while let Some(slot) = self.timers.take_due(now) {
-            if let Some(key) = self.children.key(slot) {
-                self.on_deadline(now, key);
+        while let Some((deadline, slots)) = self.timers.take_due(now) {
+            for slot in slots {
+                self.on_slot_due(now, deadline, slot);
             }
         }
         self.on_overall_deadline(now);
@@ -240,6 +240,16 @@ impl<P, C> Machine<P, C> {
             Phase::Running { group: Some(_) } => self.proceed_group(now),
             Phase::Stopping { .. } => self.proceed_stop(now),
             Phase::Idle | Phase::Running { group: None } | Phase::Ended => {}
+        }
+    }
+
+    /// A deadline of the child in a slot has come. What was done for another may have changed it.
+    fn on_slot_due(&mut self, now: Timestamp, deadline: Deadline, slot: u32) {
+        if let Some(key) = self.children.key(slot)
+            && let Some(child) = self.children.get(key)
+            && child.state.deadline() == deadline
+        {
+            self.on_deadline(now, key);
         }
     }
 
