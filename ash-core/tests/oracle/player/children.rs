@@ -11,7 +11,7 @@ use ash_core::{
 use crate::differences::Difference;
 use crate::fixture::{Operation, Verdict};
 
-use super::node::{Life, Progress, Task, is_restarting};
+use super::node::{Life, Progress, Task, is_restarting, is_to_start};
 use super::words::{join, name_of, parent_of, word};
 use super::{Charges, Mode, Player};
 
@@ -206,6 +206,12 @@ impl Player<'_> {
         }
         if told_to_stop {
             return;
+        }
+        // OTP hears of it when the group has started.
+        let group_starts = self.nodes[level].flags.strategy != RestartStrategy::OneForOne
+            && self.nodes[level].any(self.now, is_to_start);
+        if group_starts {
+            self.suspect(Difference::ExitRegroupsAtOnce);
         }
         let transient = self.kinds[path].attributes.restart == RestartPolicy::Transient;
         if transient && matches!(reason, ExitReason::IntensityExceeded { .. }) {

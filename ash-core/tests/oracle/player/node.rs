@@ -102,3 +102,8 @@ impl Node {
 pub(super) const fn is_restarting(state: ChildState) -> bool {
     matches!(state, ChildState::Restarting { .. })
 }
+
+/// Tells whether a child starts, or waits for its turn to.
+pub(super) const fn is_to_start(state: ChildState) -> bool {
+    matches!(state, ChildState::Starting | ChildState::Waiting)
+}
