@@ -43,8 +43,8 @@ pub use machine::{ChildCounts, ChildInfo, ChildState, EventKind};
 pub use restart::{Backoff, RestartIntensity};
 #[cfg(feature = "tokio")]
 pub use runtime::{
-    ChildContext, ChildCursor, ChildPage, ChildSpec, Event, Events, Lagged, ShutdownReport, Signal,
-    SupervisorHandle, SupervisorSpec, Tree, TreeNode,
+    ChildContext, ChildCursor, ChildPage, ChildSpec, Event, Events, Lagged, PartitionedSupervisor,
+    ShutdownReport, Signal, SupervisorHandle, SupervisorSpec, Tree, TreeNode,
 };
 pub use spec::{AutoShutdown, ChildType, RestartPolicy, RestartStrategy, Shutdown, SpecError};
 pub use worker::Worker;

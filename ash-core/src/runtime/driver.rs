@@ -94,7 +94,7 @@ impl Driver {
         upward: Upward,
     ) -> Result<Self, SpecError> {
         let seed = RandomState::new().build_hasher().finish();
-        let children = spec.children.iter().cloned().map(ChildSpec::into_slot);
+        let children = spec.static_children().into_iter().map(ChildSpec::into_slot);
         let machine = Machine::new(spec.config(path.clone(), seed), children)?;
         let (shared, inbox) = Shared::new(spec, path, clock, events, log);
         let (timer, alarm, unstopped) = (None, None, Vec::new());

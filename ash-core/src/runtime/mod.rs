@@ -10,6 +10,7 @@
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor's task shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
+//! | `partitioned.rs` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |
 //! | `events.rs`, `log.rs` | what is told of all that |
 
@@ -24,6 +25,7 @@ mod events;
 mod handle;
 mod log;
 mod page;
+mod partitioned;
 mod plan;
 mod shared;
 mod signal;
@@ -35,6 +37,7 @@ pub use context::ChildContext;
 pub use events::{Event, Events, Lagged};
 pub use handle::{ShutdownReport, SupervisorHandle};
 pub use page::{ChildCursor, ChildPage};
+pub use partitioned::PartitionedSupervisor;
 pub use signal::Signal;
 pub use spec::SupervisorSpec;
 pub use tree::{Tree, TreeNode};

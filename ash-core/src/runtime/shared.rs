@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) name: ChildId,
     pub(crate) path: String,
     pub(crate) strategy: RestartStrategy,
+    /// How many supervisors below it spread its children over, if they do.
+    pub(crate) partitions: Option<usize>,
     pub(crate) clock: Clock,
     /// When this supervisor was started.
     pub(crate) since: Timestamp,
@@ -136,6 +138,7 @@ impl Shared {
             name: spec.name.clone(),
             path,
             strategy: spec.strategy,
+            partitions: spec.partitions,
             clock,
             since: clock.now(),
             inbox: sender,

@@ -11,8 +11,8 @@ use crate::machine::MachineConfig;
 use crate::restart::{Backoff, RestartIntensity};
 use crate::runtime::child_spec::ChildSpec;
 use crate::spec::{
-    AutoShutdown, DEFAULT_KILL_GRACE, RestartPolicy, RestartStrategy, SpecError, check_child,
-    check_name, join,
+    AutoShutdown, DEFAULT_KILL_GRACE, MAX_PARTITIONS, RestartPolicy, RestartStrategy, SpecError,
+    check_child, check_name, join,
 };
 use crate::worker::Worker;
 
@@ -52,6 +52,7 @@ pub struct SupervisorSpec {
     auto_shutdown: AutoShutdown,
     max_children: usize,
     kill_grace: Duration,
+    pub(crate) partitions: Option<usize>,
     pub(crate) logger: Option<slog::Logger>,
     pub(crate) children: Vec<ChildSpec>,
 }
@@ -68,6 +69,7 @@ impl SupervisorSpec {
             auto_shutdown: AutoShutdown::default(),
             max_children: usize::MAX,
             kill_grace: DEFAULT_KILL_GRACE,
+            partitions: None,
             logger: None,
             children: Vec::new(),
         }
@@ -122,6 +124,17 @@ impl SupervisorSpec {
         self
     }
 
+    /// Spreads the supervisor's dynamic children over so many supervisors below it, 1 to 1,024,
+    /// each with the settings of this spec. They are named `partition-0`, `partition-1`, ….
+    ///
+    /// It is called as [`PartitionedSupervisor`](crate::PartitionedSupervisor), which tells what
+    /// that is good for and when not to use it. Static children, another strategy than
+    /// `OneForOne` and an auto-shutdown are each a [`SpecError`] then.
+    pub fn with_partitions(mut self, partitions: usize) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
     /// Adds a worker at the end of the start order.
     pub fn with_worker<W, F>(
         self,
@@ -159,7 +172,7 @@ impl SupervisorSpec {
     ///
     /// Returns the first thing that is wrong: an empty or slashed id, one that is given twice, a
     /// significant child that is permanent or under `AutoShutdown::Never`, a liveness of zero or
-    /// of a supervisor.
+    /// of a supervisor, what does not go with partitions.
     pub fn check(&self) -> Result<(), SpecError> {
         check_name("", &self.name)?;
         self.check_at(String::from(self.name.as_str()))
@@ -167,6 +180,9 @@ impl SupervisorSpec {
 
     /// Checks the children of this supervisor, which stands at `path`.
     pub(crate) fn check_at(&self, path: String) -> Result<(), SpecError> {
+        if let Some(partitions) = self.partitions {
+            return self.check_partitioned(path, partitions);
+        }
         let mut ids = HashSet::with_capacity(self.children.len());
         for child in &self.children {
             check_child(&path, self.auto_shutdown, &child.attributes)?;
@@ -178,16 +194,58 @@ impl SupervisorSpec {
         Ok(())
     }
 
+    fn check_partitioned(&self, path: String, partitions: usize) -> Result<(), SpecError> {
+        if !(1..=MAX_PARTITIONS).contains(&partitions) {
+            return Err(SpecError::PartitionCount { path, partitions });
+        }
+        if let Some(child) = self.children.first() {
+            return Err(SpecError::PartitionedChild { path: join(&path, child.id()) });
+        }
+        match self.strategy {
+            RestartStrategy::OneForOne => {}
+            RestartStrategy::OneForAll | RestartStrategy::RestForOne => {
+                return Err(SpecError::PartitionedStrategy { path });
+            }
+        }
+        match self.auto_shutdown {
+            AutoShutdown::Never => Ok(()),
+            AutoShutdown::AnySignificant | AutoShutdown::AllSignificant => {
+                Err(SpecError::PartitionedAutoShutdown { path })
+            }
+        }
+    }
+
+    /// Returns the children that the supervisor starts with: those declared, or its partitions.
+    pub(crate) fn static_children(&self) -> Vec<ChildSpec> {
+        match self.partitions {
+            None => self.children.clone(),
+            Some(partitions) => (0..partitions)
+                .map(|number| ChildSpec::supervisor(self.partition(number)))
+                .collect(),
+        }
+    }
+
+    /// Returns the spec of a partition. Its logger is the one of the supervisor above.
+    fn partition(&self, number: usize) -> Self {
+        let name = partition_name(number);
+        Self { name, partitions: None, logger: None, children: Vec::new(), ..self.clone() }
+    }
+
     /// Returns what the machine of this supervisor, at `path`, is told.
     pub(crate) fn config(&self, path: String, seed: u64) -> MachineConfig {
+        // What restarts wait for and how many children there may be is the partitions' own.
+        let (backoff, max_children) = match self.partitions {
+            None => (self.backoff, self.max_children),
+            Some(_) => (Backoff::none(), usize::MAX),
+        };
         MachineConfig {
             name: self.name.clone(),
             path,
             strategy: self.strategy,
             intensity: self.intensity,
-            backoff: self.backoff,
+            backoff,
             auto_shutdown: self.auto_shutdown,
-            max_children: self.max_children,
+            max_children,
             kill_grace: self.kill_grace,
             seed,
         }
@@ -202,7 +260,13 @@ impl fmt::Debug for SupervisorSpec {
             .field("intensity", &self.intensity)
             .field("backoff", &self.backoff)
             .field("auto_shutdown", &self.auto_shutdown)
+            .field("partitions", &self.partitions)
             .field("children", &self.children)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns what a partition is called.
+pub(crate) fn partition_name(number: usize) -> ChildId {
+    ChildId::from(alloc::format!("partition-{number}"))
 }

@@ -58,7 +58,42 @@ pub enum SpecError {
         /// The path of the worker.
         path: String,
     },
+    /// A supervisor is to have no partitions, or too many.
+    #[error("`{path}` is to have {partitions} partitions; give it 1 to {MAX_PARTITIONS}")]
+    PartitionCount {
+        /// The path of the supervisor.
+        path: String,
+        /// How many partitions it is to have.
+        partitions: usize,
+    },
+    /// A supervisor with partitions declares a child, which the partitions would not share.
+    #[error(
+        "`{path}` is declared in a supervisor with partitions, which has dynamic children only; start it with `start_child`, or declare it in a supervisor beside"
+    )]
+    PartitionedChild {
+        /// The path of the child.
+        path: String,
+    },
+    /// The children of a supervisor with partitions are to be restarted together.
+    #[error(
+        "`{path}` has partitions, across which no children are restarted together; use `OneForOne`, or a supervisor without partitions"
+    )]
+    PartitionedStrategy {
+        /// The path of the supervisor.
+        path: String,
+    },
+    /// A supervisor with partitions is to stop when significant children end.
+    #[error(
+        "`{path}` has partitions, none of which sees the children of the others end; use `AutoShutdown::Never`, or a supervisor without partitions"
+    )]
+    PartitionedAutoShutdown {
+        /// The path of the supervisor.
+        path: String,
+    },
 }
+
+/// How many partitions a supervisor may have: far more than there are cores to gain from.
+pub(crate) const MAX_PARTITIONS: usize = 1_024;
 
 /// Checks the name of a supervisor or the id of a child held by the supervisor at `parent`.
 pub(crate) fn check_name(parent: &str, name: &str) -> Result<(), SpecError> {

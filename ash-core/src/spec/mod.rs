@@ -11,4 +11,6 @@ pub use policy::{
     RestartStrategy, Shutdown,
 };
 
+#[cfg(feature = "tokio")]
+pub(crate) use check::MAX_PARTITIONS;
 pub(crate) use check::{check_child, check_name, join};
