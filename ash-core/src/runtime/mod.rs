@@ -10,7 +10,7 @@
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor's task shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
-//! | `partitioned.rs` | the same, where the children are spread over several supervisors |
+//! | `partitioned/` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |
 //! | `events.rs`, `log.rs` | what is told of all that |
 

@@ -3,27 +3,22 @@
 //! Nothing is decided here either: the partitions are ordinary supervisors below an ordinary one,
 //! and a call is passed on to that partition which its child's id belongs to.
 
+mod children;
+mod route;
+
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::future::Future;
-use core::hash::{Hash, Hasher};
 use core::num::NonZeroUsize;
 use core::time::Duration;
-use std::hash::DefaultHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::ExitReason;
-use crate::machine::{ChildCounts, ChildInfo};
-use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::events::Events;
 use crate::runtime::handle::{ShutdownReport, SupervisorHandle};
 use crate::runtime::signal::Signal;
-use crate::runtime::spec::{SupervisorSpec, partition_name};
+use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::tree::Tree;
-use crate::spec::{MAX_PARTITIONS, RestartPolicy, RestartStrategy};
-use crate::worker::Worker;
+use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 
 /// A supervisor whose dynamic children are spread over several supervisors, its partitions, so
 /// that more than one core starts, restarts and stops them.
@@ -213,154 +208,6 @@ impl PartitionedSupervisor {
         self.root.uptime()
     }
 
-    /// Adds a worker to its partition and starts it. Returns when it has finished `initialize`.
-    ///
-    /// # Errors
-    ///
-    /// As [`SupervisorHandle::start_child`]; `TooManyChildren` when its partition is full, and
-    /// `ChildNotRunning` while that is away.
-    pub async fn start_child<W, F>(
-        &self,
-        id: impl Into<ChildId>,
-        factory: F,
-        policy: RestartPolicy,
-    ) -> Result<ChildId, SupervisorError>
-    where
-        W: Worker,
-        F: Fn() -> W + Send + Sync + 'static,
-    {
-        self.start_child_spec(ChildSpec::worker(id, factory).restart(policy)).await
-    }
-
-    /// Adds a child, worker or supervisor, to its partition and starts it. Returns when it is up.
-    ///
-    /// # Errors
-    ///
-    /// As [`start_child`](Self::start_child).
-    pub async fn start_child_spec(
-        &self,
-        child: impl Into<ChildSpec>,
-    ) -> Result<ChildId, SupervisorError> {
-        let child = child.into();
-        let id = child.id().clone();
-        self.call(&id, |partition| {
-            let child = child.clone();
-            async move { partition.start_child_spec(child).await }
-        })
-        .await
-    }
-
-    /// Stops a child and forgets it. Returns when its worker has been dropped.
-    ///
-    /// # Errors
-    ///
-    /// `ChildNotFound`, `ShuttingDown`, or `ChildNotRunning` while its partition is away.
-    pub async fn terminate_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
-        let id = id.as_ref();
-        self.call(id, |partition| async move { partition.terminate_child(id).await }).await
-    }
-
-    /// Stops a child and keeps its spec, so that it can be brought back. Returns when its worker
-    /// has been dropped. A temporary child is forgotten.
-    ///
-    /// # Errors
-    ///
-    /// As [`terminate_child`](Self::terminate_child).
-    pub async fn stop_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
-        let id = id.as_ref();
-        self.call(id, |partition| async move { partition.stop_child(id).await }).await
-    }
-
-    /// Starts a child anew, after stopping it if it is live; one that backs off is started now.
-    /// Returns when it is up.
-    ///
-    /// # Errors
-    ///
-    /// As [`terminate_child`](Self::terminate_child), or `StartFailed` with the cause; the spec is
-    /// kept.
-    pub async fn restart_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
-        let id = id.as_ref();
-        self.call(id, |partition| async move { partition.restart_child(id).await }).await
-    }
-
-    /// Forgets a child that was stopped or has completed.
-    ///
-    /// # Errors
-    ///
-    /// As [`terminate_child`](Self::terminate_child), or `ChildRunning` if it is live.
-    pub async fn delete_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
-        let id = id.as_ref();
-        self.call(id, |partition| async move { partition.delete_child(id).await }).await
-    }
-
-    /// Returns the handle of a nested supervisor among the children, or of one further below:
-    /// `"bob"`, or `"bob/devices"`. It is valid for the incarnation it was taken from.
-    ///
-    /// # Errors
-    ///
-    /// As [`SupervisorHandle::supervisor`]; `ChildNotRunning` while the partition is away.
-    pub async fn supervisor(
-        &self,
-        path: impl AsRef<str>,
-    ) -> Result<SupervisorHandle, SupervisorError> {
-        let path = path.as_ref();
-        let (id, below) = path.split_once('/').map_or((path, None), |(id, rest)| (id, Some(rest)));
-        let child = self.call(id, |partition| async move { partition.supervisor(id).await });
-        let child = child.await?;
-        match below {
-            Some(below) => child.supervisor(below).await,
-            None => Ok(child),
-        }
-    }
-
-    /// Returns one child, live or not.
-    ///
-    /// # Errors
-    ///
-    /// `ChildNotFound`, or `ShuttingDown` once the supervisor has ended.
-    pub async fn child(&self, id: impl AsRef<str>) -> Result<ChildInfo, SupervisorError> {
-        let id = id.as_ref();
-        let ask = |partition: SupervisorHandle| async move { partition.child(id).await };
-        let found = self.pass_on(self.partition_of(id), ask).await?;
-        found.ok_or_else(|| SupervisorError::ChildNotFound(id.into()))
-    }
-
-    /// Returns the live children of all partitions, one partition after the other, in start order
-    /// within each. There is no order over all of them.
-    ///
-    /// The partitions are asked in turn, so what happens meanwhile shows in the later ones.
-    ///
-    /// # Errors
-    ///
-    /// `ShuttingDown` once the supervisor has ended.
-    pub async fn which_children(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
-        let mut children = Vec::new();
-        for number in 0..self.partitions() {
-            let ask = |partition: SupervisorHandle| async move { partition.which_children().await };
-            children.append(&mut self.pass_on(number, ask).await?.unwrap_or_default());
-        }
-        Ok(children)
-    }
-
-    /// Returns how many children of which kind there are in all partitions, the partitions
-    /// themselves not counted. They are asked in turn.
-    ///
-    /// # Errors
-    ///
-    /// `ShuttingDown` once the supervisor has ended.
-    pub async fn count_children(&self) -> Result<ChildCounts, SupervisorError> {
-        let mut sum = ChildCounts::default();
-        for number in 0..self.partitions() {
-            let ask = |partition: SupervisorHandle| async move { partition.count_children().await };
-            let counts = self.pass_on(number, ask).await?.unwrap_or_default();
-            sum.specs += counts.specs;
-            sum.active += counts.active;
-            sum.supervisors += counts.supervisors;
-            sum.workers += counts.workers;
-        }
-        Ok(sum)
-    }
-
     /// Returns every child held, live or not, with all levels below. The first level is that of
     /// the partitions.
     ///
@@ -413,92 +260,6 @@ impl PartitionedSupervisor {
     /// Panics outside a tokio runtime, and in one whose I/O is not enabled: signals arrive there.
     pub async fn shutdown_on_signal(&self) -> Result<Signal, SupervisorError> {
         self.root.shutdown_on_signal().await
-    }
-
-    /// Returns which partition holds the child with this id, if any does. In one process that is
-    /// always the same.
-    fn partition_of(&self, id: &str) -> usize {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        // The upper part of the product: below the count, and as even as the hash.
-        let product = u128::from(hasher.finish()) * self.partitions() as u128;
-        usize::try_from(product >> u64::BITS).expect("it is less than the count of partitions")
-    }
-
-    /// Passes a call on to the partition that its child's id belongs to.
-    async fn call<T, F>(
-        &self,
-        id: &str,
-        send: impl Fn(SupervisorHandle) -> F,
-    ) -> Result<T, SupervisorError>
-    where
-        F: Future<Output = Result<T, SupervisorError>>,
-    {
-        let number = self.partition_of(id);
-        match self.pass_on(number, send).await? {
-            Some(answer) => Ok(answer),
-            None => Err(self.away(number).await),
-        }
-    }
-
-    /// Passes a call on to a partition. `None` if there is none just now that takes it.
-    ///
-    /// The handle that is known may be of an incarnation which has ended. That refuses the call
-    /// without having carried it out, so it can go to the next one: once, and to no other than a
-    /// new one.
-    async fn pass_on<T, F>(
-        &self,
-        number: usize,
-        send: impl Fn(SupervisorHandle) -> F,
-    ) -> Result<Option<T>, SupervisorError>
-    where
-        F: Future<Output = Result<T, SupervisorError>>,
-    {
-        let known = self.lock(number).clone();
-        if let Some(partition) = &known
-            && let Some(answer) = taken(send(partition.clone()).await)
-        {
-            return answer.map(Some);
-        }
-        let Some(found) = self.find(number).await? else { return Ok(None) };
-        if known.is_some_and(|known| core::ptr::eq(known.shared(), found.shared())) {
-            return Ok(None);
-        }
-        taken(send(found).await).transpose()
-    }
-
-    /// Asks the supervisor above for a partition's handle. `None` if it is not up.
-    async fn find(&self, number: usize) -> Result<Option<SupervisorHandle>, SupervisorError> {
-        // It takes no time, and without it the first calls would come too early.
-        self.root.ready().await.map_err(|_| self.root.shared().shutting_down())?;
-        match self.root.supervisor(partition_name(number)).await {
-            Ok(partition) => {
-                *self.lock(number) = Some(partition.clone());
-                Ok(Some(partition))
-            }
-            Err(error @ SupervisorError::ShuttingDown(_)) => Err(error),
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// Returns the error of a call that found its partition away.
-    async fn away(&self, number: usize) -> SupervisorError {
-        match self.root.ask(|machine, _| machine.is_ending()).await {
-            Ok(false) => SupervisorError::ChildNotRunning(partition_name(number)),
-            Ok(true) | Err(_) => self.root.shared().shutting_down(),
-        }
-    }
-
-    fn lock(&self, number: usize) -> MutexGuard<'_, Option<SupervisorHandle>> {
-        self.found[number].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns what a partition answered; `None` if it is ending, and has not taken the call.
-fn taken<T>(answer: Result<T, SupervisorError>) -> Option<Result<T, SupervisorError>> {
-    match answer {
-        Err(SupervisorError::ShuttingDown(_)) => None,
-        answer => Some(answer),
     }
 }
 
