@@ -17,6 +17,7 @@ mod intensity;
 mod liveness;
 mod log;
 mod panics;
+mod partitioned;
 mod restart;
 mod scale;
 mod significant;
