@@ -55,6 +55,17 @@ impl Figure {
         }
     }
 
+    /// Returns how many children, restarts or calls the figure is taken over beside so many children
+    /// of the others.
+    #[must_use]
+    pub fn count(self, children: usize) -> usize {
+        match self {
+            Self::RestartP50 | Self::RestartP99 => (children / 10).max(1),
+            Self::Storm => children * 10,
+            Self::Start | Self::Memory | Self::Which | Self::Terminate | Self::Shutdown => children,
+        }
+    }
+
     /// Returns what the figure may be at most, as a multiple of bare tokio's.
     #[must_use]
     pub const fn budget(self) -> Option<f64> {
@@ -66,6 +77,22 @@ impl Figure {
             Self::Storm => Some(1.0 / 0.6),
             Self::Which | Self::RestartP99 => None,
         }
+    }
+}
+
+/// Returns a value as people read it.
+#[must_use]
+pub fn show(figure: Figure, value: f64) -> String {
+    if figure == Figure::Memory {
+        format!("{value:.0} B")
+    } else if value >= 1e9 {
+        format!("{:.2} s", value / 1e9)
+    } else if value >= 1e6 {
+        format!("{:.2} ms", value / 1e6)
+    } else if value >= 1e3 {
+        format!("{:.2} us", value / 1e3)
+    } else {
+        format!("{value:.0} ns")
     }
 }
 
