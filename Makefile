@@ -6,7 +6,7 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz fuzz-smoke ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth instructions page bench-smoke fuzz fuzz-smoke ci
 
 all: check test
 
@@ -53,14 +53,46 @@ consumers:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps --all-features
 
-## The figures, beside bare tokio, against the budgets.
-bench:
-	$(CARGO) run --release -p benches --bin figures -- --json target/figures.json
-	$(CARGO) run --release -p benches --features net --bin net
+## The figures beside bare tokio, against the budgets; every system beside every other; calls from
+## another process beside tarpc and a raw echo. Takes long, and wants a machine of its own.
+PEERS := --quiet --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+bench: peers
+	$(CARGO) run --quiet --release -p benches --bin figures -- --json target/figures.json
+	$(CARGO) run $(PEERS) --bin compare -- --json target/compare.json
+	$(CARGO) run --quiet --release -p benches --features net --bin net | tee target/net.txt
+
+## The programs of all systems, built apart from the workspace.
+peers:
+	$(CARGO) build $(PEERS) --locked
+
+## What things cost beside a million children, ten thousand supervisors, a thousand levels.
+growth:
+	$(CARGO) run --quiet --release -p benches --bin growth -- --json target/growth.json
+
+## Instructions of the hot paths, as callgrind counts them.
+instructions:
+	$(CARGO) build --quiet --release -p benches --bins
+	target/release/instructions --json target/instructions.json
+
+## The tables of docs/benchmarks.md and its pictures, from what `bench`, `growth` and `instructions`
+## left in target/.
+PLOTS := target/plots/bin/python
+page: $(PLOTS)
+	$(PLOTS) benches/page.py docs/benchmarks.md target/compare.json target/growth.json target/net.txt target/instructions.json
+	for figures in target/compare.json target/growth.json; do \
+		test ! -e $$figures || $(PLOTS) benches/plot.py $$figures docs || exit 1; \
+	done
+
+$(PLOTS): benches/requirements.txt
+	python3 -m venv target/plots
+	target/plots/bin/pip install --quiet --requirement benches/requirements.txt
 
 ## The same programs for a moment: they build, and they run.
-bench-smoke:
+bench-smoke: peers
 	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
+	$(CARGO) run --quiet --release -p benches --bin growth -- --most 1000
+	$(CARGO) bench --quiet -p benches --bench hot -- --test
+	$(CARGO) run $(PEERS) --bin compare -- --children 200 --pairs 1 --limit 60
 
 ## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs nightly and
 ## cargo-fuzz.

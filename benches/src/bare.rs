@@ -9,7 +9,7 @@ use crate::body::{Body, Stopping};
 use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled};
 use crate::system::Answer;
 
-type Children = Vec<(String, JoinHandle<()>)>;
+pub(crate) type Children = Vec<(String, JoinHandle<()>)>;
 
 /// Measures one figure over `count` tasks.
 ///
@@ -55,7 +55,7 @@ pub fn measure(figure: Figure, count: usize) -> Answer {
     }))
 }
 
-async fn start_all(count: usize) -> Children {
+pub(crate) async fn start_all(count: usize) -> Children {
     let mut children = Vec::new();
     for number in 0..count {
         let (started, is_started) = oneshot::channel();

@@ -10,6 +10,7 @@
 
 pub mod bare;
 pub mod body;
+pub mod growth;
 pub mod measure;
 #[cfg(feature = "net")]
 pub mod net;

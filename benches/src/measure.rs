@@ -96,6 +96,10 @@ pub fn show(figure: Figure, value: f64) -> String {
     }
 }
 
+/// The variable of the environment that puts everything on one thread, where instructions can be
+/// counted: two threads wait for each other a different number of times each time.
+pub const ONE_THREAD: &str = "BENCHES_ONE_THREAD";
+
 /// Returns the runtime that everything is measured on: two workers, timers, no I/O.
 ///
 /// # Panics
@@ -103,7 +107,14 @@ pub fn show(figure: Figure, value: f64) -> String {
 /// Panics if the system has no threads left.
 #[must_use]
 pub fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads are left")
+    let mut builder = if std::env::var_os(ONE_THREAD).is_some() {
+        Builder::new_current_thread()
+    } else {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2);
+        builder
+    };
+    builder.enable_time().build().expect("threads are left")
 }
 
 /// Returns the time now.
