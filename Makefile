@@ -15,6 +15,7 @@ check: fmt lint features fence doc
 
 fmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
 
 lint:
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
@@ -92,6 +93,7 @@ bench-smoke: peers
 	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
 	$(CARGO) run --quiet --release -p benches --bin growth -- --most 1000
 	$(CARGO) bench --quiet -p benches --bench hot -- --test
+	$(CARGO) test $(PEERS) --lib
 	$(CARGO) run $(PEERS) --bin compare -- --children 200 --pairs 1 --limit 60
 
 ## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs nightly and

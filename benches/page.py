@@ -36,6 +36,10 @@ def size_of(value):
     return scaled(value, (("MB", 1e6), ("kB", 1e3), ("B", 1)))
 
 
+def times(ratio):
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+
+
 def row(cells):
     return "| " + " | ".join(cells) + " |"
 
@@ -66,7 +70,7 @@ def systems(measured):
                 form = size_of if name == "memory" else nanos
                 text = form(cell["value"])
                 if system["name"] != "bare":
-                    text += f" (×{cell['ratio']:.3g})"
+                    text += f" (×{times(cell['ratio'])})"
                     if cell["value"] == best[name]:
                         text = f"**{text}**"
             else:

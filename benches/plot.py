@@ -22,7 +22,7 @@ PANELS = {
     "terminate": "end a child, in random order",
     "shutdown": "shut down all children, hooks run",
     "restart-p50": "crash to next incarnation, median",
-    "restart-p99": "crash to next incarnation, slowest 1 %",
+    "restart-p99": "crash to next incarnation, 99th percentile",
     "storm": "a restart of 100 children that crash at once",
 }
 
@@ -31,6 +31,8 @@ def style():
     plt.rcParams.update(
         {
             "svg.hashsalt": "ash-flare",
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
             "font.size": 9,
             "text.color": INK,
             "axes.edgecolor": FAINT,
@@ -60,6 +62,10 @@ def size_of(value, _=None):
     return f"{value:.3g} B"
 
 
+def times(ratio):
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+
+
 def compare(measured, folder):
     systems = measured["systems"]
     columns, rows = 2, (len(PANELS) + 1) // 2
@@ -84,6 +90,7 @@ def panel(axis, name, title, systems):
     cells = [system["figures"][name] for system in systems]
     values = [cell["value"] for cell in cells if cell["outcome"] == "measured"]
     low, high = min(values) / 1.6, max(values) * 1.6
+    middle = (low * high) ** 0.5
     axis.set_xscale("log")
     # Room for the labels at the right of the dots.
     axis.set_xlim(low, high * (high / low) ** 0.45)
@@ -99,13 +106,13 @@ def panel(axis, name, title, systems):
         ours = system["name"] in ("ours", "stateful")
         colour = OURS if ours else OTHERS
         if cell["outcome"] != "measured":
-            axis.text(low * 1.1, row, cell["outcome"], va="center", color=OTHERS, style="italic")
+            axis.text(middle, row, cell["outcome"], va="center", color=OTHERS, style="italic")
             continue
         value = cell["value"]
         if system["name"] == "bare":
             axis.axvline(value, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         mark = "*" if cell["notes"] else ""
-        ratio = "" if system["name"] == "bare" else f"  ×{cell['ratio']:.3g}"
+        ratio = "" if system["name"] == "bare" else "  ×" + times(cell["ratio"])
         axis.plot(value, row, "o", color=colour, markersize=6)
         axis.annotate(
             form(value) + ratio + mark,
@@ -115,6 +122,7 @@ def panel(axis, name, title, systems):
             va="center",
             color=colour,
             fontweight="bold" if ours else "normal",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
 
 

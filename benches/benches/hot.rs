@@ -1,5 +1,4 @@
 //! The hot paths of ash-flare with Criterion: what one call costs beside a thousand children.
-#![expect(missing_docs, reason = "Criterion's macros make public items without any")]
 
 use std::sync::{Arc, Mutex};
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env escript
 %% -*- erlang -*-
-%%! +P 4000000 +sbwt none +sbwtdcpu none +sbwtdio none
+%%! +P 4000000
 %% The figures of OTP's own `supervisor', as benches/src/system.rs takes them of the others.
 %%
 %% `figures.escript version' prints the version; `figures.escript FIGURE N' takes a figure over N
@@ -18,7 +18,11 @@
 -define(STORMING, 100).
 
 main(["version"]) ->
-    io:format("~s (ERTS ~s)~n", [erlang:system_info(otp_release), erlang:system_info(version)]);
+    Release = erlang:system_info(otp_release),
+    case file:read_file(filename:join([code:root_dir(), "releases", Release, "OTP_VERSION"])) of
+        {ok, Version} -> io:format("~s~n", [string:trim(Version)]);
+        {error, _} -> io:format("~s~n", [Release])
+    end;
 main([Figure, Count]) ->
     %% The reports of a million crashes are not what is measured.
     logger:set_primary_config(level, none),

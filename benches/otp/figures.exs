@@ -58,7 +58,7 @@ defmodule Figures do
   @span 10_000
   @storming 100
 
-  def main(["version"]), do: IO.puts("#{System.version()} (OTP #{System.otp_release()})")
+  def main(["version"]), do: IO.puts("#{System.version()} on OTP #{System.otp_release()}")
 
   def main([figure, count]) do
     # The reports of a million crashes are not what is measured.

@@ -1,7 +1,7 @@
 //! What a supervisor can be asked to do, and the figures that are taken of it: one program's worth
 //! of code for each system, and one method for all.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -91,8 +91,9 @@ pub trait System<B: Body>: Sized + Send + Sync + 'static {
     fn up_with(bodies: Vec<B>) -> impl Future<Output = Self> + Send;
 
     /// Lets the first child crash, in a system whose children wait for messages.
-    fn crash(&self, told: &Notify) {
+    fn crash(&self, told: &Notify) -> impl Future<Output = ()> + Send {
         told.notify_one();
+        ready(())
     }
 
     /// Lists the children.
@@ -240,7 +241,7 @@ async fn restarts<S: System<Crashing>>(count: usize, part: f64) -> Answer {
     let begin = now();
     let mut values = Vec::with_capacity(count);
     while values.len() < count && begin.elapsed() < SPAN {
-        system.crash(&told);
+        system.crash(&told).await;
         match timeout(PATIENCE, latencies.recv()).await {
             Ok(Some(value)) => values.push(value),
             Ok(None) | Err(_) => {
@@ -272,4 +273,29 @@ async fn storm<S: System<Storming>>(restarts: usize) -> Answer {
     let notes =
         if in_time { Vec::new() } else { vec![format!("of {reached} restarts in {SPAN:?}")] };
     Answer::Value(nanos, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+
+    #[test]
+    fn an_answer_is_read_as_it_was_printed() {
+        for answer in [
+            Answer::plain(1.5),
+            Answer::Value(2e9, vec!["0 of 7 hooks ran".into(), "of 5 restarts".into()]),
+            Answer::Unsupported("no such call".into()),
+            Answer::Wrong("3 of 7 children listed".into()),
+        ] {
+            assert_eq!(Answer::read(&answer.lines()), Some(answer));
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_not_read() {
+        for lines in ["", "value", "value much", "note of nothing", "value 1\nthen something else"]
+        {
+            assert_eq!(Answer::read(lines), None, "{lines:?}");
+        }
+    }
 }

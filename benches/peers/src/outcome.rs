@@ -74,3 +74,47 @@ fn last_words(status: ExitStatus, errors: &str) -> String {
         None => status.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, run};
+    use benches::system::Answer;
+    use std::process::Command;
+    use std::time::Duration;
+
+    fn shell(script: &str, limit: Duration) -> Outcome {
+        run(Command::new("sh").args(["-c", script]), limit).expect("there is a shell")
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_answer_is_taken() {
+        let answer = Answer::Value(7.0, vec!["slow".into()]);
+        assert_eq!(shell("echo value 7; echo note slow", LONG), Outcome::Answered(answer));
+    }
+
+    #[test]
+    fn what_hangs_is_killed() {
+        let limit = Duration::from_millis(50);
+        assert_eq!(shell("echo value 7; exec sleep 1000", limit), Outcome::Hung(limit));
+    }
+
+    #[test]
+    fn what_fails_has_its_last_words() {
+        let Outcome::Failed(words) = shell("echo value 7; echo out of luck >&2; exit 3", LONG)
+        else {
+            panic!("it has failed");
+        };
+        assert!(words.contains('3') && words.contains("out of luck"), "{words}");
+        let panicked = "echo \"thread 'main' panicked at src/main.rs:1:1:\" >&2
+            echo 'no child' >&2; echo 'note: run with' >&2; exit 101";
+        let Outcome::Failed(words) = shell(panicked, LONG) else { panic!("it has failed") };
+        assert!(words.ends_with("no child"), "{words}");
+    }
+
+    #[test]
+    fn silence_is_a_failure() {
+        assert!(matches!(shell("exit 0", LONG), Outcome::Failed(_)));
+    }
+}

@@ -116,17 +116,18 @@ fn median(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 /// Returns the table: a row for each system, a column for each figure, the ratio below the value.
 #[must_use]
 pub fn text(systems: &[Measured], figures: &[Figure], cells: &[Vec<Cell>]) -> String {
-    let mut table = format!("{:<24}", "");
+    let width = systems.iter().map(|system| system.label.len()).max().unwrap_or(0);
+    let mut table = format!("{:<width$}", "");
     for figure in figures {
         let _ = write!(table, " {:>12}", figure.name());
     }
     table.push('\n');
     for (system, row) in systems.iter().zip(cells) {
-        let _ = write!(table, "{:<24}", system.label);
+        let _ = write!(table, "{:<width$}", system.label);
         for (figure, cell) in figures.iter().zip(row) {
             let _ = write!(table, " {:>12}", cell.shown(*figure));
         }
-        let _ = write!(table, "\n{:<24}", "");
+        let _ = write!(table, "\n{:<width$}", "");
         for cell in row {
             let ratio = cell.ratio().filter(|_| cell.verdict() == "measured");
             let ratio = ratio.map_or_else(String::new, |ratio| format!("x {ratio:.2}"));
@@ -161,4 +162,34 @@ pub fn json(systems: &[Measured], figures: &[Figure], cells: &[Vec<Cell>]) -> Va
         })
     });
     systems.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cell;
+    use crate::outcome::Outcome;
+    use benches::measure::Figure;
+    use benches::system::Answer;
+    use std::time::Duration;
+
+    fn value(value: f64) -> Outcome {
+        Outcome::Answered(Answer::Value(value, vec![format!("{value} of 9 hooks ran")]))
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_a_round() {
+        let outcomes = vec![value(10.0), value(40.0), value(30.0)];
+        let cell = Cell { outcomes, bare: vec![Some(10.0), Some(10.0), Some(1.0)] };
+        assert_eq!((cell.value(), cell.ratio()), (Some(30.0), Some(4.0)));
+        assert_eq!((cell.verdict(), cell.shown(Figure::Start)), ("measured", "30 ns".into()));
+        assert_eq!(cell.notes(), ["10 of 9 hooks ran"], "said once");
+    }
+
+    #[test]
+    fn one_hang_is_not_outvoted() {
+        let hung = Outcome::Hung(Duration::from_secs(9));
+        let cell = Cell { outcomes: vec![value(1.0), value(2.0), hung], bare: vec![None; 3] };
+        assert_eq!((cell.verdict(), cell.shown(Figure::Start)), ("hung", "hung".into()));
+        assert_eq!((cell.value(), cell.ratio()), (None, None));
+    }
 }

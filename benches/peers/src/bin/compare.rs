@@ -82,22 +82,31 @@ fn systems() -> Result<Vec<System>, AnyError> {
         ("bastion", "bastion", "bastion", ""),
     ] {
         let version = locked(package, prefix).unwrap_or(ours).to_owned();
-        let label = format!("{said} {version}");
+        let mut label = format!("{said} {version}");
+        if name == "ractor" {
+            let ractor = locked("ractor", "").unwrap_or_default();
+            label.push_str(&format!(" on ractor {ractor}"));
+        }
         let measured = Measured { name: name.into(), label, version };
         systems.push(System { measured, program: here.join(name), before: Vec::new() });
     }
     let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../otp");
-    for (name, said, program, script) in [
-        ("otp", "OTP supervisor", "escript", "figures.escript"),
-        ("elixir", "Elixir DynamicSupervisor", "elixir", "figures.exs"),
+    let (script, no_options) = ("figures.escript", [].as_slice());
+    // As many processes as may be needed, which the other script says itself.
+    let (exs, more_processes) = ("figures.exs", ["--erl", "+P 4000000"].as_slice());
+    for (name, said, program, script, options) in [
+        ("otp", "OTP", "escript", script, no_options),
+        ("elixir", "Elixir", "elixir", exs, more_processes),
     ] {
         let script = scripts.join(script).to_string_lossy().into_owned();
-        match Command::new(program).args([&script, "version"]).output() {
+        let mut before: Vec<String> = options.iter().copied().map(String::from).collect();
+        before.push(script);
+        match Command::new(program).args(&before).arg("version").output() {
             Ok(output) if output.status.success() => {
                 let version = String::from_utf8(output.stdout)?.trim().to_owned();
                 let label = format!("{said} {version}");
                 let measured = Measured { name: name.into(), label, version };
-                systems.push(System { measured, program: program.into(), before: vec![script] });
+                systems.push(System { measured, program: program.into(), before });
             }
             Ok(_) | Err(_) => println!("{said} is left out: no {program} here"),
         }

@@ -92,13 +92,11 @@ async fn child<B: Body>(
     body: B,
     policy: RestartPolicy,
 ) -> ActorRef<Child<B>> {
-    let child = Child::supervise_with(root, move || body.clone())
+    Child::supervise_with(root, move || body.clone())
         .restart_policy(policy)
         .restart_limit(u32::MAX, Duration::from_secs(3_600))
         .spawn()
-        .await;
-    child.wait_for_startup().await;
-    child
+        .await
 }
 
 impl<B: Body> System<B> for Supervisor<B> {
@@ -116,19 +114,22 @@ impl<B: Body> System<B> for Supervisor<B> {
 
     async fn start(&mut self, number: usize, body: B) {
         let child = child(&self.root, body, RestartPolicy::Never).await;
+        child.wait_for_startup().await;
         self.children.push((id(number), child));
     }
 
     async fn up_with(bodies: Vec<B>) -> Self {
         let mut system: Self = <Self as System<B>>::up().await;
         for (number, body) in bodies.into_iter().enumerate() {
+            // A child that crashes by the first message it gets, which is before the signal that it
+            // has started, would be waited for in vain.
             let child = child(&system.root, body, RestartPolicy::Permanent).await;
             system.children.push((id(number), child));
         }
         system
     }
 
-    fn crash(&self, _: &Notify) {
+    async fn crash(&self, _: &Notify) {
         self.children[0].1.tell(Boom).try_send().expect("it lives");
     }
 

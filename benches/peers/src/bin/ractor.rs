@@ -129,12 +129,13 @@ impl<B: Body> System<B> for Supervisor {
         Self::Static(root)
     }
 
-    fn crash(&self, _: &Notify) {
+    async fn crash(&self, _: &Notify) {
         let child = loop {
             // A restarted child has its name again as soon as it lives.
             if let Some(child) = registry::where_is(id(0)) {
                 break child;
             }
+            tokio::task::yield_now().await;
         };
         child.send_message(Boom).expect("it lives");
     }
