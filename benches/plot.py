@@ -75,7 +75,7 @@ def compare(measured, folder):
         panel(axis, name, title, systems)
     machine = measured["machine"]
     figure.suptitle(
-        f"{measured['children']:,} children, log scale, left is better; × is the multiple of bare tokio\n"
+        f"{measured['children']:,} children, log scale, left is better; × is the multiple of bare tokio; * has a note in docs/benchmarks.md\n"
         f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, {machine['rustc']}, {machine['date']}",
         x=0.01,
         ha="left",
