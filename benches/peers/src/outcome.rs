@@ -3,8 +3,9 @@
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use benches::measure::now;
 use benches::system::Answer;
 
 /// What came of a process.
@@ -51,8 +52,9 @@ fn reader(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "nothing else runs here")]
 fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let start = Instant::now();
+    let start = now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));

@@ -6,9 +6,9 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use benches::measure::{Figure, show};
+use benches::measure::{Figure, now, show};
 use peers::outcome::{Outcome, run};
 use peers::table::{Cell, Measured, json, text};
 use peers::versions::locked;
@@ -82,11 +82,10 @@ fn systems() -> Result<Vec<System>, AnyError> {
         ("bastion", "bastion", "bastion", ""),
     ] {
         let version = locked(package, prefix).unwrap_or(ours).to_owned();
-        let mut label = format!("{said} {version}");
-        if name == "ractor" {
-            let ractor = locked("ractor", "").unwrap_or_default();
-            label.push_str(&format!(" on ractor {ractor}"));
-        }
+        let label = match (name, locked("ractor", "")) {
+            ("ractor", Some(ractor)) => format!("{said} {version} on ractor {ractor}"),
+            (_, _) => format!("{said} {version}"),
+        };
         let measured = Measured { name: name.into(), label, version };
         systems.push(System { measured, program: here.join(name), before: Vec::new() });
     }
@@ -125,7 +124,7 @@ fn take(systems: &[System], figure: Figure, options: &Options) -> Result<Vec<Cel
             if finished[number] {
                 continue;
             }
-            let start = Instant::now();
+            let start = now();
             let outcome = run(&mut system.command(figure, options.children), options.limit)?;
             let cell = &mut cells[number];
             let answered = matches!(&outcome, Outcome::Answered(_));

@@ -32,13 +32,11 @@ struct Child<B>(Told<B>);
 impl<B: Body> SupervisedTask for Child<B> {
     async fn run(self, cancel: CancellationToken) -> TaskResult {
         let _life = self.0.begin();
-        match cancel.run_until_cancelled(self.0.run()).await {
-            Some(crash) => Err(crash.into()),
-            None => {
-                self.0.stop();
-                Ok(())
-            }
+        if let Some(crash) = cancel.run_until_cancelled(self.0.run()).await {
+            return Err(crash.into());
         }
+        self.0.stop();
+        Ok(())
     }
 }
 
