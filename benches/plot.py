@@ -127,29 +127,29 @@ def panel(axis, name, title, systems):
 
 
 GROWTH = [
-    ("children", "children of one supervisor", "one more of it", nanos, ["start", "terminate", "lookup", "restart", "crash"]),
-    ("supervisors", "supervisors under one", "each", nanos, ["start", "lookup", "shutdown"]),
-    ("depth", "levels of supervisors", "a level", nanos, ["start", "shutdown"]),
-    ("group", "children of a OneForAll", "a child", nanos, ["start", "restart", "shutdown"]),
-    ("churn", "starts and stops", "memory more than before", size_of, ["more"]),
+    # name, title, what grows, form, series
+    ("children", "one more child", "children held", nanos, ["start", "terminate", "lookup", "restart", "crash"]),
+    ("supervisors", "each of many supervisors", "supervisors under one", nanos, ["start", "lookup", "shutdown"]),
+    ("depth", "each level of a deep tree", "levels", nanos, ["start", "shutdown"]),
+    ("group", "each child of a OneForAll", "children in the group", nanos, ["start", "restart", "shutdown"]),
+    ("churn", "resident memory, 1,000 children held", "starts and stops", size_of, ["before", "after"]),
 ]
 
 
 def growth(measured, folder):
     figure, axes = plt.subplots(3, 2, figsize=(11, 10))
-    for axis, (name, x, y, form, series) in zip(axes.flat, GROWTH):
+    for axis, (name, title, grows, form, series) in zip(axes.flat, GROWTH):
         points = measured[name]["points"]
+        axis.set_xscale("log")
         for one in series:
             curve(axis, points, one, one)
-        frame(axis, x, y, form)
-        if len(points) > 1:
-            axis.set_xscale("log")
+        frame(axis, title, grows, form)
     axis = axes.flat[len(GROWTH)]
     for name, said in (("waves", "ash-flare"), ("bare-waves", "bare tokio")):
         points = measured[name]["points"]
-        curve(axis, points, "high", f"{said}, with 100,000 children")
-        curve(axis, points, "after", f"{said}, without any again")
-    frame(axis, "times 100,000 children came and went", "resident memory", size_of)
+        curve(axis, points, "high", f"{said}, 100,000 there")
+        curve(axis, points, "after", f"{said}, all gone")
+    frame(axis, "resident memory", "times 100,000 children came and went", size_of)
     figure.tight_layout()
     save(figure, folder / "growth.svg")
 
@@ -159,15 +159,17 @@ def curve(axis, points, name, label):
     axis.plot(sizes, [point[name] for point in points], "o-", markersize=4, label=label)
 
 
-def frame(axis, x, y, form):
-    axis.set_title(f"{y}, by {x}")
-    axis.set_xlabel(x)
-    # From zero, on a linear scale: what is flat looks flat, and what is not does not.
-    axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
+def frame(axis, title, grows, form):
+    axis.set_title(title)
+    axis.set_xlabel(grows)
+    # From zero, on a linear scale: what is flat looks flat, and what is not does not. The legend
+    # has its room above.
+    axis.set_ylim(0, axis.get_ylim()[1] * 1.3)
     axis.yaxis.set_major_formatter(FuncFormatter(form))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.grid(color=FAINT, linewidth=0.5)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper center", ncols=3 if len(axis.lines) != 4 else 2, fontsize=8)
 
 
 def save(figure, path):

@@ -8,8 +8,12 @@
 use std::process::Command;
 
 use benches::growth::Curve;
+use benches::measure::percentile;
 
 type AnyError = Box<dyn std::error::Error>;
+
+/// With so many children at most, all is tried and nothing is measured.
+const SMALL: usize = 1_000;
 
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,7 +40,7 @@ fn all(most: usize, json: Option<&str>) -> Result<(), AnyError> {
         println!("{}", curve.said());
         let mut points = Vec::new();
         for size in curve.sizes(most) {
-            let values = take(curve, size)?;
+            let values = medians(curve, size, if most > SMALL { 3 } else { 1 })?;
             print!("  {size:>9}");
             for (name, value) in &values {
                 print!("   {name} {value:.0}");
@@ -57,6 +61,20 @@ fn all(most: usize, json: Option<&str>) -> Result<(), AnyError> {
         std::fs::write(path, format!("{{\n{}\n}}\n", curves.join(",\n")))?;
     }
     Ok(())
+}
+
+/// Takes one size of a curve in several processes, and returns the medians.
+fn medians(curve: Curve, size: usize, rounds: usize) -> Result<Vec<(String, f64)>, AnyError> {
+    let mut taken = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        taken.push(take(curve, size)?);
+    }
+    let names = taken[0].iter().map(|(name, _)| name.clone()).enumerate();
+    let middle = |at: usize| {
+        let mut values: Vec<f64> = taken.iter().map(|round| round[at].1).collect();
+        percentile(&mut values, 0.5)
+    };
+    Ok(names.map(|(at, name)| (name, middle(at))).collect())
 }
 
 fn take(curve: Curve, size: usize) -> Result<Vec<(String, f64)>, AnyError> {
