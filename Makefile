@@ -60,11 +60,12 @@ PEERS := --quiet --release --manifest-path benches/peers/Cargo.toml --target-dir
 bench: peers
 	$(CARGO) run --quiet --release -p benches --bin figures -- --json target/figures.json
 	$(CARGO) run $(PEERS) --bin compare -- --json target/compare.json
-	$(CARGO) run --quiet --release -p benches --features net --bin net | tee target/net.txt
+	$(CARGO) run --quiet --release -p benches --features net --bin net > target/net.txt
+	cat target/net.txt
 
 ## The programs of all systems, built apart from the workspace.
 peers:
-	$(CARGO) build $(PEERS) --locked
+	$(CARGO) build $(PEERS)
 
 ## What things cost beside a million children, ten thousand supervisors, a thousand levels.
 growth:
