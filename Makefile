@@ -6,7 +6,8 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth instructions page bench-smoke fuzz fuzz-smoke ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth instructions \
+	page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri miri-smoke mutants ci
 
 all: check test
 
@@ -109,5 +110,56 @@ fuzz:
 ## The same for a moment.
 fuzz-smoke:
 	$(MAKE) fuzz FUZZ_SECONDS=30
+
+erlang:
+	@command -v escript >/dev/null || { \
+		echo "the oracle is OTP's own supervisor, and Erlang is not installed: there is no \`escript' (Debian: apt-get install erlang-base)" >&2; \
+		exit 1; \
+	}
+
+## OTP's own supervisor as the oracle (docs/otp.md): drives it afresh through the scripted histories
+## and through as many new random ones, and compares ours with what it does.
+HISTORIES ?= 2000
+SEED ?=
+ORACLE := ash-core/tests/oracle
+RECORDED := target/oracle/recorded
+oracle: erlang
+	rm -rf $(RECORDED)
+	mkdir -p $(RECORDED)/scripted
+	for file in $(notdir $(wildcard $(ORACLE)/scripted/*.txt)); do \
+		escript tools/oracle.escript record $(ORACLE)/scripted/$$file $(RECORDED)/scripted/$$file || exit 1; \
+	done
+	seed=$(or $(SEED),$$(date +%s)); \
+	echo "$(HISTORIES) random histories from seed $$seed"; \
+	escript tools/oracle.escript generate $(HISTORIES) $$seed $(RECORDED)/random.txt
+	ASH_ORACLE=$(CURDIR)/$(RECORDED) $(CARGO) test -p ash-core --test oracle -- --nocapture
+
+## Records the histories that are in the repository again.
+oracle-fixtures: erlang
+	for file in $(ORACLE)/scripted/*.txt; do \
+		escript tools/oracle.escript record $$file $$file || exit 1; \
+	done
+	escript tools/oracle.escript generate 400 1 $(ORACLE)/random.txt
+
+## More histories against the reference model than `test` plays: MODEL_CASES of each kind.
+MODEL_CASES ?= 20000
+model:
+	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile model -p ash-core --no-default-features --test model
+
+## The machine's tests under Miri, with MIRI_CASES random histories of each kind. Needs nightly
+## with its components miri and rust-src.
+MIRI_CASES ?= 4
+MIRI_TESTS ?= --lib --test machine --test model
+miri:
+	MIRIFLAGS=-Zmiri-env-forward=PROPTEST_CASES PROPTEST_CASES=$(MIRI_CASES) \
+		$(CARGO) +nightly miri test -p ash-core --no-default-features $(MIRI_TESTS)
+
+## The same in a moment: the rules one by one, without random histories.
+miri-smoke:
+	$(CARGO) +nightly miri test -p ash-core --no-default-features --lib --test machine -- --skip random::
+
+## What the machine's tests do not notice when it is changed: docs/mutants.md. Needs cargo-mutants.
+mutants:
+	PROPTEST_CASES=50 PROPTEST_MAX_SHRINK_ITERS=1 $(CARGO) mutants --output target $(MUTANTS)
 
 ci: check test examples consumers bench-smoke
