@@ -62,17 +62,22 @@ bench:
 bench-smoke:
 	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
 
-## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs nightly and
-## cargo-fuzz.
+## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs a nightly toolchain;
+## cargo-fuzz is installed under target/tools. What is found lies in fuzz/artifacts afterwards.
 FUZZ_SECONDS ?= 3600
 FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+CARGO_FUZZ := PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) +nightly fuzz
 fuzz:
+	tools/install.sh cargo-fuzz
 	for target in $(FUZZ_TARGETS); do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 || exit 1; \
+		mkdir -p fuzz/corpus/$$target && \
+		$(CARGO_FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=1024 \
+			-malloc_limit_mb=16 -print_final_stats=1 || exit 1; \
 	done
 
 ## The same for a moment.
 fuzz-smoke:
-	$(MAKE) fuzz FUZZ_SECONDS=30
+	$(MAKE) fuzz FUZZ_SECONDS=20
 
 ci: check test examples consumers bench-smoke
