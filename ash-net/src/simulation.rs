@@ -67,6 +67,12 @@ where
     )
 }
 
+/// Returns how many connections a server holds, those in their handshake included.
+#[must_use]
+pub fn connections(server: &SupervisorServer) -> usize {
+    server.connections()
+}
+
 /// Connects by `dial`.
 pub fn connector<F, R, W>(dial: impl Fn() -> F + Send + Sync + 'static) -> Connector
 where

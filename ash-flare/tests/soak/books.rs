@@ -78,15 +78,17 @@ impl Books {
         Logger::root(self.clone(), o!())
     }
 
-    /// A factory has made a worker.
-    pub(crate) fn made(&self, path: &str) {
+    /// A factory has made a worker. Returns how many it has made by now.
+    pub(crate) fn made(&self, path: &str) -> u64 {
         let mut ledger = self.ledger();
         let account = ledger.account(path);
         let (alive, leaks) = (account.made - account.dropped, account.leaked - account.leaks_ended);
         account.made += 1;
+        let made = account.made;
         if alive > leaks {
             ledger.wrong(format!("{path}: a new worker while {alive} are there, {leaks} leaked"));
         }
+        made
     }
 
     /// A worker is dropped.

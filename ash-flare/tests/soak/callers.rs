@@ -164,8 +164,7 @@ impl Worker for Serve {
     async fn run(&mut self) -> Result<(), Self::Error> {
         let callers = Arc::clone(&self.callers);
         let world = Arc::clone(&callers.world);
-        let template =
-            move |id: String| Mixed::at(&world, format!("soak/remote/{id}"), fastrand::u64(..));
+        let template = move |id: String| Mixed::at(&world, format!("soak/remote/{id}"));
         let server = SupervisorServer::new(callers.root.clone()).with_template("mixed", template);
         let serving = async {
             if self.over_tcp {

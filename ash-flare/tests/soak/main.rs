@@ -210,7 +210,7 @@ fn callers(world: &Arc<World>, root: &SupervisorHandle, socket: PathBuf) -> Arc<
 fn sabotage(plan: &Plan, books: &Books, world: &Arc<World>) {
     match plan.sabotage {
         Some(Sabotage::Worker) => {
-            std::mem::forget(Mixed::at(world, "soak/remote/forgotten".into(), 1));
+            std::mem::forget(Mixed::at(world, "soak/remote/forgotten".into()));
         }
         Some(Sabotage::Task) => drop(tokio::spawn(std::future::pending::<()>())),
         Some(Sabotage::Start) => books.forget_a_start(),

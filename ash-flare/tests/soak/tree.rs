@@ -42,7 +42,7 @@ fn lively(world: &Arc<World>, id: &str) -> ChildSpec {
     ChildSpec::worker_with(id, move |child: ChildContext| Mixed::new(&world, child).beating())
         .shutdown(Shutdown::Timeout(STOP))
         .liveness(Duration::from_millis(800))
-        .init_timeout(Duration::from_millis(20))
+        .init_timeout(Duration::from_millis(200))
 }
 
 fn fill(

@@ -84,15 +84,15 @@ pub(crate) struct Mixed {
 impl Mixed {
     pub(crate) fn new(world: &Arc<World>, child: ChildContext) -> Self {
         let path = child.path();
-        let mut made = Self::at(world, path, child.incarnation());
+        let mut made = Self::at(world, path);
         made.child = Some(child);
         made
     }
 
     /// Makes one that knows nothing of its supervisor.
-    pub(crate) fn at(world: &Arc<World>, path: String, incarnation: u64) -> Self {
-        world.books.made(&path);
-        let random = world.random(&(&path, incarnation));
+    pub(crate) fn at(world: &Arc<World>, path: String) -> Self {
+        let life = world.books.made(&path);
+        let random = world.random(&(&path, life));
         Self { world: Arc::clone(world), path, random, child: None, beats: false }
     }
 
@@ -163,6 +163,10 @@ impl Worker for Mixed {
     async fn initialize(&mut self) -> Result<(), String> {
         if self.happens(30) {
             tokio::time::sleep(Duration::from_millis(self.random.u64(1..30))).await;
+        }
+        if self.beats && self.happens(10) {
+            // Longer than it may take.
+            std::future::pending::<()>().await;
         }
         if self.happens(10) {
             panic!("soak: initialize");

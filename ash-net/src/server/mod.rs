@@ -266,6 +266,11 @@ impl SupervisorServer {
         self.bind_unix(path).await?.serve().await
     }
 
+    #[cfg(feature = "simulation")]
+    pub(crate) fn connections(&self) -> usize {
+        self.admissions.count()
+    }
+
     /// Returns what shuts this server down at all its addresses.
     #[must_use]
     pub fn shutdown_handle(&self) -> ServerShutdown {
