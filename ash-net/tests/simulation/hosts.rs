@@ -39,7 +39,7 @@ impl Worker for Order {
     async fn initialize(&mut self) -> io::Result<()> {
         *self.truth.facts().executed.entry(self.number).or_default() += 1;
         // Some take their time: the connection may go while they do.
-        if self.number % 4 == 0 {
+        if self.number.is_multiple_of(4) {
             tokio::time::sleep(Duration::from_millis(self.number % 300)).await;
         }
         Ok(())
