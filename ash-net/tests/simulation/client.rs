@@ -12,7 +12,7 @@ use crate::hosts::connector;
 use crate::{STORM, Truth};
 
 /// How long a call may take.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn name(number: usize) -> String {
     format!("client-{number}")
