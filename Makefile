@@ -6,7 +6,8 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz fuzz-smoke ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke soak \
+	soak-smoke sim sim-smoke loom fuzz fuzz-smoke erlang oracle oracle-fixtures model miri miri-smoke mutants ci
 
 all: check test
 
@@ -62,6 +63,32 @@ bench:
 bench-smoke:
 	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
 
+## A large tree in a storm, with real threads, sockets and time (docs/simulation.md): SOAK_SECONDS of
+## it, from SOAK_SEED or any. Before that, whether its checks can fail.
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
+soak:
+	SOAK_SECONDS=$(SOAK_SECONDS) $(if $(SOAK_SEED),SOAK_SEED=$(SOAK_SEED)) $(CARGO) test --profile checked \
+		-p ash-flare --test soak -- --ignored --nocapture --test-threads=1
+
+soak-smoke:
+	$(MAKE) soak SOAK_SECONDS=30
+
+## Servers, clients and links in a simulated network: SIM_SEEDS seeds, from SIM_FROM on.
+SIM_FROM ?= 0
+SIM_SEEDS ?= 5000
+sim:
+	SIM_FROM=$(SIM_FROM) SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --profile checked \
+		-p ash-net --features simulation --test simulation -- --nocapture
+
+sim-smoke:
+	$(MAKE) sim SIM_SEEDS=300
+
+## Every order of events between a supervisor and the task of a worker.
+loom:
+	RUSTFLAGS="--cfg ash_loom" $(CARGO) test --release --target-dir target/loom \
+		-p ash-core --lib loom -- --nocapture
+
 ## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs a nightly toolchain;
 ## cargo-fuzz is installed under target/tools. What is found lies in fuzz/artifacts afterwards.
 FUZZ_SECONDS ?= 3600
@@ -79,5 +106,56 @@ fuzz:
 ## The same for a moment.
 fuzz-smoke:
 	$(MAKE) fuzz FUZZ_SECONDS=20
+
+erlang:
+	@command -v escript >/dev/null || { \
+		echo "the oracle is OTP's own supervisor, and Erlang is not installed: there is no \`escript' (Debian: apt-get install erlang-base)" >&2; \
+		exit 1; \
+	}
+
+## OTP's own supervisor as the oracle (docs/otp.md): drives it afresh through the scripted histories
+## and through as many new random ones, and compares ours with what it does.
+HISTORIES ?= 2000
+SEED ?=
+ORACLE := ash-core/tests/oracle
+RECORDED := target/oracle/recorded
+oracle: erlang
+	rm -rf $(RECORDED)
+	mkdir -p $(RECORDED)/scripted
+	for file in $(notdir $(wildcard $(ORACLE)/scripted/*.txt)); do \
+		escript tools/oracle.escript record $(ORACLE)/scripted/$$file $(RECORDED)/scripted/$$file || exit 1; \
+	done
+	seed=$(or $(SEED),$$(date +%s)); \
+	echo "$(HISTORIES) random histories from seed $$seed"; \
+	escript tools/oracle.escript generate $(HISTORIES) $$seed $(RECORDED)/random.txt
+	ASH_ORACLE=$(CURDIR)/$(RECORDED) $(CARGO) test -p ash-core --test oracle -- --nocapture
+
+## Records the histories that are in the repository again.
+oracle-fixtures: erlang
+	for file in $(ORACLE)/scripted/*.txt; do \
+		escript tools/oracle.escript record $$file $$file || exit 1; \
+	done
+	escript tools/oracle.escript generate 400 1 $(ORACLE)/random.txt
+
+## More histories against the reference model than `test` plays: MODEL_CASES of each kind.
+MODEL_CASES ?= 20000
+model:
+	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile checked -p ash-core --no-default-features --test model
+
+## The machine's tests under Miri, with MIRI_CASES random histories of each kind. Needs nightly
+## with its components miri and rust-src.
+MIRI_CASES ?= 4
+MIRI_TESTS ?= --lib --test machine --test model
+miri:
+	MIRIFLAGS=-Zmiri-env-forward=PROPTEST_CASES PROPTEST_CASES=$(MIRI_CASES) \
+		$(CARGO) +nightly miri test -p ash-core --no-default-features $(MIRI_TESTS)
+
+## The same in a moment: the rules one by one, without random histories.
+miri-smoke:
+	$(CARGO) +nightly miri test -p ash-core --no-default-features --lib --test machine -- --skip random::
+
+## What the machine's tests do not notice when it is changed: docs/mutants.md. Needs cargo-mutants.
+mutants:
+	PROPTEST_CASES=50 PROPTEST_MAX_SHRINK_ITERS=1 $(CARGO) mutants --output target $(MUTANTS)
 
 ci: check test examples consumers bench-smoke

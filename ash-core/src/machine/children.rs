@@ -222,18 +222,20 @@ mod tests {
 
     #[test]
     fn admin_6_lookup_by_id_finds_each_of_many() {
+        // Miri takes a thousand times as long.
+        let many = if cfg!(miri) { 40 } else { 1_000 };
         let mut children = Children::new();
-        for number in 0..1_000 {
+        for number in 0..many {
             children.push(child(&format!("child-{number}")));
         }
-        for number in (0..1_000).step_by(2) {
+        for number in (0..many).step_by(2) {
             let key = children.find(&format!("child-{number}")).expect("it is held");
             children.remove(key);
         }
-        for number in 0..1_000 {
+        for number in 0..many {
             let found = children.find(&format!("child-{number}"));
             assert_eq!(found.is_some(), number % 2 == 1);
         }
-        assert_eq!(children.len(), 500);
+        assert_eq!(children.len(), many / 2);
     }
 }

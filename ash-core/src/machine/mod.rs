@@ -75,7 +75,7 @@ pub use output::{Action, EventKind, Notice, Notices, Output};
 use child::{Child, Pending, Purpose, State};
 use children::Children;
 use phase::{Phase, Sequence};
-use timers::Timers;
+use timers::{Deadline, Timers};
 
 /// What a supervisor is told about itself.
 #[derive(Clone, Debug)]
@@ -281,7 +281,7 @@ impl<P, C> Machine<P, C> {
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) -> Option<Child<P, C>> {
         let child = self.children.remove(key)?;
-        self.timers.set(key.slot, child.state.deadline(), Timestamp::NEVER);
+        self.timers.set(key.slot, child.state.deadline(), Deadline::NEVER);
         if child.attributes.significant {
             self.significant_live -= usize::from(child.state.is_live());
         }

@@ -1,6 +1,6 @@
 //! ADMIN: what each call does to a child in each state.
 
-use ash_core::machine::{ChildCommand, Event, Fact};
+use ash_core::machine::{ChildCommand, Event, Fact, Timestamp};
 use ash_core::{AutoShutdown, ChildState, ExitReason, StartCause};
 
 use crate::harness::{
@@ -482,6 +482,7 @@ fn admin_4_what_is_told_of_children() {
     assert_eq!((counts.specs, counts.active), (5, 2));
     assert_eq!((counts.supervisors, counts.workers), (1, 4));
     assert_eq!(rig.machine.len(), 5);
+    assert!(!rig.machine.is_empty());
 
     let info = rig.info("c");
     assert_eq!((info.state, info.incarnation), (ChildState::Completed, 1));
@@ -494,6 +495,38 @@ fn admin_4_what_is_told_of_children() {
     rig.start_failed("a", failed());
     assert!(matches!(rig.info("a").last_exit, Some(ExitReason::Error(_))));
     rig.skip();
+}
+
+#[test]
+fn admin_5_why_a_child_ended_that_was_told_to_is_known() {
+    let mut rig = Rig::up(app(OneForAll), ["a", "b"].map(permanent));
+    rig.stop(1, "a");
+    rig.stopped("a");
+    assert!(matches!(rig.info("a").last_exit, Some(ExitReason::Shutdown)), "stopped by a call");
+    rig.restart(2, "a");
+    rig.started("a");
+    rig.exited("a", error());
+    rig.exited("b", ExitReason::Killed);
+    rig.skip();
+    assert!(matches!(rig.info("b").last_exit, Some(ExitReason::Killed)), "stopped with its group");
+}
+
+#[test]
+fn admin_4_a_listing_goes_on_after_a_child_whose_place_another_has_taken() {
+    let mut rig = Rig::up(app(OneForOne), ["a", "b", "c"].map(permanent));
+    let b = rig.machine.find("b");
+    let after = |rig: &Rig, key| {
+        let rest = rig.machine.children_after(Timestamp::ZERO, key);
+        rest.map(|(_, child)| child.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(after(&rig, None), ["a", "b", "c"]);
+    assert_eq!(after(&rig, b), ["c"]);
+    rig.terminate(1, "b");
+    rig.stopped("b");
+    assert_eq!(after(&rig, b), ["c"], "its place is empty");
+    rig.add(permanent("d"));
+    rig.skip();
+    assert_eq!(after(&rig, b), ["c", "d"], "its place is another's");
 }
 
 #[test]

@@ -178,8 +178,9 @@ impl Rig {
         let mut rig = Self::new(config, children);
         rig.begin();
         while let Some(label) = rig.trace.last().and_then(|line| line.strip_prefix("start ")) {
-            let label = label.to_owned();
+            let (label, before) = (label.to_owned(), rig.trace.len());
             rig.started(&label);
+            assert!(rig.trace.len() > before, "nothing came of the start of {label}");
         }
         assert_eq!(rig.trace[rig.trace.len() - 2..], ["note started", "ready"]);
         rig.trace.clear();
@@ -355,8 +356,10 @@ impl Rig {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::Action(Action::Start(incarnation)) = output {
-                let (id, ()) = self.machine.payload_mut(incarnation.child).expect("it is held");
-                self.incarnations.insert(format!("{id}#{}", incarnation.number), incarnation);
+                let (attributes, ()) =
+                    self.machine.payload_mut(incarnation.child).expect("it is held");
+                let label = format!("{}#{}", attributes.id, incarnation.number);
+                self.incarnations.insert(label, incarnation);
             }
             let line = render_output(&output, |incarnation| self.label(incarnation));
             self.trace.push(line);

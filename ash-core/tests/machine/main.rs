@@ -3,6 +3,7 @@
 
 mod admin;
 mod backoff;
+mod events;
 mod group;
 mod harness;
 mod intensity;

@@ -560,6 +560,19 @@ fn start_10_exits_during_the_initial_start_are_taken_up_after_it_in_order_of_arr
 }
 
 #[test]
+fn start_10_why_a_child_ended_is_known_while_its_exit_waits() {
+    for child in [permanent("a"), transient("a"), temporary("a")] {
+        let mut rig = Rig::new(app(OneForOne), [child, permanent("b")]);
+        rig.begin();
+        rig.started("a");
+        rig.exited("a", error());
+        rig.skip();
+        let last = rig.info("a").last_exit.map(|reason| reason.to_string());
+        assert_eq!(last.as_deref(), Some("error: boom"));
+    }
+}
+
+#[test]
 fn start_10_exits_taken_up_together_are_one_group_restart() {
     let mut rig = Rig::new(app(OneForAll).intensity(1, 5), ["a", "b", "c"].map(permanent));
     rig.begin();
