@@ -233,7 +233,7 @@ impl Ledger {
             }
             "restart intensity exceeded" => self.gave_up += 1,
             "child completed" | "child's shutdown failed" => {
-                is_right = account.up.is_none() || what != "child completed"
+                is_right = account.up.is_none() || what != "child completed";
             }
             _ => is_right = false,
         }

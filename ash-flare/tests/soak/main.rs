@@ -105,7 +105,10 @@ static STRANGE_PANICS: AtomicU64 = AtomicU64::new(0);
 
 fn listen_for_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let ours = panic.payload_as_str().is_some_and(|text| text.starts_with("soak: "));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let ours = text.is_some_and(|text| text.starts_with("soak: "));
         if !ours {
             STRANGE_PANICS.fetch_add(1, Ordering::Relaxed);
             eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());
