@@ -6,8 +6,9 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth instructions \
-	page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri miri-smoke mutants ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth \
+	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
+	miri-smoke mutants soak soak-smoke sim sim-smoke loom ci
 
 all: check test
 
@@ -98,18 +99,49 @@ bench-smoke: peers
 	$(CARGO) test $(PEERS) --lib
 	$(CARGO) run $(PEERS) --bin compare -- --children 200 --pairs 1 --limit 60
 
-## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs nightly and
-## cargo-fuzz.
+## A large tree in a storm, with real threads, sockets and time (docs/simulation.md): SOAK_SECONDS of
+## it, from SOAK_SEED or any. Before that, whether its checks can fail.
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
+soak:
+	SOAK_SECONDS=$(SOAK_SECONDS) $(if $(SOAK_SEED),SOAK_SEED=$(SOAK_SEED)) $(CARGO) test --profile checked \
+		-p ash-flare --test soak -- --ignored --nocapture --test-threads=1
+
+soak-smoke:
+	$(MAKE) soak SOAK_SECONDS=30
+
+## Servers, clients and links in a simulated network: SIM_SEEDS seeds, from SIM_FROM on.
+SIM_FROM ?= 0
+SIM_SEEDS ?= 5000
+sim:
+	SIM_FROM=$(SIM_FROM) SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --profile checked \
+		-p ash-net --features simulation --test simulation -- --nocapture
+
+sim-smoke:
+	$(MAKE) sim SIM_SEEDS=300
+
+## Every order of events between a supervisor and the task of a worker.
+loom:
+	RUSTFLAGS="--cfg ash_loom" $(CARGO) test --release --target-dir target/loom \
+		-p ash-core --lib loom -- --nocapture
+
+## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs a nightly toolchain;
+## cargo-fuzz is installed under target/tools. What is found lies in fuzz/artifacts afterwards.
 FUZZ_SECONDS ?= 3600
 FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+CARGO_FUZZ := PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) +nightly fuzz
 fuzz:
+	tools/install.sh cargo-fuzz
 	for target in $(FUZZ_TARGETS); do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 || exit 1; \
+		mkdir -p fuzz/corpus/$$target && \
+		$(CARGO_FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=1024 \
+			-malloc_limit_mb=16 -print_final_stats=1 || exit 1; \
 	done
 
 ## The same for a moment.
 fuzz-smoke:
-	$(MAKE) fuzz FUZZ_SECONDS=30
+	$(MAKE) fuzz FUZZ_SECONDS=20
 
 erlang:
 	@command -v escript >/dev/null || { \
@@ -144,7 +176,7 @@ oracle-fixtures: erlang
 ## More histories against the reference model than `test` plays: MODEL_CASES of each kind.
 MODEL_CASES ?= 20000
 model:
-	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile model -p ash-core --no-default-features --test model
+	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile checked -p ash-core --no-default-features --test model
 
 ## The machine's tests under Miri, with MIRI_CASES random histories of each kind. Needs nightly
 ## with its components miri and rust-src.
