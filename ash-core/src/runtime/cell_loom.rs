@@ -32,7 +32,7 @@ fn incarnation(shared: &Arc<Shared>, number: u64) -> Cell {
 }
 
 fn next_of(cell: &Cell) -> Arc<Cell> {
-    Arc::new(incarnation(&cell.supervisor, cell.incarnation.number + 1))
+    Arc::new(incarnation(&cell.supervisor, cell.number + 1))
 }
 
 /// Looks as a task looks that has nothing else to do: it listens, looks, and sleeps.
