@@ -100,11 +100,12 @@ bench-smoke: peers
 	$(CARGO) run $(PEERS) --bin compare -- --children 200 --pairs 1 --limit 60
 
 ## A large tree in a storm, with real threads, sockets and time (docs/simulation.md): SOAK_SECONDS of
-## it, from SOAK_SEED or any. Before that, whether its checks can fail.
+## it, from SOAK_SEED or any. Before that, whether its checks can fail. With few arenas of malloc, so
+## that memory which grows is ours.
 SOAK_SECONDS ?= 600
 SOAK_SEED ?=
 soak:
-	SOAK_SECONDS=$(SOAK_SECONDS) $(if $(SOAK_SEED),SOAK_SEED=$(SOAK_SEED)) $(CARGO) test --profile checked \
+	MALLOC_ARENA_MAX=2 SOAK_SECONDS=$(SOAK_SECONDS) $(if $(SOAK_SEED),SOAK_SEED=$(SOAK_SEED)) $(CARGO) test --profile checked \
 		-p ash-flare --test soak -- --ignored --nocapture --test-threads=1
 
 soak-smoke:
