@@ -2,9 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,15 @@ use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
 use crate::restart::{Verdict, verdict};
 use crate::runtime::shared::{Message, Shared};
 use crate::spec::{Origin, RestartPolicy};
+
+// Loom plays every order in which two threads may come to these: `make loom`.
+#[cfg(all(test, ash_loom))]
+use ::loom::sync::{Mutex, MutexGuard, atomic::AtomicU8};
+#[cfg(not(all(test, ash_loom)))]
+use {
+    core::sync::atomic::AtomicU8,
+    std::sync::{Mutex, MutexGuard},
+};
 
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
@@ -31,6 +40,8 @@ pub(crate) struct Cell {
     number: u64,
     slot: u32,
     restart: RestartPolicy,
+    /// Whether the supervisor has yet to be woken for a start that nobody waits for.
+    is_quiet: AtomicBool,
     /// An [`Order`]. It is only changed under the lock of `control`.
     order: AtomicU8,
     /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
@@ -133,6 +144,7 @@ impl Cell {
         id: ChildId,
         restart: RestartPolicy,
         incarnation: Incarnation,
+        is_awaited: bool,
     ) -> Self {
         Self {
             supervisor,
@@ -141,6 +153,7 @@ impl Cell {
             number: incarnation.number,
             slot: incarnation.child.slot,
             restart,
+            is_quiet: AtomicBool::new(!is_awaited),
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
             control: Mutex::new(Control { reach: Reach::nobody(), extra: None }),
@@ -222,10 +235,25 @@ impl Cell {
         self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
-    /// Tells the supervisor that the worker has started.
+    /// Tells the supervisor that the worker has started: it is woken, unless nobody waits for it.
     pub(crate) fn report_started(&self) {
         self.stage.store(Stage::Started as u8, Ordering::Release);
-        self.report(Fact::Started);
+        if self.is_quiet() {
+            self.supervisor.tell_quietly(self.incarnation());
+        } else {
+            self.report(Fact::Started);
+        }
+    }
+
+    /// Tells whether the supervisor has yet to be woken for the start.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_quiet.load(Ordering::Relaxed)
+    }
+
+    /// Has the supervisor woken for a start that nobody waits for.
+    pub(crate) fn end_quiet(&self) {
+        self.is_quiet.store(false, Ordering::Relaxed);
+        let _ = self.supervisor.inbox.send(Message::Look);
     }
 
     pub(crate) fn has_started(&self) -> bool {
@@ -331,3 +359,7 @@ impl Cell {
         }
     }
 }
+
+#[cfg(all(test, ash_loom))]
+#[path = "cell_loom.rs"]
+mod loom;

@@ -11,7 +11,9 @@
 //! 3. A task that is dropped with its runtime reports from its guard.
 //! 4. After a report the task yields once before it goes on with code of the worker's. The report
 //!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
-//!    worker that blocks its thread now would strand it there.
+//!    worker that blocks its thread now would strand it there. For a start that nobody waits for
+//!    the supervisor is not woken before `run` has been polled; it learns of it with whatever else
+//!    wakes it.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -104,10 +106,19 @@ where
                 Some(Ok(())) => guard.cell.report_started(),
             }
         }
-        let_supervisor_go().await;
+        if !guard.cell.is_quiet() {
+            let_supervisor_go().await;
+        }
         let returned = {
             let mut hook = slot.worker().run();
-            poll_fn(move |cx| poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx)).await
+            poll_fn(move |cx| {
+                let polled = poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx);
+                if polled.is_pending() && guard.cell.is_quiet() {
+                    guard.cell.end_quiet();
+                }
+                polled
+            })
+            .await
         };
         if guard.cell.is_killed() {
             // It was, while it blocked its thread.

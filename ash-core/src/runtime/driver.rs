@@ -109,7 +109,7 @@ impl Driver {
 
     /// Drives the supervisor to its end.
     pub(crate) async fn run(mut self) {
-        let mut batch = Vec::new();
+        let (mut batch, mut quiet) = (Vec::new(), Vec::new());
         self.alarm = Alarm::is_of_use().then(Alarm::default);
         self.machine.handle_event(self.shared.clock.now(), Event::Begin);
         loop {
@@ -119,6 +119,11 @@ impl Driver {
             self.wait(&mut batch).await;
             let now = self.shared.clock.now();
             self.machine.set_notices(self.shared.notices());
+            // What they had sent before they left a message is here by now.
+            self.shared.take_quiet(&mut quiet);
+            for incarnation in quiet.drain(..) {
+                self.machine.handle_event(now, Event::Fact(incarnation, Fact::Started));
+            }
             for message in batch.drain(..) {
                 self.take(now, message);
             }
@@ -173,7 +178,7 @@ impl Driver {
             Message::Unstopped(below) if self.machine.is_ending() => {
                 return self.unstopped.extend(below);
             }
-            Message::Unstopped(_) => return,
+            Message::Unstopped(_) | Message::Look => return,
         };
         self.machine.handle_event(now, event);
     }
@@ -198,9 +203,10 @@ impl Driver {
     }
 
     fn start(&mut self, incarnation: Incarnation) {
+        let is_awaited = self.machine.is_start_awaited(incarnation.child);
         let Some((attributes, slot)) = self.machine.payload_mut(incarnation.child) else { return };
         let (supervisor, last) = (&self.shared, slot.life.as_ref());
-        let place = Place { supervisor, attributes, incarnation, last };
+        let place = Place { supervisor, attributes, incarnation, is_awaited, last };
         match slot.plan.launch(place) {
             Ok(life) => slot.life = Some(life),
             Err(cause) => {

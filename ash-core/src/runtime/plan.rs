@@ -32,6 +32,8 @@ pub(crate) struct Place<'a> {
     pub(crate) supervisor: &'a Arc<Shared>,
     pub(crate) attributes: &'a ChildAttributes,
     pub(crate) incarnation: Incarnation,
+    /// Whether anybody waits for the word that it has started.
+    pub(crate) is_awaited: bool,
     /// The child's last incarnation, whose task may take up this one.
     pub(crate) last: Option<&'a Life>,
 }
@@ -95,9 +97,10 @@ where
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
     fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause> {
-        let Place { supervisor, attributes, incarnation, last } = place;
+        let Place { supervisor, attributes, incarnation, is_awaited, last } = place;
         let (supervisor, id) = (Arc::clone(supervisor), attributes.id.clone());
-        let cell = Arc::new(Cell::new(supervisor, id, attributes.restart, incarnation));
+        let cell = Cell::new(supervisor, id, attributes.restart, incarnation, is_awaited);
+        let cell = Arc::new(cell);
         if !matches!(last, Some(Life::Worker(last)) if last.hand_over(&cell)) {
             let guard = Guard::new(self, Arc::clone(&cell));
             // The life owns the task: dropped, it has the task end.

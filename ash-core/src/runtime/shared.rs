@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -36,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) since: Timestamp,
     /// Commands, facts and questions, one queue for all, in order of arrival.
     pub(crate) inbox: mpsc::UnboundedSender<Message>,
+    /// Who has started without anybody waiting for it. The supervisor looks here before it looks
+    /// at what is in its inbox, and is not woken for it.
+    quiet: Mutex<Vec<Incarnation>>,
     pub(crate) status: watch::Sender<Status>,
     /// Whether the supervisor has come to its end: all that it had started has ended, or was
     /// given up as leaked.
@@ -82,6 +86,8 @@ pub(crate) enum Message {
     Kill,
     /// What a nested supervisor had to kill or leave behind.
     Unstopped(Vec<(String, Unstopped)>),
+    /// Some child has started quietly.
+    Look,
 }
 
 /// What became of a worker that did not stop in time.
@@ -142,12 +148,23 @@ impl Shared {
             clock,
             since: clock.now(),
             inbox: sender,
+            quiet: Mutex::default(),
             status: watch::Sender::new(Status::default()),
             finished: AtomicBool::new(false),
             events,
             log,
         };
         (shared, inbox)
+    }
+
+    /// Leaves the word that a child has started, without waking the supervisor.
+    pub(crate) fn tell_quietly(&self, started: Incarnation) {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+    }
+
+    /// Takes who has started quietly, in exchange for an empty list.
+    pub(crate) fn take_quiet(&self, empty: &mut Vec<Incarnation>) {
+        core::mem::swap(&mut *self.quiet.lock().unwrap_or_else(PoisonError::into_inner), empty);
     }
 
     /// Says that the supervisor has come to its end. After that its inbox may be closed.

@@ -475,6 +475,30 @@ async fn start_6_a_worker_that_blocks_at_once_in_run_strands_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_restarted_worker_that_blocks_at_once_strands_nobody_and_is_known_to_run() {
+    for _ in 0..50 {
+        let door = Arc::new(Door::default());
+        let blocks = Arc::clone(&door);
+        let child = ChildSpec::task("blocks", move |context| {
+            let blocks = Arc::clone(&blocks);
+            async move {
+                if context.incarnation() == 1 {
+                    return Err("crashed");
+                }
+                blocks.block();
+                core::future::pending().await
+            }
+        });
+        let handle = up(SupervisorSpec::new("app").with_child(child)).await;
+        soon(door.reached()).await;
+        let info = soon(handle.child("blocks")).await.unwrap();
+        assert_eq!((info.state, info.incarnation), (ChildState::Running, 2));
+        door.open();
+        soon(down(&handle)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn start_6_a_worker_that_blocks_in_any_other_place_strands_nobody() {
     for place in 0..4 {
         for _ in 0..25 {
