@@ -9,9 +9,10 @@
 use std::convert::Infallible;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ash_core::{
-    ChildId, PartitionedSupervisor, RestartIntensity, RestartPolicy, SupervisorError,
+    ChildId, ChildInfo, PartitionedSupervisor, RestartIntensity, RestartPolicy, SupervisorError,
     SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
 use benches::measure::{Count, id, nanos_each, now, runtime};
@@ -25,22 +26,34 @@ enum Load {
     Start,
     /// Many callers end idle children.
     Terminate,
+    /// Many callers ask for one child at a time.
+    Read,
+    /// Many callers start and end children beside many others, and list all of them at times.
+    Listed,
     /// A hundred children crash at once, again and again.
     Storm,
+    /// The same, and somebody listens to the events.
+    Watched,
     /// Many callers start jobs that keep a core busy for so many microseconds, and end.
     Jobs(u64),
 }
 
 impl Load {
-    const ALL: [(&str, Self); 6] = [
+    const ALL: [(&str, Self); 9] = [
         ("start", Self::Start),
         ("terminate", Self::Terminate),
+        ("read", Self::Read),
+        ("listed", Self::Listed),
         ("storm", Self::Storm),
+        ("watched", Self::Watched),
         ("jobs-0us", Self::Jobs(0)),
         ("jobs-5us", Self::Jobs(5)),
         ("jobs-50us", Self::Jobs(50)),
     ];
 }
+
+/// How many children there are to be read and listed.
+const HELD: usize = 10_000;
 
 /// The supervisors that the table compares, by their number of partitions.
 const PARTITIONS: [usize; 4] = [0, 1, 2, 4];
@@ -51,8 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [load, partitions, count, callers] if !load.starts_with('-') => {
             let load = Load::ALL.into_iter().find(|(name, _)| name == load);
             let (_, load) = load.ok_or("no such load")?;
-            let nanos = measure(load, partitions.parse()?, count.parse()?, callers.parse()?);
-            println!("{nanos}");
+            let (nanos, cores) =
+                measure(load, partitions.parse()?, count.parse()?, callers.parse()?);
+            println!("{nanos} {cores}");
             Ok(())
         }
         options => table(
@@ -69,83 +83,137 @@ fn number(options: &[String], name: &str) -> Result<Option<usize>, std::num::Par
 }
 
 fn table(count: usize, callers: usize, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{count} children or restarts, {callers} callers, two threads");
-    println!("nanoseconds each, best of {rounds}; in brackets the gain over a plain supervisor");
-    print!("{:<12} {:>10}", "load", "plain");
-    for partitions in &PARTITIONS[1..] {
-        print!(" {:>18}", format!("{partitions} partition(s)"));
+    println!("{count} children, {callers} callers, two threads; best of {rounds} rounds");
+    println!("nanoseconds each, (the gain over plain), and the cores that were busy meanwhile");
+    print!("{:<10}", "load");
+    for partitions in PARTITIONS {
+        let name = if partitions == 0 { "plain".into() } else { format!("{partitions} part.") };
+        print!(" {name:>23}");
     }
     println!();
     for (name, load) in Load::ALL {
         let count = match load {
             Load::Start | Load::Terminate => count,
-            Load::Storm => count * 5,
+            Load::Listed => count,
+            Load::Storm | Load::Watched | Load::Read => count * 5,
             Load::Jobs(micros) => count / (1 + usize::try_from(micros)? / 10),
         };
-        let mut best = [f64::INFINITY; PARTITIONS.len()];
+        let mut best = [(f64::INFINITY, 0.0); PARTITIONS.len()];
         for _ in 0..rounds {
             for (best, partitions) in best.iter_mut().zip(PARTITIONS) {
-                *best = best.min(one(name, partitions, count, callers)?);
+                let run = one(name, partitions, count, callers)?;
+                *best = if run.0 < best.0 { run } else { *best };
             }
         }
-        let [plain, others @ ..] = best;
-        print!("{name:<12} {plain:>10.0}");
-        for nanos in others {
-            print!(" {:>18}", format!("{nanos:.0} ({:.2}x)", plain / nanos));
+        print!("{name:<10}");
+        for (nanos, cores) in best {
+            print!(" {:>23}", format!("{nanos:.0} ({:.2}x) {cores:.1}", best[0].0 / nanos));
         }
         println!();
     }
     Ok(())
 }
 
+/// Returns the nanoseconds, and the cores that were busy.
 fn one(
     load: &str,
     partitions: usize,
     count: usize,
     callers: usize,
-) -> Result<f64, Box<dyn std::error::Error>> {
+) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let program = std::env::current_exe()?;
     let numbers = [partitions, count, callers].map(|number| number.to_string());
     let output = Command::new(program).arg(load).args(numbers).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    let printed = String::from_utf8(output.stdout)?;
+    let (nanos, cores) = printed.trim().split_once(' ').ok_or("two numbers are printed")?;
+    Ok((nanos.parse()?, cores.parse()?))
 }
 
-/// Returns the nanoseconds for each of `count`.
-fn measure(load: Load, partitions: usize, count: usize, callers: usize) -> f64 {
+/// A time span, and the time that this process had a core meanwhile.
+struct Watch {
+    start: Instant,
+    cpu_seconds: f64,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { start: now(), cpu_seconds: cpu_seconds() }
+    }
+
+    /// Returns the nanoseconds for each of `count`, and the cores that were busy.
+    fn each(&self, count: usize) -> (f64, f64) {
+        let cores = (cpu_seconds() - self.cpu_seconds) / self.start.elapsed().as_secs_f64();
+        (nanos_each(self.start, count), cores)
+    }
+}
+
+/// Returns the time that this process had a core, in seconds, to the hundredth.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
+    let (_, fields) = stat.rsplit_once(')').expect("the name ends with a bracket");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<f64>().expect("it is a number")).sum::<f64>() / 100.0
+}
+
+/// Returns the nanoseconds for each of `count`, and the cores that were busy.
+fn measure(load: Load, partitions: usize, count: usize, callers: usize) -> (f64, f64) {
     runtime().block_on(async move {
         // Not on the main thread, which would be a third one.
         let measuring = tokio::spawn(async move {
             let supervisor = Supervisor::start(partitions).await;
-            match load {
-                Load::Start => {
-                    let start = now();
-                    start_all(&supervisor, count, callers, || Idle).await;
-                    nanos_each(start, count)
-                }
-                Load::Terminate => {
-                    start_all(&supervisor, count, callers, || Idle).await;
-                    let start = now();
-                    terminate_all(&supervisor, count, callers).await;
-                    nanos_each(start, count)
-                }
-                Load::Storm => storm(&supervisor, count).await,
-                Load::Jobs(micros) => {
-                    let (ended, all) = (Count::default(), Arc::new(Notify::new()));
-                    let told = Arc::clone(&all);
-                    let job =
-                        move || Job { micros, ended: ended.clone(), count, all: Arc::clone(&told) };
-                    let start = now();
-                    start_all(&supervisor, count, callers, job).await;
-                    all.notified().await;
-                    nanos_each(start, count)
-                }
-            }
+            run(load, &supervisor, count, callers).await
         });
         measuring.await.expect("the measurement does not panic")
     })
+}
+
+async fn run(load: Load, supervisor: &Supervisor, count: usize, callers: usize) -> (f64, f64) {
+    match load {
+        Load::Start => {
+            let watch = Watch::start();
+            start_all(supervisor, count, callers, || Idle).await;
+            watch.each(count)
+        }
+        Load::Terminate => {
+            start_all(supervisor, count, callers, || Idle).await;
+            let watch = Watch::start();
+            each(supervisor, count, callers, |supervisor, number| async move {
+                supervisor.terminate(id(number)).await.expect("it is there");
+            })
+            .await;
+            watch.each(count)
+        }
+        Load::Read => {
+            start_all(supervisor, HELD, callers, || Idle).await;
+            let watch = Watch::start();
+            each(supervisor, count, callers, |supervisor, number| async move {
+                supervisor.read(id(number % HELD)).await.expect("it is there");
+            })
+            .await;
+            watch.each(count)
+        }
+        Load::Listed => listed(supervisor, count, callers).await,
+        Load::Storm => storm(supervisor, count).await,
+        Load::Watched => {
+            let mut events = supervisor.handle().events();
+            let watching = tokio::spawn(async move { while events.next().await.is_some() {} });
+            let measured = storm(supervisor, count).await;
+            watching.abort();
+            measured
+        }
+        Load::Jobs(micros) => {
+            let (ended, all) = (Count::default(), Arc::new(Notify::new()));
+            let told = Arc::clone(&all);
+            let job = move || Job { micros, ended: ended.clone(), count, all: Arc::clone(&told) };
+            let watch = Watch::start();
+            start_all(supervisor, count, callers, job).await;
+            all.notified().await;
+            watch.each(count)
+        }
+    }
 }
 
 /// A supervisor, with partitions or without.
@@ -187,6 +255,46 @@ impl Supervisor {
             Self::Partitioned(handle) => handle.terminate_child(id).await,
         }
     }
+
+    async fn read(&self, id: String) -> Result<ChildInfo, SupervisorError> {
+        match self {
+            Self::Plain(handle) => handle.child(id).await,
+            Self::Partitioned(handle) => handle.child(id).await,
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<ChildInfo>, SupervisorError> {
+        match self {
+            Self::Plain(handle) => handle.which_children().await,
+            Self::Partitioned(handle) => handle.which_children().await,
+        }
+    }
+
+    const fn handle(&self) -> &SupervisorHandle {
+        match self {
+            Self::Plain(handle) => handle,
+            Self::Partitioned(handle) => handle.handle(),
+        }
+    }
+}
+
+/// Makes a call for each number, from several callers at once.
+async fn each<F: Future<Output = ()> + Send>(
+    supervisor: &Supervisor,
+    count: usize,
+    callers: usize,
+    call: impl Fn(Supervisor, usize) -> F + Clone + Send + 'static,
+) {
+    let mut tasks = JoinSet::new();
+    for caller in 0..callers {
+        let (supervisor, call) = (supervisor.clone(), call.clone());
+        tasks.spawn(async move {
+            for number in (caller..count).step_by(callers) {
+                call(supervisor.clone(), number).await;
+            }
+        });
+    }
+    tasks.join_all().await;
 }
 
 /// Starts all children, from several callers at once.
@@ -196,43 +304,41 @@ async fn start_all<W: Worker>(
     callers: usize,
     worker: impl Fn() -> W + Clone + Send + Sync + 'static,
 ) {
-    let mut tasks = JoinSet::new();
-    for caller in 0..callers {
-        let (supervisor, worker) = (supervisor.clone(), worker.clone());
-        tasks.spawn(async move {
-            for number in (caller..count).step_by(callers) {
-                let added = supervisor.add(id(number), worker.clone(), RestartPolicy::Temporary);
-                added.await.expect("it starts");
-            }
-        });
-    }
-    tasks.join_all().await;
+    each(supervisor, count, callers, move |supervisor, number| {
+        let worker = worker.clone();
+        async move {
+            supervisor.add(id(number), worker, RestartPolicy::Temporary).await.expect("it starts");
+        }
+    })
+    .await;
 }
 
-/// Ends all children, from several callers at once.
-async fn terminate_all(supervisor: &Supervisor, count: usize, callers: usize) {
-    let mut tasks = JoinSet::new();
-    for caller in 0..callers {
-        let supervisor = supervisor.clone();
-        tasks.spawn(async move {
-            for number in (caller..count).step_by(callers) {
-                supervisor.terminate(id(number)).await.expect("it is there");
-            }
-        });
-    }
-    tasks.join_all().await;
+/// Starts and ends children beside many idle ones, while all are listed every now and then.
+async fn listed(supervisor: &Supervisor, count: usize, callers: usize) -> (f64, f64) {
+    start_all(supervisor, HELD, callers, || Idle).await;
+    let watch = Watch::start();
+    each(supervisor, count, callers, move |supervisor, number| async move {
+        let id = id(HELD + number);
+        supervisor.add(id.clone(), || Idle, RestartPolicy::Temporary).await.expect("it starts");
+        supervisor.terminate(id).await.expect("it is there");
+        if number % 100 == 0 {
+            supervisor.list().await.expect("it is up");
+        }
+    })
+    .await;
+    watch.each(count)
 }
 
-async fn storm(supervisor: &Supervisor, restarts: usize) -> f64 {
+async fn storm(supervisor: &Supervisor, restarts: usize) -> (f64, f64) {
     let (runs, done) = (Count::default(), Arc::new(Notify::new()));
-    let start = now();
+    let watch = Watch::start();
     for number in 0..100 {
         let (runs, done) = (runs.clone(), Arc::clone(&done));
         let make = move || Failing { runs: runs.clone(), restarts, done: Arc::clone(&done) };
         supervisor.add(id(number), make, RestartPolicy::Permanent).await.expect("it starts");
     }
     done.notified().await;
-    nanos_each(start, restarts)
+    watch.each(restarts)
 }
 
 struct Idle;
