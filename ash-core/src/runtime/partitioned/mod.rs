@@ -24,9 +24,10 @@ use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 /// that more than one core starts, restarts and stops them.
 ///
 /// A supervisor is one task, and a task runs on one core at a time. Where children come, crash and
-/// go faster than that task can see to, its partitions share the work. The calls are those of
-/// [`SupervisorHandle`], where they are described in full. The id of a child says which partition
-/// holds it, so that every call finds it again and no two children have the same id.
+/// go faster than that task can see to, and another core is idle, partitions share the work. The
+/// calls are those of [`SupervisorHandle`], where they are described in full. The id of a child
+/// says which partition holds it, so that every call finds it again and no two children have the
+/// same id.
 ///
 /// It is cheap to clone. Any spec [with partitions](SupervisorSpec::with_partitions) can be called
 /// this way: one that is started here, or one nested in a tree, by
@@ -47,7 +48,9 @@ use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 ///
 /// From the moment a partition gives up until it has come back, its calls give
 /// [`ChildNotRunning`](SupervisorError::ChildNotRunning) with its own name; nothing has been
-/// changed then, and the call can be made again. Questions find it empty once it has ended.
+/// changed then, and the call can be made again. Questions find it empty once it has ended. A call
+/// that finds only the last incarnation ended goes to the new one, at most once; so a start that
+/// was cut short with its partition may be made anew there.
 ///
 /// When the whole stops, each partition serves calls until the stop has come to it, as any nested
 /// supervisor does; then they give [`ShuttingDown`](SupervisorError::ShuttingDown).
@@ -59,10 +62,14 @@ use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 ///
 /// # When not to use it
 ///
-/// - With few children, or with many that are quiet: one supervisor sees to hundreds of thousands
-///   of starts and stops each second, and memory and time are the same for a million idle ones.
-///   Measure first, then see what `with_partitions(1)` and more of them make of it.
+/// - With few children, or with many that are quiet: an idle child costs its supervisor no time,
+///   and one supervisor starts or restarts hundreds of thousands each second. The callers and the
+///   workers need their share of the cores, too: on two of them, two partitions took a storm of
+///   crashes a sixth faster than one supervisor, and gained nothing where each worker had as
+///   little as 5 µs to do. Measure before and after, as `benches/src/bin/partitioned.rs` does.
 /// - On one core, or where the workers themselves fill the cores: there is nothing to gain.
+/// - For questions: a call to another core's partition can take longer than one that stays, and a
+///   list of all children asks the partitions in turn.
 /// - For children that depend on each other: there is no `OneForAll`, no `RestForOne`, and no start
 ///   order over partitions. Make such a group one supervisor, and that a child of this one.
 /// - Where one intensity has to count the failures of all children together, or one maximum all
@@ -71,7 +78,8 @@ use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 ///   first, each with all its children. So a stop that waits for slow workers takes longer, too.
 /// - For workers that start siblings by [`ChildContext::supervisor`](crate::ChildContext): that is
 ///   the worker's own partition, in which a call by id would not look for them. Give such workers
-///   a clone of this in place of it.
+///   a clone of this in place of it. The same holds for a plain handle, local or remote: its
+///   children are the partitions.
 ///
 /// # Examples
 ///
