@@ -607,3 +607,47 @@ fn a_partitioned_supervisor_is_what_users_may_expect_of_it() {
         its.shutdown().await.unwrap();
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_race_with_a_partitions_restarts_are_made_or_refused() {
+    let app = up(app(2).with_restart_intensity(intensity(usize::MAX, 1))).await;
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..4 {
+        let app = app.clone();
+        callers.spawn(async move {
+            let (mut made, mut refused) = (0, 0);
+            for number in 0..500 {
+                let id = format!("{caller}-{number}");
+                match app.start_child_spec(any(id.as_str())).await {
+                    Ok(_) => made += 1,
+                    Err(SupervisorError::ChildNotRunning(away)) => {
+                        assert_eq!(away, "partition-0");
+                        refused += 1;
+                        continue;
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+                match app.terminate_child(&id).await {
+                    Ok(()) | Err(SupervisorError::ChildNotFound(_)) => {}
+                    Err(SupervisorError::ChildNotRunning(away)) => assert_eq!(away, "partition-0"),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            assert_eq!(made + refused, 500);
+            made
+        });
+    }
+    let restarts = async {
+        for _ in 0..200 {
+            app.handle().restart_child("partition-0").await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let (made, ()) =
+        crate::support::soon(async { tokio::join!(callers.join_all(), restarts) }).await;
+    // The other partition, which has half of the ids, was never away.
+    assert!(made.into_iter().sum::<usize>() >= 700);
+    // Those whose end was refused had ended with their partition.
+    assert_eq!(app.count_children().await.unwrap().specs, 0);
+    crate::support::soon(app.shutdown()).await.unwrap();
+}
