@@ -6,8 +6,8 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz fuzz-smoke \
-	model miri miri-smoke mutants ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz \
+	fuzz-smoke erlang oracle oracle-fixtures model miri miri-smoke mutants ci
 
 all: check test
 
@@ -75,6 +75,36 @@ fuzz:
 ## The same for a moment.
 fuzz-smoke:
 	$(MAKE) fuzz FUZZ_SECONDS=30
+
+erlang:
+	@command -v escript >/dev/null || { \
+		echo "the oracle is OTP's own supervisor, and Erlang is not installed: there is no \`escript' (Debian: apt-get install erlang-base)" >&2; \
+		exit 1; \
+	}
+
+## OTP's own supervisor as the oracle (docs/otp.md): drives it afresh through the scripted histories
+## and through as many new random ones, and compares ours with what it does.
+HISTORIES ?= 2000
+SEED ?=
+ORACLE := ash-core/tests/oracle
+RECORDED := target/oracle/recorded
+oracle: erlang
+	rm -rf $(RECORDED)
+	mkdir -p $(RECORDED)/scripted
+	for file in $(notdir $(wildcard $(ORACLE)/scripted/*.txt)); do \
+		escript tools/oracle.escript record $(ORACLE)/scripted/$$file $(RECORDED)/scripted/$$file || exit 1; \
+	done
+	seed=$(or $(SEED),$$(date +%s)); \
+	echo "$(HISTORIES) random histories from seed $$seed"; \
+	escript tools/oracle.escript generate $(HISTORIES) $$seed $(RECORDED)/random.txt
+	ASH_ORACLE=$(CURDIR)/$(RECORDED) $(CARGO) test -p ash-core --test oracle -- --nocapture
+
+## Records the histories that are in the repository again.
+oracle-fixtures: erlang
+	for file in $(ORACLE)/scripted/*.txt; do \
+		escript tools/oracle.escript record $$file $$file || exit 1; \
+	done
+	escript tools/oracle.escript generate 400 1 $(ORACLE)/random.txt
 
 ## More histories against the reference model than `test` plays: MODEL_CASES of each kind.
 MODEL_CASES ?= 20000

@@ -1,6 +1,10 @@
 //! What a user writes: a worker.
 
 use alloc::boxed::Box;
+use core::future::Future;
+use core::marker::PhantomData;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use async_trait::async_trait;
 
@@ -62,8 +66,14 @@ pub trait Worker: Send + 'static {
     ///
     /// When the worker is asked to stop, or its init timeout passes, the future is dropped at its
     /// next await.
-    async fn initialize(&mut self) -> Result<(), Self::Error> {
-        Ok(())
+    fn initialize<'life0, 'async_trait>(
+        &'life0 mut self,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Self::Error>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(NoHook(PhantomData))
     }
 
     /// Does the work.
@@ -89,7 +99,24 @@ pub trait Worker: Send + 'static {
     /// # Cancel safety
     ///
     /// When the shutdown timeout passes, the future is dropped at its next await.
-    async fn shutdown(&mut self) -> Result<(), Self::Error> {
-        Ok(())
+    fn shutdown<'life0, 'async_trait>(
+        &'life0 mut self,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Self::Error>> + Send + 'async_trait>>
+    where
+        'life0: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(NoHook(PhantomData))
+    }
+}
+
+/// A hook that the worker does not have. It has no size, so a box of it costs nothing.
+struct NoHook<E>(PhantomData<fn() -> E>);
+
+impl<E> Future for NoHook<E> {
+    type Output = Result<(), E>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(()))
     }
 }

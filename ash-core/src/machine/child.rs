@@ -7,6 +7,7 @@ use crate::exit::ExitReason;
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation};
 use crate::machine::info::{ChildInfo, ChildState};
 use crate::machine::rare_list::RareList;
+use crate::machine::timers::Deadline;
 use crate::restart::Streak;
 use crate::spec::{ChildAttributes, Origin};
 use crate::time::Timestamp;
@@ -44,8 +45,8 @@ pub(super) enum State<C> {
     Starting { pending: Pending<C>, deadline: Timestamp },
     /// Up. Its heartbeat is looked at when `check` comes.
     Running { check: Timestamp },
-    /// To be started again at `until`.
-    BackingOff { attempt: u32, delay: Duration, until: Timestamp },
+    /// To be started again at `until`, in the order of failures.
+    BackingOff { attempt: u32, delay: Duration, until: Deadline },
     /// Its incarnation is ending.
     Stopping(Stopping<C>),
     /// Its incarnation ended by itself while the initial start was going on; the exit is taken up
@@ -159,14 +160,14 @@ impl Stage {
 
 impl<C> State<C> {
     /// Returns when the machine has to look at the child again.
-    pub(super) const fn deadline(&self) -> Timestamp {
+    pub(super) const fn deadline(&self) -> Deadline {
         match self {
-            Self::Starting { deadline, .. } => *deadline,
-            Self::Running { check } => *check,
+            Self::Starting { deadline, .. } => Deadline::at(*deadline),
+            Self::Running { check } => Deadline::at(*check),
             Self::BackingOff { until, .. } => *until,
-            Self::Stopping(stopping) => stopping.deadline,
+            Self::Stopping(stopping) => Deadline::at(stopping.deadline),
             Self::Waiting(_) | Self::Ended { .. } | Self::Stopped | Self::Completed => {
-                Timestamp::NEVER
+                Deadline::NEVER
             }
         }
     }

@@ -11,9 +11,9 @@ use alloc::string::String;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildKey {
     /// How many children had been added before it: children with smaller serials start earlier.
-    pub(super) serial: u64,
+    pub(crate) serial: u64,
     /// Its slot in the table, used again after it.
-    pub(super) slot: u32,
+    pub(crate) slot: u32,
 }
 
 /// One life of a child. Facts and orders carry it, so that a late word from an old life is never

@@ -175,6 +175,10 @@ impl<P, C> Machine<P, C> {
                 group.members.binary_search(&key).is_ok(),
                 "it is restarted by its group"
             );
+            // Under `RestForOne` those before it are up, and no concern of the group any more.
+            if self.config.strategy == RestartStrategy::RestForOne {
+                group.members.retain(|&member| member >= key);
+            }
             group.trigger = key;
             group.stage = GroupStage::Retrying;
         }
@@ -182,7 +186,7 @@ impl<P, C> Machine<P, C> {
 
     pub(super) fn back_off(&mut self, now: Timestamp, key: ChildKey, attempt: Attempt) {
         let Attempt { number, delay } = attempt;
-        let until = attempt.due(now);
+        let until = self.timers.in_turn(attempt.due(now));
         self.set_state(key, State::BackingOff { attempt: number, delay, until });
     }
 

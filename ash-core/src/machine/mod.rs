@@ -75,7 +75,7 @@ pub use output::{Action, EventKind, Notice, Notices, Output};
 use child::{Child, Pending, Purpose, State};
 use children::Children;
 use phase::{Phase, Sequence};
-use timers::Timers;
+use timers::{Deadline, Timers};
 
 /// What a supervisor is told about itself.
 #[derive(Clone, Debug)]
@@ -192,9 +192,9 @@ impl<P, C> Machine<P, C> {
 
     /// Does what is due at `now`. Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        while let Some(slot) = self.timers.take_due(now) {
-            if let Some(key) = self.children.key(slot) {
-                self.on_deadline(now, key);
+        while let Some((deadline, slots)) = self.timers.take_due(now) {
+            for slot in slots {
+                self.on_slot_due(now, deadline, slot);
             }
         }
         self.on_overall_deadline(now);
@@ -243,6 +243,16 @@ impl<P, C> Machine<P, C> {
         }
     }
 
+    /// A deadline of the child in a slot has come. What was done for another may have changed it.
+    fn on_slot_due(&mut self, now: Timestamp, deadline: Deadline, slot: u32) {
+        if let Some(key) = self.children.key(slot)
+            && let Some(child) = self.children.get(key)
+            && child.state.deadline() == deadline
+        {
+            self.on_deadline(now, key);
+        }
+    }
+
     fn on_fact(&mut self, now: Timestamp, incarnation: Incarnation, fact: Fact) {
         if self.leaked.contains_key(&incarnation) {
             if matches!(fact, Fact::StartFailed(_) | Fact::Exited(_)) {
@@ -281,7 +291,7 @@ impl<P, C> Machine<P, C> {
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) -> Option<Child<P, C>> {
         let child = self.children.remove(key)?;
-        self.timers.set(key.slot, child.state.deadline(), Timestamp::NEVER);
+        self.timers.set(key.slot, child.state.deadline(), Deadline::NEVER);
         if child.attributes.significant {
             self.significant_live -= usize::from(child.state.is_live());
         }

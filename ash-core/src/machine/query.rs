@@ -1,11 +1,10 @@
 //! Questions that change nothing.
 
-use crate::ChildId;
 use crate::machine::Machine;
 use crate::machine::child::State;
 use crate::machine::event::ChildKey;
 use crate::machine::info::{ChildCounts, ChildInfo};
-use crate::spec::ChildType;
+use crate::spec::{ChildAttributes, ChildType};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -71,11 +70,11 @@ impl<P, C> Machine<P, C> {
         self.children.find(id)
     }
 
-    /// Returns a child's id and what the driver keeps with it.
+    /// Returns a child's attributes and what the driver keeps with it.
     #[must_use]
-    pub fn payload_mut(&mut self, key: ChildKey) -> Option<(&ChildId, &mut P)> {
+    pub fn payload_mut(&mut self, key: ChildKey) -> Option<(&ChildAttributes, &mut P)> {
         let child = self.children.get_mut(key)?;
-        Some((&child.attributes.id, &mut child.payload))
+        Some((&child.attributes, &mut child.payload))
     }
 
     /// Returns what the driver keeps with a child.

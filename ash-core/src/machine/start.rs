@@ -10,6 +10,7 @@ use crate::machine::child::{Child, Pending, Purpose, State, Stopping, Then};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
+use crate::machine::timers::Deadline;
 use crate::spec::{ChildAttributes, Origin, check_child, join};
 use crate::time::Timestamp;
 
@@ -89,7 +90,7 @@ impl<P, C> Machine<P, C> {
         }
         // A child that waits has no timer, and is as live as one that starts.
         child.state = State::Starting { pending, deadline };
-        self.timers.set(key.slot, Timestamp::NEVER, deadline);
+        self.timers.set(key.slot, Deadline::NEVER, Deadline::at(deadline));
         self.act(Action::Start(incarnation));
     }
 

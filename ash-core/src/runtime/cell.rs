@@ -3,33 +3,60 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU8, Ordering};
-use core::task::{Context, Waker};
+use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::ChildId;
-use crate::machine::{Fact, Incarnation, Timestamp};
+use crate::error::StartCause;
+use crate::exit::ExitReason;
+use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
+use crate::restart::{Verdict, verdict};
 use crate::runtime::shared::{Message, Shared};
+use crate::spec::{Origin, RestartPolicy};
 
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
+///
+/// A task may live several incarnations, one after the other: one that is to be restarted stays
+/// when it has ended, until its supervisor hands it the next, or lets it go.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) supervisor: Arc<Shared>,
     pub(crate) id: ChildId,
-    pub(crate) incarnation: Incarnation,
+    // The parts of its incarnation, among which the smaller fields find room: each child pays for
+    // the size of this.
+    serial: u64,
+    number: u64,
+    slot: u32,
+    restart: RestartPolicy,
     /// An [`Order`]. It is only changed under the lock of `control`.
     order: AtomicU8,
-    /// A [`Stage`]. Only the task changes it.
+    /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
     stage: AtomicU8,
     control: Mutex<Control>,
 }
 
 #[derive(Debug)]
 struct Control {
-    waker: Option<Waker>,
+    reach: Reach,
     extra: Option<Box<Extra>>,
+}
+
+/// How the task is reached, and with what.
+#[derive(Debug)]
+enum Reach {
+    /// By this waker, which does nothing as long as the task need not be woken.
+    Waker(Waker),
+    /// When it comes to look, the next incarnation is here.
+    Next(Arc<Cell>),
+}
+
+impl Reach {
+    fn nobody() -> Self {
+        Self::Waker(Waker::noop().clone())
+    }
 }
 
 /// What few workers use, kept apart so that the others do not pay for it.
@@ -42,6 +69,31 @@ struct Extra {
 }
 
 impl Control {
+    fn listen(&mut self, context: &Context<'_>) {
+        if let Reach::Waker(waker) = &mut self.reach
+            && !waker.will_wake(context.waker())
+        {
+            *waker = context.waker().clone();
+        }
+    }
+
+    fn take_waker(&mut self) -> Option<Waker> {
+        match &mut self.reach {
+            Reach::Waker(waker) => Some(core::mem::replace(waker, Waker::noop().clone())),
+            Reach::Next(_) => None,
+        }
+    }
+
+    fn take_next(&mut self) -> Option<Arc<Cell>> {
+        match core::mem::replace(&mut self.reach, Reach::nobody()) {
+            Reach::Next(next) => Some(next),
+            waker @ Reach::Waker(_) => {
+                self.reach = waker;
+                None
+            }
+        }
+    }
+
     fn token(&self) -> Option<&CancellationToken> {
         self.extra.as_ref().and_then(|extra| extra.token.as_ref())
     }
@@ -56,25 +108,48 @@ pub(crate) enum Order {
     Kill,
 }
 
-/// What the supervisor knows of the incarnation.
+/// Whether a task stays for another incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stays {
+    Yes,
+    No,
+}
+
+/// How far the incarnation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Stage {
     Launched,
     Started,
+    /// The worker is gone, and the task waits for its next.
     Ended,
+    /// The task is gone, too.
+    Gone,
 }
 
 impl Cell {
-    pub(crate) fn new(supervisor: Arc<Shared>, id: ChildId, incarnation: Incarnation) -> Self {
+    pub(crate) fn new(
+        supervisor: Arc<Shared>,
+        id: ChildId,
+        restart: RestartPolicy,
+        incarnation: Incarnation,
+    ) -> Self {
         Self {
             supervisor,
             id,
-            incarnation,
+            serial: incarnation.child.serial,
+            number: incarnation.number,
+            slot: incarnation.child.slot,
+            restart,
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
-            control: Mutex::new(Control { waker: None, extra: None }),
+            control: Mutex::new(Control { reach: Reach::nobody(), extra: None }),
         }
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        let child = ChildKey { serial: self.serial, slot: self.slot };
+        Incarnation { child, number: self.number }
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -89,7 +164,7 @@ impl Cell {
                 return;
             }
             self.order.store(order as u8, Ordering::Release);
-            (control.waker.take(), control.token().cloned())
+            (control.take_waker(), control.token().cloned())
         };
         if let Some(token) = token {
             token.cancel();
@@ -106,11 +181,7 @@ impl Cell {
     /// Has the task woken when a stronger order is given. One that was given before is seen by
     /// whoever looks after this.
     pub(crate) fn listen(&self, context: &Context<'_>) {
-        let mut control = self.control();
-        match &control.waker {
-            Some(waker) if waker.will_wake(context.waker()) => {}
-            Some(_) | None => control.waker = Some(context.waker().clone()),
-        }
+        self.control().listen(context);
     }
 
     /// Tells whether the incarnation is to end at once.
@@ -161,28 +232,102 @@ impl Cell {
         self.stage.load(Ordering::Acquire) == Stage::Started as u8
     }
 
-    /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
-    /// token is asked to stop, too.
-    pub(crate) fn report_end(&self, fact: Fact) {
+    /// Tells the supervisor something. One that has ended does not listen any more.
+    pub(crate) fn report(&self, fact: Fact) {
+        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation(), fact));
+    }
+
+    /// Tells the supervisor how the incarnation ended, and whether the task stays for the next
+    /// one. What its worker left behind with the stop token is asked to stop, too.
+    pub(crate) fn report_end(&self, fact: Fact) -> Stays {
+        let stays = self.expects_next(&fact);
+        self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone }, fact);
+        stays
+    }
+
+    fn end(&self, stage: Stage, fact: Fact) {
         let (token, waker) = {
             let mut control = self.control();
-            self.stage.store(Stage::Ended as u8, Ordering::Release);
-            (control.token().cloned(), control.waker.take())
+            self.stage.store(stage as u8, Ordering::Release);
+            (control.token().cloned(), control.take_waker())
         };
         // Kept any longer, it would keep the memory of the task.
         drop(waker);
         if let Some(token) = token {
             token.cancel();
         }
-        self.supervisor.report_end(&self.id, self.incarnation, fact);
+        self.supervisor.report_end(&self.id, self.incarnation(), fact);
+    }
+
+    /// Guesses what the machine will decide.
+    fn expects_next(&self, fact: &Fact) -> Stays {
+        match fact {
+            Fact::Exited(exit)
+                if !self.is_asked()
+                    && verdict(self.restart, Origin::Dynamic, &exit.reason) == Verdict::Restart =>
+            {
+                Stays::Yes
+            }
+            Fact::Exited(_)
+            | Fact::Started
+            | Fact::StartFailed(_)
+            | Fact::Returned
+            | Fact::Heartbeat(_) => Stays::No,
+        }
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.stage.load(Ordering::Acquire) == Stage::Ended as u8
+        self.stage.load(Ordering::Acquire) >= Stage::Ended as u8
     }
 
-    /// Tells the supervisor something. One that has ended does not listen any more.
-    pub(crate) fn report(&self, fact: Fact) {
-        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation, fact));
+    /// Hands the task its next incarnation, if it waits for one.
+    pub(crate) fn hand_over(&self, next: &Arc<Self>) -> bool {
+        let waker = {
+            let mut control = self.control();
+            if self.stage.load(Ordering::Acquire) != Stage::Ended as u8 || self.is_asked() {
+                return false;
+            }
+            let waker = control.take_waker();
+            control.reach = Reach::Next(Arc::clone(next));
+            waker
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Waits for the task's next incarnation; `None` when there will be none.
+    pub(crate) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Arc<Self>>> {
+        let mut control = self.control();
+        if let Some(next) = control.take_next() {
+            return Poll::Ready(Some(next));
+        }
+        if self.is_asked() {
+            self.stage.store(Stage::Gone as u8, Ordering::Release);
+            return Poll::Ready(None);
+        }
+        control.listen(context);
+        Poll::Pending
+    }
+
+    /// The task is gone, however far it had come.
+    pub(crate) fn leave(&self) {
+        if !self.has_ended() {
+            let killed = if self.has_started() {
+                Fact::Exited(ExitReason::Killed.into())
+            } else {
+                Fact::StartFailed(StartCause::Killed.into())
+            };
+            return self.end(Stage::Gone, killed);
+        }
+        let next = {
+            let mut control = self.control();
+            self.stage.store(Stage::Gone as u8, Ordering::Release);
+            control.take_next()
+        };
+        if let Some(next) = next {
+            next.leave();
+        }
     }
 }

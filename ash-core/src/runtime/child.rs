@@ -1,7 +1,8 @@
-//! The task of one incarnation: factory, `initialize`, `run`, `shutdown`, drop.
+//! The task of a worker: factory, `initialize`, `run`, `shutdown`, drop.
 //!
 //! Whatever the worker does, its supervisor gets exactly one `Started` or `StartFailed`, and after
-//! `Started` exactly one `Exited`, when the worker has been dropped:
+//! `Started` exactly one `Exited`, when the worker has been dropped. The task of one that is
+//! restarted goes on with its next incarnation.
 //!
 //! 1. The hooks are polled under one `catch_unwind`. The worker stands outside it, so that the
 //!    unwinding of a panic in a hook does not drop it: a second panic there would abort the
@@ -26,25 +27,36 @@ use pin_project_lite::pin_project;
 use crate::error::StartCause;
 use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::Cell;
+use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
+use crate::runtime::plan::Maker;
 use crate::worker::Worker;
 
-/// Runs one incarnation from factory to drop.
+/// Lives a worker's incarnations from factory to drop, one after the other.
 ///
 /// Each child pays for the size of this future, so it is written to be small: what is made from
 /// an argument is not kept beside it, and what a hook left is only put together at the end.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
-pub(crate) fn live<W: Worker>(
-    make: impl FnOnce(ChildContext) -> W + Send,
-    guard: Guard,
-) -> impl Future<Output = ()> + Send {
+pub(crate) fn live<F, W>(mut guard: Guard<F, W>) -> impl Future<Output = ()> + Send
+where
+    W: Worker,
+    F: Fn(ChildContext) -> W + Send + Sync + 'static,
+{
     async move {
-        let mut worker = Slot(None);
-        let cell = &*guard.cell;
-        let end = Contained { hooks: Some(hooks(make, &mut worker, &guard.cell)), cell }.await;
-        let dropped = worker.clear();
-        guard.cell.report_end(conclude(end, guard.cell.has_started(), dropped));
+        loop {
+            let mut worker = Slot(None);
+            let hooks = Some(hooks(&guard, &mut worker));
+            let end = Contained { hooks, cell: &guard.cell }.await;
+            let dropped = worker.clear();
+            let fact = conclude(end, guard.cell.has_started(), dropped);
+            if guard.cell.report_end(fact) == Stays::No {
+                return;
+            }
+            match poll_fn(|context| guard.cell.poll_next(context)).await {
+                Some(next) => guard.cell = next,
+                None => return,
+            }
+        }
     }
 }
 
@@ -57,47 +69,74 @@ enum End {
 }
 
 /// How `run` ended.
-struct Ran {
-    /// What it returned; `None` if it was dropped.
-    returned: Option<Result<(), WorkerError>>,
-    /// Whether the worker had been asked to stop.
-    asked: bool,
+enum Ran {
+    /// By itself, without an error.
+    Through,
+    /// Without an error, or dropped, after the worker had been asked to stop.
+    Asked,
+    Failed(WorkerError),
+}
+
+impl Ran {
+    fn of(returned: Option<Result<(), WorkerError>>, asked: bool) -> Self {
+        match returned {
+            Some(Err(error)) => Self::Failed(error),
+            Some(Ok(())) if !asked => Self::Through,
+            Some(Ok(())) | None => Self::Asked,
+        }
+    }
 }
 
 /// Goes through the hooks of a worker, which it leaves in `slot`.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
-fn hooks<W: Worker>(
-    make: impl FnOnce(ChildContext) -> W + Send,
-    slot: &mut Slot<W>,
-    cell: &Arc<Cell>,
-) -> impl Future<Output = End> + Send {
+fn hooks<F, W>(guard: &Guard<F, W>, slot: &mut Slot<W>) -> impl Future<Output = End> + Send
+where
+    W: Worker,
+    F: Fn(ChildContext) -> W + Send + Sync + 'static,
+{
     async move {
-        let worker = slot.0.insert(make(ChildContext::new(Arc::clone(cell))));
+        slot.0 = Some(guard.make());
         {
-            let mut hook = worker.initialize();
-            match poll_fn(|context| poll_unless(cell.is_asked(), &mut hook, context)).await {
+            let mut hook = slot.worker().initialize();
+            match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
                 None => return End::NotStarted(StartCause::Stopped),
                 Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
-                Some(Ok(())) => cell.report_started(),
+                Some(Ok(())) => guard.cell.report_started(),
             }
         }
         let_supervisor_go().await;
         let returned = {
-            let mut hook = worker.run();
-            poll_fn(|context| poll_unless(cell.is_to_be_cut(), &mut hook, context)).await
+            let mut hook = slot.worker().run();
+            poll_fn(move |cx| poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx)).await
         };
-        if cell.is_killed() {
+        if guard.cell.is_killed() {
             // It was, while it blocked its thread.
             return End::Killed;
         }
-        let ran = Ran { returned, asked: cell.is_asked() };
-        if !ran.asked {
-            cell.report(Fact::Returned);
-            let_supervisor_go().await;
-        }
-        let hook_error = worker.shutdown().await.err().map(WorkerError::new);
+        let asked = guard.cell.is_asked();
+        let ran = Ran::of(returned, asked);
+        let mut hook = slot.worker().shutdown();
+        let hook_error = if is_no_hook(&hook) {
+            None
+        } else {
+            if !asked {
+                guard.cell.report(Fact::Returned);
+                let_supervisor_go().await;
+            }
+            (&mut hook).await.err().map(WorkerError::new)
+        };
         End::Exited { ran, hook_error }
     }
+}
+
+/// What a hook of a worker is, as `async_trait` writes it.
+type Hook<'a, E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send + 'a>>;
+
+/// Tells whether a hook is one that the worker does not have.
+///
+/// What `async_trait` makes of a user's hook is never without a size: it holds the worker.
+fn is_no_hook<E>(hook: &Hook<'_, E>) -> bool {
+    size_of_val(&**hook) == 0
 }
 
 /// Yields once, so that the supervisor runs that was just told something.
@@ -117,7 +156,7 @@ fn let_supervisor_go() -> impl Future<Output = ()> {
 /// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.
 fn poll_unless<E: Into<BoxError>>(
     cut: bool,
-    hook: &mut Pin<Box<dyn Future<Output = Result<(), E>> + Send + '_>>,
+    hook: &mut Hook<'_, E>,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<(), WorkerError>>> {
     if cut {
@@ -132,9 +171,9 @@ fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
         (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
         (End::Exited { ran, hook_error }, _) => {
             let reason = match ran {
-                Ran { returned: Some(Err(error)), .. } => ExitReason::Error(error),
-                Ran { returned: Some(Ok(())), asked: false } => ExitReason::Normal,
-                Ran { returned: Some(Ok(())) | None, .. } => ExitReason::Shutdown,
+                Ran::Through => ExitReason::Normal,
+                Ran::Asked => ExitReason::Shutdown,
+                Ran::Failed(error) => ExitReason::Error(error),
             };
             Fact::Exited(after_drop(Exit { reason, hook_error }, dropped))
         }
@@ -157,6 +196,10 @@ fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
 struct Slot<W>(Option<W>);
 
 impl<W> Slot<W> {
+    fn worker(&mut self) -> &mut W {
+        self.0.as_mut().expect("its hooks come after its factory")
+    }
+
     fn clear(&mut self) -> Result<(), String> {
         contain(|| drop(self.0.take()))
     }
@@ -168,26 +211,28 @@ impl<W> Drop for Slot<W> {
     }
 }
 
-/// The task's side of its cell, which reports for a task that is dropped before it could.
-pub(crate) struct Guard {
+/// The task's side: the factory, and the cell of its incarnation. It speaks for a task that is
+/// dropped before it could.
+pub(crate) struct Guard<F, W> {
+    maker: Arc<Maker<F, W>>,
     cell: Arc<Cell>,
 }
 
-impl Guard {
-    pub(crate) const fn new(cell: Arc<Cell>) -> Self {
-        Self { cell }
+impl<F, W> Guard<F, W> {
+    pub(crate) const fn new(maker: Arc<Maker<F, W>>, cell: Arc<Cell>) -> Self {
+        Self { maker, cell }
     }
 }
 
-impl Drop for Guard {
+impl<F: Fn(ChildContext) -> W, W> Guard<F, W> {
+    fn make(&self) -> W {
+        self.maker.make(ChildContext::new(Arc::clone(&self.cell)))
+    }
+}
+
+impl<F, W> Drop for Guard<F, W> {
     fn drop(&mut self) {
-        if !self.cell.has_ended() {
-            self.cell.report_end(if self.cell.has_started() {
-                Fact::Exited(ExitReason::Killed.into())
-            } else {
-                Fact::StartFailed(StartCause::Killed.into())
-            });
-        }
+        self.cell.leave();
     }
 }
 

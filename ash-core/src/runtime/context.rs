@@ -57,7 +57,7 @@ impl ChildContext {
     /// Returns which life of the worker this is, from 1 on.
     #[must_use]
     pub fn incarnation(&self) -> u64 {
-        self.0.incarnation.number
+        self.0.incarnation().number
     }
 
     /// Returns the token that is cancelled when the worker is asked to stop, and at the latest

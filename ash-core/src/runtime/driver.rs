@@ -198,8 +198,9 @@ impl Driver {
     }
 
     fn start(&mut self, incarnation: Incarnation) {
-        let Some((id, slot)) = self.machine.payload_mut(incarnation.child) else { return };
-        let place = Place { supervisor: &self.shared, id, incarnation };
+        let Some((attributes, slot)) = self.machine.payload_mut(incarnation.child) else { return };
+        let (supervisor, last) = (&self.shared, slot.life.as_ref());
+        let place = Place { supervisor, attributes, incarnation, last };
         match slot.plan.launch(place) {
             Ok(life) => slot.life = Some(life),
             Err(cause) => {

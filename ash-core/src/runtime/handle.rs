@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use std::boxed::Box;
+use std::collections::HashSet;
 
 use tokio::sync::oneshot;
 
@@ -401,7 +402,8 @@ impl ShutdownReport {
         };
         let leaked = of(Unstopped::Leaked);
         let mut killed = of(Unstopped::Killed);
-        killed.retain(|path| !leaked.contains(path));
+        let is_leaked: HashSet<&String> = leaked.iter().collect();
+        killed.retain(|path| !is_leaked.contains(path));
         Self { killed, leaked }
     }
 

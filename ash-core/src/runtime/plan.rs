@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
-use crate::ChildId;
 use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
@@ -14,6 +13,7 @@ use crate::runtime::driver::Driver;
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::shared::Shared;
 use crate::runtime::spec::SupervisorSpec;
+use crate::spec::ChildAttributes;
 use crate::worker::Worker;
 
 /// How a child is made. Dropped under `catch_unwind`: what a factory's closure holds may panic.
@@ -30,11 +30,13 @@ pub(crate) enum Life {
 /// Where an incarnation belongs.
 pub(crate) struct Place<'a> {
     pub(crate) supervisor: &'a Arc<Shared>,
-    pub(crate) id: &'a ChildId,
+    pub(crate) attributes: &'a ChildAttributes,
     pub(crate) incarnation: Incarnation,
+    /// The child's last incarnation, whose task may take up this one.
+    pub(crate) last: Option<&'a Life>,
 }
 
-/// Spawns incarnations of one child.
+/// Starts incarnations of one child.
 pub(crate) trait Launch: Send + Sync {
     fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause>;
 
@@ -49,7 +51,7 @@ impl Plan {
         Self(Some(Arc::new(launch)))
     }
 
-    /// Spawns the task of an incarnation.
+    /// Starts an incarnation.
     pub(crate) fn launch(&self, place: Place<'_>) -> Result<Life, StartCause> {
         match &self.0 {
             Some(launch) => Arc::clone(launch).launch(place),
@@ -81,17 +83,26 @@ impl<F, W> Maker<F, W> {
     }
 }
 
+impl<F: Fn(ChildContext) -> W, W> Maker<F, W> {
+    pub(crate) fn make(&self, context: ChildContext) -> W {
+        (self.make)(context)
+    }
+}
+
 impl<F, W> Launch for Maker<F, W>
 where
     W: Worker,
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
     fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause> {
-        let Place { supervisor, id, incarnation } = place;
-        let cell = Arc::new(Cell::new(Arc::clone(supervisor), id.clone(), incarnation));
-        let guard = Guard::new(Arc::clone(&cell));
-        // The life owns the task: dropped, it has the task end.
-        drop(tokio::spawn(child::live(move |context| (self.make)(context), guard)));
+        let Place { supervisor, attributes, incarnation, last } = place;
+        let (supervisor, id) = (Arc::clone(supervisor), attributes.id.clone());
+        let cell = Arc::new(Cell::new(supervisor, id, attributes.restart, incarnation));
+        if !matches!(last, Some(Life::Worker(last)) if last.hand_over(&cell)) {
+            let guard = Guard::new(self, Arc::clone(&cell));
+            // The life owns the task: dropped, it has the task end.
+            drop(tokio::spawn(child::live(guard)));
+        }
         Ok(Life::Worker(cell))
     }
 }

@@ -343,6 +343,27 @@ fn restart_10_rest_for_one_retry_starts_at_the_failing_child() {
 }
 
 #[test]
+fn restart_10_rest_for_one_an_exit_before_the_retry_leaves_earlier_members_alone() {
+    let config = app(RestForOne).intensity(usize::MAX, 5).constant_backoff(100);
+    let mut rig = Rig::up(config, ["a", "b", "c"].map(permanent));
+    rig.exited("a", error());
+    rig.stopped("c");
+    rig.stopped("b");
+    rig.pass(100);
+    rig.started("a");
+    rig.started("b");
+    rig.start_failed("c", failed());
+    rig.skip();
+    rig.exited("b", error());
+    rig.expect(["note b#2 exited error: boom (restart)", "note b#2 restarting 1 in 100ms"]);
+    rig.pass(100);
+    rig.started("b");
+    rig.started("c");
+    rig.expect(["start b#3", "note b#3 started", "start c#3", "note c#3 started"]);
+    assert_eq!(rig.info("a").incarnation, 2, "it has come up, and is of no group any more");
+}
+
+#[test]
 fn restart_10_retries_of_a_group_are_charged() {
     for strategy in [OneForAll, RestForOne] {
         let mut rig = Rig::up(app(strategy).intensity(2, 5), ["a", "b"].map(permanent));

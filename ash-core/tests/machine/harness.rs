@@ -356,8 +356,10 @@ impl Rig {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::Action(Action::Start(incarnation)) = output {
-                let (id, ()) = self.machine.payload_mut(incarnation.child).expect("it is held");
-                self.incarnations.insert(format!("{id}#{}", incarnation.number), incarnation);
+                let (attributes, ()) =
+                    self.machine.payload_mut(incarnation.child).expect("it is held");
+                let label = format!("{}#{}", attributes.id, incarnation.number);
+                self.incarnations.insert(label, incarnation);
             }
             let line = render_output(&output, |incarnation| self.label(incarnation));
             self.trace.push(line);

@@ -147,6 +147,26 @@ fn restart_10_a_restart_that_fails_to_start_is_tried_again_and_charged() {
 }
 
 #[test]
+fn restart_10_retries_that_are_due_together_go_in_the_order_of_their_failures() {
+    let config = app(OneForOne).intensity(usize::MAX, 5).constant_backoff(100);
+    let mut rig = Rig::up(config, ["a", "b", "c"].map(permanent));
+    for id in ["c", "a", "b"] {
+        rig.exited(id, error());
+    }
+    rig.skip();
+    rig.pass(100);
+    rig.expect(["start c#2", "start a#2", "start b#2"]);
+    for id in ["b", "c", "a"] {
+        rig.start_failed(id, failed());
+    }
+    rig.restart(1, "c");
+    rig.start_failed("c", failed());
+    rig.skip();
+    rig.pass(100);
+    rig.expect(["start b#3", "start a#3"]);
+}
+
+#[test]
 fn restart_10_calls_come_between_two_attempts_even_without_backoff() {
     let mut rig = Rig::up(app(OneForOne).intensity(usize::MAX, 5), [permanent("a")]);
     rig.exited("a", error());

@@ -383,8 +383,9 @@ impl Sim {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             if let Output::Action(Action::Start(incarnation)) = &output {
-                let (id, ()) = self.machine.payload_mut(incarnation.child).expect("it is held");
-                self.ids.insert(*incarnation, id.to_string());
+                let (attributes, ()) =
+                    self.machine.payload_mut(incarnation.child).expect("it is held");
+                self.ids.insert(*incarnation, attributes.id.to_string());
             }
             self.tell_trace(|sim| {
                 format!("   => {}", render_output(&output, |incarnation| sim.label(incarnation)))

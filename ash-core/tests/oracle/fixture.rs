@@ -62,7 +62,6 @@ pub(crate) struct Step {
 /// What we deliberately do instead, where it is not what OTP does.
 #[derive(Clone, Debug)]
 pub(crate) struct Ours {
-    #[expect(dead_code, reason = "a failure tells it, by `Debug`")]
     pub(crate) difference: Difference,
     pub(crate) events: Option<String>,
     pub(crate) state: Option<String>,
@@ -95,6 +94,8 @@ pub(crate) enum Operation {
     Together(Vec<Self>),
     Shutdown,
     Call(Call),
+    /// So many milliseconds pass.
+    Wait(u64),
 }
 
 /// A call on the supervisor that holds the child; `text` names it in the trace.
@@ -175,6 +176,8 @@ impl History {
                 let fails = || Plan::Start(words[0].to_owned(), Verdict::Fails);
                 plans.extend(std::iter::repeat_with(fails).take(times));
             }
+            // For the recorder, whose clock begins its seconds at any time.
+            "aligned" => {}
             "pass" => plans.push(Plan::Start(words[0].to_owned(), Verdict::Ok)),
             "hold" => plans.push(hold(rest)),
             "dying" => {
@@ -222,6 +225,7 @@ fn operation(line: &str) -> Operation {
     let verb = match *word {
         "start" => return Operation::Start,
         "shutdown" => return Operation::Shutdown,
+        "wait" => return Operation::Wait(rest[0].parse().expect("milliseconds")),
         "together" => {
             return Operation::Together(operations(line.trim_start_matches("together")));
         }

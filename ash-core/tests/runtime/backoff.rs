@@ -157,3 +157,19 @@ async fn backoff_4_the_window_sees_a_crash_loop_that_backs_off() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn restart_11_a_restart_that_is_called_off_leaves_no_task_behind() {
+    let record = Record::default();
+    let (a, crash) = crashing("a", &record);
+    let spec = SupervisorSpec::new("app").with_child(a.backoff(Backoff::constant(seconds(9))));
+    let handle = up(spec).await;
+    let metrics = tokio::runtime::Handle::current().metrics();
+    assert_eq!(metrics.num_alive_tasks(), 2, "the supervisor's and the worker's");
+    crash.notify_one();
+    settle().await;
+    handle.terminate_child("a").await.unwrap();
+    settle().await;
+    assert_eq!(metrics.num_alive_tasks(), 1, "the supervisor's");
+    down(&handle).await;
+}

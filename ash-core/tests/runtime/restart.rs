@@ -1,7 +1,7 @@
 //! RESTART on the runtime.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ash_core::{
     Backoff, ChildSpec, ChildState, RestartIntensity, RestartPolicy, RestartStrategy, Shutdown,
@@ -576,5 +576,32 @@ async fn restart_15_an_exit_while_a_group_starts_abandons_that_start() {
     crash_a.notify_one();
     let ended = handle.wait().await;
     assert!(ended.to_string().contains("exceeded"), "each was charged");
+    down(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn restart_12_a_restarted_worker_lives_on_in_its_task_with_a_context_of_its_own() {
+    let lives = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&lives);
+    let spec = SupervisorSpec::new("app").with_child(ChildSpec::task("a", move |context| {
+        let record = Arc::clone(&record);
+        async move {
+            let token = context.stop_token();
+            let number = context.incarnation();
+            record.lock().unwrap().push((number, tokio::task::id(), token.clone()));
+            if number < 3 {
+                return Err("crashed");
+            }
+            token.cancelled().await;
+            Ok(())
+        }
+    }));
+    let handle = up(spec).await;
+    settle().await;
+    let lives = lives.lock().unwrap().clone();
+    assert_eq!(lives.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(lives.iter().all(|(_, task, _)| *task == lives[0].1), "one task");
+    let cancelled: Vec<_> = lives.iter().map(|(.., token)| token.is_cancelled()).collect();
+    assert_eq!(cancelled, [true, true, false]);
     down(&handle).await;
 }

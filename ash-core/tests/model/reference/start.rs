@@ -1,6 +1,6 @@
 //! START: children start, or fail to.
 
-use ash_core::{ChildType, StartCause};
+use ash_core::{ChildType, RestartStrategy, StartCause};
 
 use crate::reference::{How, Model, NEVER, Order, Phase, Stage, Start, State, Then, Why};
 
@@ -64,6 +64,10 @@ impl Model {
         let child = &mut self.children[index];
         child.state = State::BackingOff { attempt, delay, until };
         if let Phase::Regrouping(group) = &mut self.phase {
+            // `RestForOne`: it starts at the failing child, and those before it are up.
+            if self.spec.strategy == RestartStrategy::RestForOne {
+                group.members.retain(|&member| member >= child.serial);
+            }
             group.trigger = child.serial;
             group.stage = Stage::BackingOff { again: true };
         }
