@@ -6,8 +6,9 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench bench-smoke fuzz \
-	fuzz-smoke erlang oracle oracle-fixtures model miri miri-smoke mutants ci
+.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth \
+	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
+	miri-smoke mutants soak soak-smoke sim sim-smoke loom ci
 
 all: check test
 
@@ -16,6 +17,7 @@ check: fmt lint features fence doc
 
 fmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path benches/peers/Cargo.toml --check
 
 lint:
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
@@ -54,27 +56,92 @@ consumers:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps --all-features
 
-## The figures, beside bare tokio, against the budgets.
-bench:
-	$(CARGO) run --release -p benches --bin figures -- --json target/figures.json
-	$(CARGO) run --release -p benches --features net --bin net
+## The figures beside bare tokio, against the budgets; every system beside every other; calls from
+## another process beside tarpc and a raw echo. Takes long, and wants a machine of its own.
+PEERS := --quiet --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+bench: peers
+	$(CARGO) run --quiet --release -p benches --bin figures -- --json target/figures.json
+	$(CARGO) run $(PEERS) --bin compare -- --json target/compare.json
+	$(CARGO) run --quiet --release -p benches --features net --bin net > target/net.txt
+	cat target/net.txt
+
+## The programs of all systems, built apart from the workspace.
+peers:
+	$(CARGO) build $(PEERS)
+
+## What things cost beside a million children, ten thousand supervisors, a thousand levels.
+growth:
+	$(CARGO) run --quiet --release -p benches --bin growth -- --json target/growth.json
+
+## Instructions of the hot paths, as callgrind counts them.
+instructions:
+	$(CARGO) build --quiet --release -p benches --bins
+	target/release/instructions --json target/instructions.json
+
+## The tables of docs/benchmarks.md and its pictures, from what `bench`, `growth` and `instructions`
+## left in target/.
+PLOTS := target/plots/bin/python
+page: $(PLOTS)
+	$(PLOTS) benches/page.py docs/benchmarks.md target/compare.json target/growth.json target/net.txt target/instructions.json
+	for figures in target/compare.json target/growth.json; do \
+		test ! -e $$figures || $(PLOTS) benches/plot.py $$figures docs || exit 1; \
+	done
+
+$(PLOTS): benches/requirements.txt
+	python3 -m venv target/plots
+	target/plots/bin/pip install --quiet --requirement benches/requirements.txt
 
 ## The same programs for a moment: they build, and they run.
-bench-smoke:
+bench-smoke: peers
 	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
+	$(CARGO) run --quiet --release -p benches --bin growth -- --most 1000
+	$(CARGO) bench --quiet -p benches --bench hot -- --test
+	$(CARGO) test $(PEERS) --lib
+	$(CARGO) run $(PEERS) --bin compare -- --children 200 --pairs 1 --limit 60
 
-## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs nightly and
-## cargo-fuzz.
+## A large tree in a storm, with real threads, sockets and time (docs/simulation.md): SOAK_SECONDS of
+## it, from SOAK_SEED or any. Before that, whether its checks can fail.
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
+soak:
+	SOAK_SECONDS=$(SOAK_SECONDS) $(if $(SOAK_SEED),SOAK_SEED=$(SOAK_SEED)) $(CARGO) test --profile checked \
+		-p ash-flare --test soak -- --ignored --nocapture --test-threads=1
+
+soak-smoke:
+	$(MAKE) soak SOAK_SECONDS=30
+
+## Servers, clients and links in a simulated network: SIM_SEEDS seeds, from SIM_FROM on.
+SIM_FROM ?= 0
+SIM_SEEDS ?= 5000
+sim:
+	SIM_FROM=$(SIM_FROM) SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --profile checked \
+		-p ash-net --features simulation --test simulation -- --nocapture
+
+sim-smoke:
+	$(MAKE) sim SIM_SEEDS=300
+
+## Every order of events between a supervisor and the task of a worker.
+loom:
+	RUSTFLAGS="--cfg ash_loom" $(CARGO) test --release --target-dir target/loom \
+		-p ash-core --lib loom -- --nocapture
+
+## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs a nightly toolchain;
+## cargo-fuzz is installed under target/tools. What is found lies in fuzz/artifacts afterwards.
 FUZZ_SECONDS ?= 3600
 FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+CARGO_FUZZ := PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) +nightly fuzz
 fuzz:
+	tools/install.sh cargo-fuzz
 	for target in $(FUZZ_TARGETS); do \
-		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 || exit 1; \
+		mkdir -p fuzz/corpus/$$target && \
+		$(CARGO_FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=1024 \
+			-malloc_limit_mb=16 -print_final_stats=1 || exit 1; \
 	done
 
 ## The same for a moment.
 fuzz-smoke:
-	$(MAKE) fuzz FUZZ_SECONDS=30
+	$(MAKE) fuzz FUZZ_SECONDS=20
 
 erlang:
 	@command -v escript >/dev/null || { \
@@ -109,7 +176,7 @@ oracle-fixtures: erlang
 ## More histories against the reference model than `test` plays: MODEL_CASES of each kind.
 MODEL_CASES ?= 20000
 model:
-	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile model -p ash-core --no-default-features --test model
+	PROPTEST_CASES=$(MODEL_CASES) $(CARGO) test --profile checked -p ash-core --no-default-features --test model
 
 ## The machine's tests under Miri, with MIRI_CASES random histories of each kind. Needs nightly
 ## with its components miri and rust-src.

@@ -1,17 +1,36 @@
 //! Doors for the fuzz targets: what is done with bytes from a peer, without a socket.
+//!
+//! Nothing here may panic, not even where ash-core would catch it, and all of it must end, in
+//! tokio's paused time.
 
-use tokio::io::AsyncWriteExt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash_core::{
+    ChildContext, ChildSpec, RestartIntensity, RestartPolicy, SupervisorHandle, SupervisorSpec,
+    Worker, async_trait,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::access::Access;
 use crate::auth::Auth;
-use crate::client::grow_tree;
+use crate::client::RemoteSupervisorHandle;
+use crate::error::RemoteError;
 use crate::protocol::{
-    Answer, ClientFrame, ClientHandshake, ClientStep, FrameDecoder, MAX_HANDSHAKE_FRAME,
+    ClientFrame, ClientHandshake, ClientStep, FrameDecoder, HEADER, MAX_HANDSHAKE_FRAME,
     ServerFrame, ServerHandshake, ServerStep, decode, encode,
 };
+use crate::server::SupervisorServer;
+use crate::simulation;
 
 /// How large a frame may be here, in bytes.
 const FRAME: usize = 64 * 1024;
+
+/// How long anything may take that must come.
+const SOON: Duration = Duration::from_secs(120);
 
 /// Takes frames out of bytes that arrive in two parts, as they do.
 fn frames(bytes: &[u8], limit: usize, mut take: impl FnMut(&[u8])) {
@@ -47,8 +66,8 @@ pub fn before_authentication(bytes: &[u8]) {
     });
 }
 
-/// What an admitted client says is understood or not, and what is understood has one encoding; and
-/// a server to which it is said is still there afterwards.
+/// What an admitted client says is understood or not, and what is understood can be said again; and
+/// a server to which it is said still serves others afterwards.
 ///
 /// # Panics
 ///
@@ -60,45 +79,191 @@ pub fn after_authentication(bytes: &[u8]) {
             encode(&frame, &mut again, usize::MAX).expect("what was read can be written");
         }
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    runtime.block_on(converse(bytes));
+    run(converse(bytes));
 }
 
-/// Says this to a server, after a proper hello, and waits for the end of the connection.
-async fn converse(bytes: &[u8]) {
-    let spec = ash_core::SupervisorSpec::new("app");
-    let handle = ash_core::SupervisorHandle::start(spec);
-    let server = crate::SupervisorServer::new(handle.clone());
-    let (mut ours, theirs) = tokio::io::duplex(FRAME);
-    let serving = tokio::spawn(server.serve_duplex(theirs));
-    let hello = ClientHandshake::new([3; 32], None, Vec::new(), FRAME, "");
-    let header = u32::try_from(hello.hello().len()).unwrap_or(0).to_be_bytes();
-    let said = [&header[..], hello.hello(), bytes].concat();
-    let talking = async {
-        let _ = ours.write_all(&said).await;
-        let _ = ours.shutdown().await;
-        let _ = tokio::io::copy(&mut ours, &mut tokio::io::sink()).await;
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), talking).await.expect("an end");
-    serving.await.expect("no panic");
-    handle.shutdown().await.expect("it ends");
-}
-
-/// What a server says is understood or not.
+/// What a server says is understood or not, and a client to which it is said gives each of its
+/// callers an answer.
 ///
 /// # Panics
 ///
-/// Panics if what is understood cannot be used.
+/// Panics if not.
 pub fn answers(bytes: &[u8]) {
     frames(bytes, FRAME, |body| {
-        let Some(frame) = decode::<ServerFrame>(body) else { return };
-        let mut again = Vec::new();
-        encode(&frame, &mut again, usize::MAX).expect("what was read can be written");
-        if let ServerFrame::Response { result: Ok(Answer::Tree { root, nodes, .. }), .. } = frame
-            && let Some(tree) = grow_tree(root, nodes)
-        {
-            drop(tree.to_string());
+        if let Some(frame) = decode::<ServerFrame>(body) {
+            let mut again = Vec::new();
+            encode(&frame, &mut again, usize::MAX).expect("what was read can be written");
         }
     });
+    run(ask(bytes));
 }
+
+fn run<T>(all: impl Future<Output = T>) -> T {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let all = async { tokio::time::timeout(SOON, all).await };
+    runtime.expect("a runtime").block_on(all).expect("an end")
+}
+
+/// What the template makes: it starts if it is told so.
+struct Told(bool);
+
+#[async_trait]
+impl Worker for Told {
+    type Error = &'static str;
+
+    async fn initialize(&mut self) -> Result<(), Self::Error> {
+        if self.0 { Ok(()) } else { Err("told to fail") }
+    }
+
+    async fn run(&mut self) -> Result<(), Self::Error> {
+        std::future::pending().await
+    }
+}
+
+fn idle(id: &str) -> ChildSpec {
+    ChildSpec::task(id, |child: ChildContext| async move {
+        child.stop_token().cancelled().await;
+        io::Result::Ok(())
+    })
+}
+
+fn tree() -> SupervisorSpec {
+    SupervisorSpec::new("app")
+        .with_restart_intensity(RestartIntensity::new(1_000, 1))
+        .with_child(idle("a"))
+        .with_supervisor(SupervisorSpec::new("web").with_child(idle("http")))
+}
+
+/// Says this to a server, after a proper hello, and waits for the end of the connection. Then the
+/// server must serve another client. Returns what the server has said.
+async fn converse(bytes: &[u8]) -> Vec<u8> {
+    let handle = SupervisorHandle::start(tree());
+    handle.ready().await.expect("it starts");
+    let (door, guests) = mpsc::unbounded_channel::<DuplexStream>();
+    let guests = Arc::new(Mutex::new(guests));
+    let server = SupervisorServer::new(handle.clone()).with_template("t", Told);
+    let bound = simulation::bind(&server, move || {
+        let guests = Arc::clone(&guests);
+        async move {
+            let Some(guest) = guests.lock().await.recv().await else {
+                return std::future::pending().await;
+            };
+            let (reader, writer) = tokio::io::split(guest);
+            Ok((reader, writer, IpAddr::from(Ipv4Addr::LOCALHOST)))
+        }
+    });
+    let serving = tokio::spawn(bound.serve());
+
+    let (ours, theirs) = tokio::io::duplex(FRAME);
+    let _ = door.send(theirs);
+    let (mut from_server, mut to_server) = tokio::io::split(ours);
+    let hello = ClientHandshake::new([3; 32], None, Vec::new(), FRAME, "");
+    let said = [&framed(hello.hello())[..], bytes].concat();
+    let mut answers = Vec::new();
+    let talking = async {
+        let _ = to_server.write_all(&said).await;
+        // A client that leaves has what it asked for left undone.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = to_server.shutdown().await;
+    };
+    let _ = tokio::join!(talking, from_server.read_to_end(&mut answers));
+
+    if !serving.is_finished() {
+        let another = simulation::connector(move || {
+            let (ours, theirs) = tokio::io::duplex(FRAME);
+            let _ = door.send(theirs);
+            async move { io::Result::Ok(tokio::io::split(ours)) }
+        });
+        // It may have been told to shut the tree down.
+        if let Ok(another) = another.connect().await {
+            match another.status().await {
+                Ok(_) | Err(RemoteError::Call(_) | RemoteError::Disconnected { .. }) => {}
+                Err(error) => panic!("another client is told: {error}"),
+            }
+        }
+    }
+    handle.shutdown().await.expect("it ends");
+    serving.await.expect("no panic").expect("it serves to the end");
+    answers
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let header = u32::try_from(body.len()).unwrap_or(0).to_be_bytes();
+    [&header[..], body].concat()
+}
+
+/// Connects a client to a server that admits it and then says this. Returns how many of the
+/// client's wishes came true.
+async fn ask(bytes: &[u8]) -> usize {
+    let said = Arc::new(std::sync::Mutex::new(Some(bytes.to_vec())));
+    let connector = simulation::connector(move || {
+        let said = said.lock().expect("nobody panics with it").take();
+        async move {
+            // There is no second connection.
+            let said = said.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let (ours, theirs) = tokio::io::duplex(FRAME);
+            tokio::spawn(say(theirs, said));
+            io::Result::Ok(tokio::io::split(ours))
+        }
+    });
+    match connector.connect().await {
+        Ok(remote) => wish(remote.with_timeout(Duration::from_secs(1))).await,
+        Err(_) => 0,
+    }
+}
+
+/// Has a client ask for all kinds of things at once. Returns how much of it came.
+async fn wish(remote: RemoteSupervisorHandle) -> usize {
+    let mut events = remote.events();
+    let answers = tokio::join!(
+        remote.which_children(),
+        remote.tree(),
+        remote.child("a"),
+        remote.count_children(),
+        remote.status(),
+        remote.uptime(),
+        remote.start_child("b", "t", &true, RestartPolicy::Transient),
+        remote.restart_child("a"),
+        remote.terminate_child("b"),
+    );
+    let mut came = usize::from(answers.0.is_ok())
+        + usize::from(answers.1.is_ok_and(|tree| !tree.to_string().is_empty()))
+        + usize::from(answers.2.is_ok())
+        + usize::from(answers.3.is_ok())
+        + usize::from(answers.4.is_ok())
+        + usize::from(answers.5.is_ok())
+        + usize::from(answers.6.is_ok())
+        + usize::from(answers.7.is_ok())
+        + usize::from(answers.8.is_ok())
+        + usize::from(remote.shutdown_within(Duration::ZERO).await.is_ok());
+    let drained = async {
+        while let Some(event) = events.next().await {
+            came += usize::from(event.is_ok_and(|event| !event.to_string().is_empty()));
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
+    came
+}
+
+/// What the server of that client does.
+async fn say(mut stream: DuplexStream, said: Vec<u8>) {
+    let mut server = ServerHandshake::new([2; 32], Vec::new(), Access::Admin, Vec::new(), FRAME);
+    let mut hello = [0; MAX_HANDSHAKE_FRAME];
+    let Ok(read) = stream.read(&mut hello).await else { return };
+    let Ok(ServerStep::Decide(hello, admission)) = server.handle_frame(&hello[HEADER..read]) else {
+        return;
+    };
+    let hello = framed(&hello.unwrap_or_default());
+    let admitted = framed(&admission.admit("app"));
+    let _ = stream.write_all(&[hello, admitted].concat()).await;
+    // The client asks first.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let _ = stream.write_all(&said).await;
+    // It may take its time to read that.
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
+#[cfg(test)]
+#[path = "fuzzing_tests.rs"]
+mod tests;

@@ -63,6 +63,9 @@ mod log;
 mod outbound;
 mod protocol;
 mod server;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod status;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -5,9 +5,11 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::body::{Body, Stopping};
 use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled};
+use crate::system::Answer;
 
-type Children = Vec<(String, JoinHandle<()>)>;
+pub(crate) type Children = Vec<(String, JoinHandle<()>)>;
 
 /// Measures one figure over `count` tasks.
 ///
@@ -15,8 +17,8 @@ type Children = Vec<(String, JoinHandle<()>)>;
 ///
 /// Panics if the measurement does not do what it measures.
 #[must_use]
-pub fn measure(figure: Figure, count: usize) -> f64 {
-    runtime().block_on(async {
+pub fn measure(figure: Figure, count: usize) -> Answer {
+    Answer::plain(runtime().block_on(async {
         tokio::spawn(async move {
             match figure {
                 Figure::Start => {
@@ -50,10 +52,10 @@ pub fn measure(figure: Figure, count: usize) -> f64 {
         })
         .await
         .expect("the measurement does not panic")
-    })
+    }))
 }
 
-async fn start_all(count: usize) -> Children {
+pub(crate) async fn start_all(count: usize) -> Children {
     let mut children = Vec::new();
     for number in 0..count {
         let (started, is_started) = oneshot::channel();
@@ -81,16 +83,17 @@ async fn terminate(count: usize) -> f64 {
 }
 
 async fn shutdown(count: usize) -> f64 {
-    let hooks = Count::default();
+    let body = Stopping::default();
     let mut children = Vec::new();
     for _ in 0..count {
         let (started, is_started) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let hooks = hooks.clone();
+        let body = body.clone();
         let child = tokio::spawn(async move {
+            let _life = body.begin();
             let _ = started.send(());
             let _ = stopped.await;
-            hooks.add();
+            body.stop();
         });
         is_started.await.expect("it has started");
         children.push((stop, child));
@@ -105,7 +108,7 @@ async fn shutdown(count: usize) -> f64 {
         child.await.expect("it does not panic");
     }
     let nanos = nanos_each(start, 1);
-    assert_eq!(hooks.get(), count);
+    assert_eq!((body.asked.get(), body.left.get()), (count, 0));
     nanos
 }
 

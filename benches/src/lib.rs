@@ -9,8 +9,11 @@
 //! ```
 
 pub mod bare;
+pub mod body;
+pub mod growth;
 pub mod measure;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod ours;
 pub mod stateful;
+pub mod system;

@@ -55,6 +55,17 @@ impl Figure {
         }
     }
 
+    /// Returns how many children, restarts or calls the figure is taken over beside so many children
+    /// of the others.
+    #[must_use]
+    pub fn count(self, children: usize) -> usize {
+        match self {
+            Self::RestartP50 | Self::RestartP99 => (children / 10).max(1),
+            Self::Storm => children * 10,
+            Self::Start | Self::Memory | Self::Which | Self::Terminate | Self::Shutdown => children,
+        }
+    }
+
     /// Returns what the figure may be at most, as a multiple of bare tokio's.
     #[must_use]
     pub const fn budget(self) -> Option<f64> {
@@ -69,6 +80,26 @@ impl Figure {
     }
 }
 
+/// Returns a value as people read it.
+#[must_use]
+pub fn show(figure: Figure, value: f64) -> String {
+    if figure == Figure::Memory {
+        format!("{value:.0} B")
+    } else if value >= 1e9 {
+        format!("{:.2} s", value / 1e9)
+    } else if value >= 1e6 {
+        format!("{:.2} ms", value / 1e6)
+    } else if value >= 1e3 {
+        format!("{:.2} us", value / 1e3)
+    } else {
+        format!("{value:.0} ns")
+    }
+}
+
+/// The variable of the environment that puts everything on one thread, where instructions can be
+/// counted: two threads wait for each other a different number of times each time.
+pub const ONE_THREAD: &str = "BENCHES_ONE_THREAD";
+
 /// Returns the runtime that everything is measured on: two workers, timers, no I/O.
 ///
 /// # Panics
@@ -76,7 +107,14 @@ impl Figure {
 /// Panics if the system has no threads left.
 #[must_use]
 pub fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads are left")
+    let mut builder = if std::env::var_os(ONE_THREAD).is_some() {
+        Builder::new_current_thread()
+    } else {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2);
+        builder
+    };
+    builder.enable_time().build().expect("threads are left")
 }
 
 /// Returns the time now.

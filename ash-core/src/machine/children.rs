@@ -22,6 +22,8 @@ pub(super) struct Children<P, C> {
     first: u32,
     last: u32,
     next_serial: u64,
+    /// How many children were taken out since memory was last given back.
+    removals: usize,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,9 @@ struct Entry<P, C> {
 /// The end of the list, on either side.
 const NONE: u32 = u32::MAX;
 
+/// How large a table has to be for its memory to matter.
+const WORTH_GIVING_BACK: usize = 1_024;
+
 impl<P, C> Children<P, C> {
     pub(super) fn new() -> Self {
         Self {
@@ -44,6 +49,7 @@ impl<P, C> Children<P, C> {
             first: NONE,
             last: NONE,
             next_serial: 0,
+            removals: 0,
         }
     }
 
@@ -87,7 +93,27 @@ impl<P, C> Children<P, C> {
             Some(entry) => entry.previous = previous,
             None => self.last = previous,
         }
+        self.give_back();
         Some(child)
+    }
+
+    /// Gives memory back when most of the table has become empty. It looks through the table,
+    /// and is done so seldom that a removal costs no more for it.
+    fn give_back(&mut self) {
+        self.removals += 1;
+        let capacity = self.slots.capacity();
+        if self.removals < capacity / 2
+            || self.slots.len() > capacity / 8
+            || capacity < WORTH_GIVING_BACK
+        {
+            return;
+        }
+        self.removals = 0;
+        self.slots.shrink_to_fit();
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_id.shrink_to(slots.len(), |&slot| {
+            hasher.hash_one(slots[slot as usize].child.attributes.id.as_str())
+        });
     }
 
     pub(super) fn get(&self, key: ChildKey) -> Option<&Child<P, C>> {
@@ -237,5 +263,22 @@ mod tests {
             assert_eq!(found.is_some(), number % 2 == 1);
         }
         assert_eq!(children.len(), many / 2);
+    }
+    #[test]
+    fn memory_is_given_back_when_most_children_are_gone() {
+        let mut children = Children::new();
+        let keys: Vec<_> =
+            (0..10_000).map(|number| children.push(child(&format!("child-{number}")))).collect();
+        let full = children.slots.capacity();
+        for &key in keys.iter().skip(10).rev() {
+            assert!(children.remove(key).is_some());
+        }
+        assert!(children.slots.capacity() < full / 4, "{} of {full}", children.slots.capacity());
+        assert!(children.by_id.capacity() < full / 4, "{} of {full}", children.by_id.capacity());
+        let left: Vec<_> = children.iter().map(|(key, _)| key).collect();
+        assert_eq!(left, keys[..10]);
+        let added = children.push(child("one more"));
+        assert_eq!(children.find("one more"), Some(added));
+        assert_eq!(children.find("child-9"), Some(keys[9]));
     }
 }

@@ -2,9 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::Ordering;
 use core::task::{Context, Poll, Waker};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,15 @@ use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
 use crate::restart::{Verdict, verdict};
 use crate::runtime::shared::{Message, Shared};
 use crate::spec::{Origin, RestartPolicy};
+
+// Loom plays every order in which two threads may come to these: `make loom`.
+#[cfg(all(test, ash_loom))]
+use ::loom::sync::{Mutex, MutexGuard, atomic::AtomicU8};
+#[cfg(not(all(test, ash_loom)))]
+use {
+    core::sync::atomic::AtomicU8,
+    std::sync::{Mutex, MutexGuard},
+};
 
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
@@ -331,3 +340,7 @@ impl Cell {
         }
     }
 }
+
+#[cfg(all(test, ash_loom))]
+#[path = "cell_loom.rs"]
+mod loom;

@@ -13,6 +13,25 @@ use crate::support::{
     scripted, seconds, settle, temporary, up,
 };
 
+/// It ended while later children were starting; then one of them did not start.
+#[tokio::test(start_paused = true)]
+async fn events_1_an_exit_that_waited_for_an_initial_start_that_fails_is_told() {
+    let record = Record::default();
+    let brief = scripted("brief", &record, Script::run(Step::Err("bad")));
+    let late = Script { initialize: Step::Sleep(seconds(1)), ..Script::default() };
+    let broken = scripted("broken", &record, Script::initialize(Step::Err("worse")));
+    let spec = SupervisorSpec::new("app")
+        .with_child(brief)
+        .with_child(scripted("late", &record, late))
+        .with_child(broken);
+    let handle = SupervisorHandle::start(spec);
+    let mut watch = Watch::on(&handle);
+    handle.wait().await;
+    let seen = watch.seen().await;
+    let ends: Vec<_> = seen.iter().filter(|event| event.contains("brief#1")).collect();
+    assert_eq!(ends, ["app/brief#1 started", "app/brief#1 exited: error: bad, end"], "{seen:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn events_1_every_transition_is_told() {
     let record = Record::default();

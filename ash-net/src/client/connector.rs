@@ -19,6 +19,8 @@ use crate::protocol::{
     ClientHandshake, ClientStep, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal,
     Welcomed,
 };
+#[cfg(feature = "simulation")]
+use crate::simulation::Source;
 #[cfg(unix)]
 use crate::transport::unix;
 use crate::transport::{Stream, handshake, tcp};
@@ -58,6 +60,8 @@ enum Target {
     Addresses(Vec<SocketAddr>),
     #[cfg(unix)]
     Unix(PathBuf),
+    #[cfg(feature = "simulation")]
+    Simulated(Arc<Source<Stream>>),
 }
 
 impl fmt::Display for Target {
@@ -71,6 +75,8 @@ impl fmt::Display for Target {
             },
             #[cfg(unix)]
             Self::Unix(path) => write!(f, "{}", path.display()),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => f.write_str("a simulated server"),
         }
     }
 }
@@ -113,6 +119,11 @@ impl Connector {
     #[cfg(unix)]
     pub fn unix(path: impl AsRef<Path>) -> Self {
         Self::new(Target::Unix(path.as_ref().into()))
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(crate) fn simulated(source: Arc<Source<Stream>>) -> Self {
+        Self::new(Target::Simulated(source))
     }
 
     /// Asks for the supervisor of that name, where the server has several.
@@ -192,6 +203,8 @@ impl Connector {
             Target::Unix(path) => {
                 return Ok(unix::stream(unix::connect(path).await.map_err(failed)?));
             }
+            #[cfg(feature = "simulation")]
+            Target::Simulated(source) => return source.next().await.map_err(failed),
             Target::Addresses(addresses) => addresses.clone(),
             Target::Name(name) => {
                 let found = tokio::net::lookup_host(name).await;

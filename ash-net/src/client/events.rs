@@ -38,8 +38,9 @@ pub(super) struct Subscription {
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Result<Event, Lagged>>,
-    /// How many older ones were lost, because they were not taken in time.
-    lost: u64,
+    /// How many older ones were lost, because they were not taken in time; `Some(0)` if all that
+    /// was lost is the word that some may be missing.
+    lost: Option<u64>,
     is_over: bool,
     waker: Option<Waker>,
     /// Where it is to be cancelled when nobody listens any more.
@@ -78,11 +79,12 @@ impl Subscription {
     pub(super) fn push(&self, event: Result<Event, Lagged>) {
         let mut queue = self.queue();
         if queue.events.len() >= BUFFER {
-            queue.lost += match queue.events.pop_front() {
+            let lost = match queue.events.pop_front() {
                 Some(Err(Lagged(lost))) => lost,
                 Some(Ok(_)) => 1,
                 None => 0,
             };
+            queue.lost = Some(queue.lost.unwrap_or(0).saturating_add(lost));
         }
         queue.events.push_back(event);
         queue.wake();
@@ -97,8 +99,7 @@ impl Subscription {
 
     fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
         let mut queue = self.queue();
-        if queue.lost > 0 {
-            let lost = std::mem::take(&mut queue.lost);
+        if let Some(lost) = queue.lost.take() {
             return Poll::Ready(Some(Err(Lagged(lost))));
         }
         if let Some(event) = queue.events.pop_front() {
@@ -172,5 +173,25 @@ impl fmt::Debug for RemoteEvents {
             .field("path", &self.subscription.path)
             .field("is_over", &self.subscription.is_over())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_between_connections_is_told_though_it_was_not_taken_in_time() {
+        let subscription =
+            Subscription { path: "".into(), attached: AtomicU64::new(0), queue: Mutex::default() };
+        assert!(subscription.attach(1) && subscription.attach(2));
+        for lost in 1..=BUFFER as u64 {
+            subscription.push(Err(Lagged(lost)));
+        }
+        let context = Context::from_waker(Waker::noop());
+        let first = subscription.poll_next(&context);
+        assert!(matches!(first, Poll::Ready(Some(Err(Lagged(0))))), "{first:?}");
+        let second = subscription.poll_next(&context);
+        assert!(matches!(second, Poll::Ready(Some(Err(Lagged(1))))), "{second:?}");
     }
 }

@@ -35,8 +35,6 @@ use crate::status::SupervisorStatus;
 use manager::Shared;
 
 pub(crate) use manager::Loss;
-#[cfg(feature = "fuzzing")]
-pub(crate) use tree::grow as grow_tree;
 
 pub use connector::Connector;
 pub use events::RemoteEvents;

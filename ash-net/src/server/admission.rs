@@ -76,6 +76,14 @@ impl Admissions {
     }
 }
 
+#[cfg(feature = "simulation")]
+impl Admissions {
+    /// Returns how many places are taken.
+    pub(super) fn count(&self) -> usize {
+        self.held().peers.len()
+    }
+}
+
 impl Held {
     /// Ends the oldest handshake, of this peer or of anybody. Tells whether there was one.
     fn shed(&mut self, of: Option<Peer>) -> bool {

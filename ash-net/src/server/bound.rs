@@ -2,6 +2,8 @@
 //! the accepting itself, keeps it from accepting the next.
 
 use std::io;
+#[cfg(feature = "simulation")]
+use std::net::IpAddr;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ use crate::error::ServerError;
 use crate::protocol::{Refusal, ServerHandshake};
 use crate::server::admission::{Admissions, Place};
 use crate::server::{Config, Strangers, SupervisorServer, connection, greet};
+#[cfg(feature = "simulation")]
+use crate::simulation::Source;
 #[cfg(unix)]
 use crate::transport::unix;
 use crate::transport::{Peer, Stream, tcp};
@@ -50,6 +54,8 @@ enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(unix::Socket),
+    #[cfg(feature = "simulation")]
+    Simulated(Source<(Stream, IpAddr)>),
 }
 
 /// A connection of which nothing is known yet.
@@ -57,6 +63,8 @@ enum Accepted {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(feature = "simulation")]
+    Simulated(Stream),
 }
 
 impl Bound<SocketAddr> {
@@ -116,6 +124,13 @@ impl Bound<PathBuf> {
         let socket = unix::Socket::listen(path, server.config.socket_mode).await?;
         let address = socket.path().to_path_buf();
         Ok(Self::new(server, address, Listener::Unix(socket)))
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Bound<()> {
+    pub(crate) fn simulated(server: &SupervisorServer, source: Source<(Stream, IpAddr)>) -> Self {
+        Self::new(server, (), Listener::Simulated(source))
     }
 }
 
@@ -250,6 +265,11 @@ impl Listener {
                 let uid = stream.peer_cred()?.uid();
                 Ok((Accepted::Unix(stream), Peer::Uid(uid)))
             }
+            #[cfg(feature = "simulation")]
+            Self::Simulated(source) => {
+                let (stream, address) = source.next().await?;
+                Ok((Accepted::Simulated(stream), Peer::Ip(address)))
+            }
         }
     }
 }
@@ -260,6 +280,8 @@ impl Accepted {
             Self::Tcp(stream) => tcp::stream(stream),
             #[cfg(unix)]
             Self::Unix(stream) => Ok(unix::stream(stream)),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(stream) => Ok(stream),
         }
     }
 }

@@ -266,18 +266,9 @@ impl SupervisorServer {
         self.bind_unix(path).await?.serve().await
     }
 
-    /// Serves one connection that is no socket.
-    #[cfg(feature = "fuzzing")]
-    pub(crate) async fn serve_duplex(self, duplex: tokio::io::DuplexStream) {
-        let (reader, writer) = tokio::io::split(duplex);
-        let (reader, writer) = (Box::new(reader), Box::new(writer));
-        let stream = crate::transport::Stream { reader, writer, binding: Vec::new() };
-        let config = Arc::new(self.config);
-        let peer = crate::transport::Peer::Ip([127, 0, 0, 1].into());
-        let guest = greet::greet(&config, peer, Some(Access::Admin), stream).await;
-        if let Some(guest) = guest {
-            connection::run(config, tokio_util::sync::CancellationToken::new(), guest).await;
-        }
+    #[cfg(feature = "simulation")]
+    pub(crate) fn connections(&self) -> usize {
+        self.admissions.count()
     }
 
     /// Returns what shuts this server down at all its addresses.

@@ -6,8 +6,11 @@
 
 use std::process::Command;
 
-use benches::measure::{Figure, percentile};
-use benches::{bare, ours, stateful};
+use benches::bare;
+use benches::measure::{Figure, percentile, show};
+use benches::ours::Ours;
+use benches::stateful::Stateful;
+use benches::system::{Answer, measure};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -15,13 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [system, figure, count] if !system.starts_with('-') => {
             let figure = Figure::ALL.into_iter().find(|known| known.name() == figure);
             let (figure, count) = (figure.ok_or("no such figure")?, count.parse()?);
-            let value = match system.as_str() {
-                "ours" => ours::measure(figure, count),
+            let answer = match system.as_str() {
+                "ours" => measure::<Ours>(figure, count),
                 "bare" => bare::measure(figure, count),
-                "stateful" if figure == Figure::Start => stateful::start(count),
-                _ => return Err("the system is `ours` or `bare`".into()),
+                "stateful" => measure::<Stateful>(figure, count),
+                _ => return Err("the system is `ours`, `stateful` or `bare`".into()),
             };
-            println!("{value}");
+            println!("{}", answer.lines());
             Ok(())
         }
         options => table(
@@ -90,30 +93,14 @@ fn compare(
 }
 
 fn one(system: &str, figure: Figure, children: usize) -> Result<f64, Box<dyn std::error::Error>> {
-    let count = match figure {
-        Figure::RestartP50 | Figure::RestartP99 => children / 10,
-        Figure::Storm => children * 10,
-        Figure::Start | Figure::Memory | Figure::Which | Figure::Terminate | Figure::Shutdown => {
-            children
-        }
-    };
     let program = std::env::current_exe()?;
-    let arguments = [system, figure.name(), &count.max(1).to_string()];
+    let arguments = [system, figure.name(), &figure.count(children).to_string()];
     let output = Command::new(program).args(arguments).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
-}
-
-fn show(figure: Figure, value: f64) -> String {
-    if figure == Figure::Memory {
-        format!("{value:.0} B")
-    } else if value >= 1e6 {
-        format!("{:.2} ms", value / 1e6)
-    } else if value >= 1e3 {
-        format!("{:.2} us", value / 1e3)
-    } else {
-        format!("{value:.0} ns")
+    match Answer::read(&String::from_utf8(output.stdout)?) {
+        Some(Answer::Value(value, notes)) if notes.is_empty() => Ok(value),
+        answer => Err(format!("{system} {}: {answer:?}", figure.name()).into()),
     }
 }

@@ -1,0 +1,148 @@
+//! Every order of events between a supervisor and the task of a worker, by loom: `make loom`.
+
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::task::Poll;
+
+use ::loom::future::block_on;
+use ::loom::thread;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::*;
+use crate::machine::{ChildKey, Exit};
+use crate::runtime::clock::Clock;
+use crate::runtime::events::Bus;
+use crate::runtime::log::Log;
+use crate::runtime::spec::SupervisorSpec;
+
+/// A supervisor's end of its inbox, and the first incarnation of a child.
+fn child() -> (UnboundedReceiver<Message>, Arc<Cell>) {
+    let spec =
+        SupervisorSpec::new("app").with_logger(slog::Logger::root(slog::Discard, slog::o!()));
+    let log = Log::root(spec.logger.as_ref());
+    let (shared, inbox) = Shared::new(&spec, "app".into(), Clock::start(), Bus::root(), log);
+    (inbox, Arc::new(incarnation(&Arc::new(shared), 1)))
+}
+
+fn incarnation(shared: &Arc<Shared>, number: u64) -> Cell {
+    let incarnation = Incarnation { child: ChildKey { serial: 1, slot: 0 }, number };
+    Cell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation)
+}
+
+fn next_of(cell: &Cell) -> Arc<Cell> {
+    Arc::new(incarnation(&cell.supervisor, cell.number + 1))
+}
+
+/// Looks as a task looks that has nothing else to do: it listens, looks, and sleeps.
+async fn obeys(cell: &Cell, order: Order) {
+    poll_fn(|context| {
+        cell.listen(context);
+        if cell.is_at_least(order) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Which incarnations ended or failed to start, as the supervisor hears it.
+fn ends(inbox: &mut UnboundedReceiver<Message>) -> Vec<u64> {
+    let mut all = Vec::new();
+    while let Ok(Message::Fact(incarnation, fact)) = inbox.try_recv() {
+        if matches!(fact, Fact::Exited(_) | Fact::StartFailed(_)) {
+            all.push(incarnation.number);
+        }
+    }
+    all
+}
+
+fn crash() -> Fact {
+    Fact::Exited(Exit::from(ExitReason::Panic("x".into())))
+}
+
+#[test]
+fn an_order_always_wakes_the_task() {
+    ::loom::model(|| {
+        let (_inbox, cell) = child();
+        let task = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || block_on(obeys(&cell, Order::Kill)))
+        };
+        cell.order(Order::Stop);
+        cell.order(Order::Kill);
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_token_that_is_taken_is_cancelled_whenever_the_order_comes() {
+    ::loom::model(|| {
+        let (_inbox, cell) = child();
+        let task = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || cell.stop_token())
+        };
+        cell.order(Order::Stop);
+        let token = task.join().unwrap();
+        assert!(token.is_cancelled());
+        assert!(!cell.is_to_be_cut(), "its worker sees to it");
+    });
+}
+
+#[test]
+fn a_task_that_stays_is_handed_its_next_or_let_go() {
+    ::loom::model(|| {
+        let (_inbox, cell) = child();
+        let task = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || match cell.report_end(crash()) {
+                Stays::Yes => block_on(poll_fn(|context| cell.poll_next(context))).is_some(),
+                Stays::No => false,
+            })
+        };
+        let next = next_of(&cell);
+        let handed = cell.hand_over(&next);
+        // The life of the last incarnation is dropped.
+        cell.order(Order::Kill);
+        assert_eq!(task.join().unwrap(), handed, "one of both starts the next, and one only");
+    });
+}
+
+#[test]
+fn an_incarnation_that_was_handed_to_a_task_that_goes_is_told_to_have_failed() {
+    ::loom::model(|| {
+        let (mut inbox, cell) = child();
+        let task = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                if cell.report_end(crash()) == Stays::Yes {
+                    // Its runtime goes.
+                    cell.leave();
+                }
+            })
+        };
+        let handed = cell.hand_over(&next_of(&cell));
+        task.join().unwrap();
+        let expected = if handed { vec![1, 2] } else { vec![1] };
+        assert_eq!(ends(&mut inbox), expected);
+    });
+}
+
+#[test]
+fn a_stop_that_meets_the_end_leaves_no_task_behind() {
+    ::loom::model(|| {
+        let (mut inbox, cell) = child();
+        let task = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                cell.report_started();
+                if cell.report_end(crash()) == Stays::Yes {
+                    assert!(block_on(poll_fn(|context| cell.poll_next(context))).is_none());
+                }
+            })
+        };
+        cell.order(Order::Stop);
+        task.join().unwrap();
+        assert_eq!(ends(&mut inbox), [1]);
+        assert!(!cell.hand_over(&next_of(&cell)), "the task is gone");
+    });
+}

@@ -1,0 +1,5 @@
+//! The reference.
+
+fn main() {
+    peers::answer(benches::bare::measure)
+}

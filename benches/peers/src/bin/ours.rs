@@ -1,0 +1,5 @@
+//! ash-flare.
+
+fn main() {
+    peers::program::<benches::ours::Ours>()
+}

@@ -1,0 +1,5 @@
+//! ash-flare's stateful trees.
+
+fn main() {
+    peers::program::<benches::stateful::Stateful>()
+}
