@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "ten thousand children take it an hour")]
+    #[cfg_attr(miri, ignore = "ten thousand children are too many for it")]
     fn memory_is_given_back_when_most_children_are_gone() {
         let mut children = Children::new();
         let keys: Vec<_> =
