@@ -183,7 +183,8 @@ impl Bench {
     fn take(&self, system: &str, transport: Transport, figure: &str) -> Result<Vec<f64>, AnyError> {
         let place = self.place.to_str().ok_or("a plain path")?;
         let children = if figure == "listing" { MANY } else { CHILDREN }.to_string();
-        let mut serving = self.process(0, &["serve", system, transport.name(), place, &children])?;
+        let mut serving =
+            self.process(0, &["serve", system, transport.name(), place, &children])?;
         let mut child = serving.stdout(Stdio::piped()).spawn()?;
         let mut address = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut address)?;
