@@ -8,7 +8,7 @@ CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
 .PHONY: all check fmt lint features fence test examples consumers doc bench peers growth \
 	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
-	miri-smoke mutants soak soak-smoke sim sim-smoke loom ci
+	miri-smoke mutants soak soak-smoke sim sim-smoke loom netns ci
 
 all: check test
 
@@ -126,6 +126,10 @@ loom:
 	RUSTFLAGS="--cfg ash_loom" $(CARGO) test --release --target-dir target/loom \
 		-p ash-core --lib loom -- --nocapture
 
+## A link between two network namespaces goes down. Needs root and `ip` (Debian: iproute2).
+netns:
+	$(CARGO) test -p ash-net --test net -- --ignored --exact processes::a_link_that_goes_down_is_noticed_within_the_keepalive_budget
+
 ## Bytes from peers, for long: an hour for each target, or FUZZ_SECONDS. Needs a nightly toolchain;
 ## cargo-fuzz is installed under target/tools. What is found lies in fuzz/artifacts afterwards.
 FUZZ_SECONDS ?= 3600
@@ -187,9 +191,10 @@ miri:
 	MIRIFLAGS=-Zmiri-env-forward=PROPTEST_CASES PROPTEST_CASES=$(MIRI_CASES) \
 		$(CARGO) +nightly miri test -p ash-core --no-default-features $(MIRI_TESTS)
 
-## The same in a moment: the rules one by one, without random histories.
+## The same in two minutes: the rules that move most, without random histories.
 miri-smoke:
-	$(CARGO) +nightly miri test -p ash-core --no-default-features --lib --test machine -- --skip random::
+	$(CARGO) +nightly miri test -p ash-core --no-default-features --lib --test machine -- \
+		tests:: group:: restart:: start:: stop::
 
 ## What the machine's tests do not notice when it is changed: docs/mutants.md. Needs cargo-mutants.
 mutants:

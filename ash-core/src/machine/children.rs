@@ -264,7 +264,9 @@ mod tests {
         }
         assert_eq!(children.len(), many / 2);
     }
+
     #[test]
+    #[cfg_attr(miri, ignore = "ten thousand children are too many for it")]
     fn memory_is_given_back_when_most_children_are_gone() {
         let mut children = Children::new();
         let keys: Vec<_> =

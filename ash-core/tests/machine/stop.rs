@@ -3,7 +3,7 @@
 use ash_core::{ChildState, ExitReason, StartCause};
 
 use crate::harness::{
-    ChildExt, ConfigExt, OneForAll, OneForOne, RestForOne, Rig, app, error, failed, permanent,
+    ChildExt, ConfigExt, OneForAll, OneForOne, RestForOne, Rig, app, error, failed, ms, permanent,
     supervisor, transient,
 };
 
@@ -461,5 +461,27 @@ fn stop_6_dynamic_children_that_are_stopping_already_are_not_asked_again() {
         "reply 1 ok",
         "note z#1 stopped error: boom",
         "stop a#1",
+    ]);
+}
+
+#[test]
+fn stop_5_without_a_grace_each_child_that_is_still_there_is_leaked_at_once() {
+    let mut config = app(OneForOne);
+    config.kill_grace = ms(0);
+    let mut rig = Rig::up(config, []);
+    rig.add(permanent("x").timeout(100));
+    rig.add(permanent("y").timeout(100));
+    rig.shutdown();
+    rig.expect(["stop y#1", "stop x#1"]);
+    rig.pass(100);
+    rig.expect([
+        "kill x#1",
+        "kill y#1",
+        "note x#1 leaked",
+        "note x#1 stopped killed",
+        "note y#1 leaked",
+        "note y#1 stopped killed",
+        "note ended shutdown",
+        "finish shutdown",
     ]);
 }

@@ -168,6 +168,8 @@ fn op(supervisors: usize, ids: &'static [usize]) -> impl Strategy<Value = Op> {
 }
 
 fn history(op: impl Strategy<Value = Op>, steps: usize) -> impl Strategy<Value = History> {
+    // Miri takes its time.
+    let steps = if cfg!(miri) { steps / 10 } else { steps };
     let drains = prop_oneof![7 => Just(true), 1 => Just(false)];
     let step = (op, drains).prop_map(|(op, drains)| Step { op, drains });
     (vec_of(step, 0..=steps), any::<bool>())

@@ -15,14 +15,11 @@ use ash_core::machine::{
 };
 use ash_core::{ChildType, ExitReason, StartCause, StartError};
 
-use crate::reference::{Caller, Choices, Life, Model, NEVER, Order, Seen};
+use crate::reference::{Caller, Life, Model, NEVER, Order, Seen};
 use crate::spec::{GRACE, Kind, Millis, Spec};
 
 /// How often anybody may want to be woken at one and the same time.
 const WAKES_AT_ONCE: usize = 100;
-
-/// In how many orders deadlines that come at the same time are tried.
-const ORDERS_TRIED: usize = 50_000;
 
 /// What a supervisor is told.
 #[derive(Clone, Debug)]
@@ -503,25 +500,10 @@ impl World {
         supervisor.machine.handle_timeout(timestamp(now));
         let (outputs, orders, told) = supervisor.take_outputs();
         let seen = seen(&supervisor.machine, now);
-        let before = supervisor.model.clone();
-        let mut choices = Choices::default();
-        for _ in 0..ORDERS_TRIED {
-            let mut model = before.clone();
-            model.wake(now, &mut choices);
-            let mut after = model.clone();
-            if after.take_orders() == orders && after.take_told() == told && after.seen(now) == seen
-            {
-                supervisor.model = model;
-                break;
-            }
-            let Some(next) = choices.next() else { break };
-            choices = next;
-        }
-        if supervisor.model.seen(now) != seen || supervisor.model.next_wake() <= now {
-            // None agrees: the comparison says where the first of them does not.
-            supervisor.model = before;
-            supervisor.model.wake(now, &mut Choices::default());
-        }
+        supervisor.model = supervisor.model.woken(now, |model| {
+            let mut model = model.clone();
+            model.take_orders() == orders && model.take_told() == told && model.seen(now) == seen
+        });
         let model = &mut supervisor.model;
         let (expected_orders, expected_told) = (model.take_orders(), model.take_told());
         self.note(|_| shown(&orders, &told));

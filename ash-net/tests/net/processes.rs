@@ -271,7 +271,7 @@ async fn a_server_without_file_descriptors_serves_those_it_has_and_later_others(
 }
 
 #[tokio::test]
-#[ignore = "needs root and the `ip` command; run it by hand"]
+#[ignore = "needs root and the `ip` command: `make netns`"]
 async fn a_link_that_goes_down_is_noticed_within_the_keepalive_budget() {
     let name = format!("ash{}", std::process::id() % 100_000);
     let ip = |args: &str| {

@@ -159,11 +159,21 @@ impl Drop for Served {
 struct Bench {
     place: PathBuf,
     sizes: Sizes,
+    is_pinned: bool,
 }
 
 impl Bench {
-    fn process(&self, arguments: &[&str]) -> Result<Command, AnyError> {
-        let mut command = Command::new(std::env::current_exe()?);
+    /// One process of a figure, on a core of its own where there is `taskset`: two that share one
+    /// are three times as fast for one caller, and which it is would be the scheduler's choice.
+    fn process(&self, core: usize, arguments: &[&str]) -> Result<Command, AnyError> {
+        let program = std::env::current_exe()?;
+        let mut command = if self.is_pinned {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string()]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
         command.args(arguments);
         command.args([self.sizes.there.to_string(), self.sizes.back.to_string()]);
         Ok(command)
@@ -173,13 +183,14 @@ impl Bench {
     fn take(&self, system: &str, transport: Transport, figure: &str) -> Result<Vec<f64>, AnyError> {
         let place = self.place.to_str().ok_or("a plain path")?;
         let children = if figure == "listing" { MANY } else { CHILDREN }.to_string();
-        let mut serving = self.process(&["serve", system, transport.name(), place, &children])?;
+        let mut serving =
+            self.process(0, &["serve", system, transport.name(), place, &children])?;
         let mut child = serving.stdout(Stdio::piped()).spawn()?;
         let mut address = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut address)?;
         let served = Served { child, address: address.trim().to_owned() };
         let arguments = ["call", system, transport.name(), place, figure, &served.address];
-        let output = self.process(&arguments)?.output()?;
+        let output = self.process(1, &arguments)?.output()?;
         let text = String::from_utf8(output.stdout)?;
         let values: Result<Vec<f64>, _> = text.split_whitespace().map(str::parse).collect();
         match values? {
@@ -226,10 +237,14 @@ fn table(rounds: usize) -> Result<(), AnyError> {
 
 fn fill(place: &Path, rounds: usize) -> Result<(), AnyError> {
     ash::make_certificates(place);
-    let mut bench = Bench { place: place.into(), sizes: Sizes { there: 1, back: 1 } };
+    let is_pinned = std::thread::available_parallelism()?.get() > 1
+        && Command::new("taskset").args(["-c", "1", "true"]).status().is_ok_and(|it| it.success());
+    let mut bench = Bench { place: place.into(), sizes: Sizes { there: 1, back: 1 }, is_pinned };
     let sizes = bench.take("ash", Transport::Tcp, "sizes")?;
     let whole = |value: f64| format!("{value:.0}").parse::<usize>();
     bench.sizes = Sizes { there: whole(sizes[0])?, back: whole(sizes[1])? };
+    let cores = if is_pinned { "server and client on a core each" } else { "cores not chosen" };
+    println!("{cores}");
     println!(
         "which_children of {CHILDREN}: {} bytes there, {} back; medians of {rounds} rounds",
         bench.sizes.there, bench.sizes.back

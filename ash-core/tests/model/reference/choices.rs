@@ -2,7 +2,7 @@
 
 /// Which of several children is served first where no rule says so. All answers are right.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Choices {
+pub(super) struct Choices {
     /// The answers, and out of how many each was chosen.
     answers: Vec<(usize, usize)>,
     asked: usize,
@@ -19,7 +19,7 @@ impl Choices {
     }
 
     /// Goes on to the next set of answers, until all have been given.
-    pub(crate) fn next(mut self) -> Option<Self> {
+    pub(super) fn next(mut self) -> Option<Self> {
         self.answers.truncate(self.asked);
         self.asked = 0;
         while let Some((answer, count)) = self.answers.pop() {

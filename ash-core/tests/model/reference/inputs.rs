@@ -10,6 +10,9 @@ use crate::reference::{
 };
 use crate::spec::{Kind, Millis, Spec};
 
+/// In how many orders deadlines that come at the same time are tried: those of eight children.
+const ORDERS_TRIED: usize = 50_000;
+
 impl Model {
     pub(crate) fn new(spec: &Spec, path: &str) -> Self {
         let mut model = Self {
@@ -190,8 +193,28 @@ impl Model {
         self.go_on();
     }
 
-    /// Time has come to `now`, and what is due is done.
-    pub(crate) fn wake(&mut self, now: Millis, choices: &mut Choices) {
+    /// Time has come to `now`, and what is due is done. No rule says in which order deadlines are
+    /// served that come at the same time: if there is an order that explains what was seen, it is
+    /// taken.
+    pub(crate) fn woken(&self, now: Millis, explains: impl Fn(&Self) -> bool) -> Self {
+        let in_order = |choices: &mut Choices| {
+            let mut model = self.clone();
+            model.wake(now, choices);
+            model
+        };
+        let mut choices = Choices::default();
+        for _ in 0..ORDERS_TRIED {
+            let model = in_order(&mut choices);
+            if explains(&model) {
+                return model;
+            }
+            let Some(next) = choices.next() else { break };
+            choices = next;
+        }
+        in_order(&mut Choices::default())
+    }
+
+    fn wake(&mut self, now: Millis, choices: &mut Choices) {
         self.now = now;
         loop {
             let earliest = self.children.iter().map(|child| child.deadline()).min();

@@ -7,7 +7,7 @@
 //! beside it.
 //!
 //! Orders come out in the order in which they must be done. What is told (answers and notices) has
-//! no order within a turn. What the rules leave open is left open here, too: [`Choices`].
+//! no order within a turn. What the rules leave open is left open here, too: [`choices`].
 
 mod calls;
 mod choices;
@@ -23,8 +23,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::spec::{Kind, Millis, Spec};
-
-pub(crate) use choices::Choices;
 
 /// A time that does not come.
 pub(crate) const NEVER: Millis = Millis::MAX;
