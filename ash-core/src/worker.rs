@@ -92,6 +92,10 @@ pub trait Worker: Send + 'static {
     /// Cleans up. Runs exactly once for each incarnation that finished `initialize`: when it was
     /// asked to stop, and after `run` returned by itself; not after a panic in `run` or a kill.
     ///
+    /// After `run` returned by itself it has the child's shutdown timeout, the worker's drop
+    /// included. A worker without this hook is dropped at once, and then a `Drop` that blocks
+    /// holds up its own restart, until the worker is asked to stop.
+    ///
     /// # Errors
     ///
     /// An error is reported as an event, and changes nothing.

@@ -128,6 +128,7 @@ where
         let ran = Ran::of(returned, asked);
         let mut hook = slot.worker().shutdown();
         let hook_error = if is_no_hook(&hook) {
+            // There is nothing whose time the supervisor would have to bound.
             None
         } else {
             if !asked {
