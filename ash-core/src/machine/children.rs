@@ -97,15 +97,13 @@ impl<P, C> Children<P, C> {
         Some(child)
     }
 
-    /// Gives memory back when most of the table has become empty. It looks through the table,
-    /// and is done so seldom that a removal costs no more for it.
+    /// Gives memory back when most of the table has become empty, from its last child on. It looks
+    /// through the table, and is done so seldom that a removal costs no more for it.
     fn give_back(&mut self) {
         self.removals += 1;
         let capacity = self.slots.capacity();
-        if self.removals < capacity / 2
-            || self.slots.len() > capacity / 8
-            || capacity < WORTH_GIVING_BACK
-        {
+        let is_time = self.removals >= capacity / 2 && self.slots.len() <= capacity / 8;
+        if capacity < WORTH_GIVING_BACK || !(is_time || self.slots.is_empty()) {
             return;
         }
         self.removals = 0;
@@ -279,8 +277,22 @@ mod tests {
         assert!(children.by_id.capacity() < full / 4, "{} of {full}", children.by_id.capacity());
         let left: Vec<_> = children.iter().map(|(key, _)| key).collect();
         assert_eq!(left, keys[..10]);
+        for &key in &keys[..10] {
+            assert!(children.remove(key).is_some());
+        }
         let added = children.push(child("one more"));
         assert_eq!(children.find("one more"), Some(added));
-        assert_eq!(children.find("child-9"), Some(keys[9]));
+        assert_eq!(children.find("child-9"), None);
+    }
+
+    #[test]
+    fn memory_is_given_back_when_the_last_child_is_gone_though_the_first_went_first() {
+        let mut children = Children::new();
+        let keys: Vec<_> =
+            (0..10_000).map(|number| children.push(child(&format!("child-{number}")))).collect();
+        for key in keys {
+            assert!(children.remove(key).is_some());
+        }
+        assert!(children.slots.capacity() < 100, "{}", children.slots.capacity());
     }
 }
