@@ -9,11 +9,9 @@
 //!    process.
 //! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
 //! 3. A task that is dropped with its runtime reports from its guard.
-//! 4. After a report the task yields once before it goes on with code of the worker's. The report
-//!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
-//!    worker that blocks its thread now would strand it there. For a start that nobody waits for
-//!    the supervisor is not woken before `run` has been polled; it learns of it with whatever else
-//!    wakes it.
+//! 4. After a report that woke anybody the task yields once before it goes on with code of the
+//!    worker's. Who was woken last is in this thread's next-to-run slot, where no other thread
+//!    finds it: a worker that blocks its thread now would strand it there.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -51,9 +49,15 @@ where
             let end = Contained { hooks, cell: &guard.cell }.await;
             let dropped = worker.clear();
             let fact = conclude(end, guard.cell.has_started(), dropped);
-            if guard.cell.report_end(fact) == Stays::No {
+            let (stays, woken) = guard.cell.report_end(fact);
+            if stays == Stays::No {
                 return;
             }
+            if woken.is_somebody() {
+                let_others_go().await;
+            }
+            // One that fails over and over is not to keep its thread for ever.
+            tokio::task::consume_budget().await;
             match poll_fn(|context| guard.cell.poll_next(context)).await {
                 Some(next) => guard.cell = next,
                 None => return,
@@ -98,27 +102,20 @@ where
 {
     async move {
         slot.0 = Some(guard.make());
-        {
+        let woken = {
             let mut hook = slot.worker().initialize();
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
                 None => return End::NotStarted(StartCause::Stopped),
                 Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
                 Some(Ok(())) => guard.cell.report_started(),
             }
-        }
-        if !guard.cell.is_quiet() {
-            let_supervisor_go().await;
+        };
+        if woken.is_somebody() {
+            let_others_go().await;
         }
         let returned = {
             let mut hook = slot.worker().run();
-            poll_fn(move |cx| {
-                let polled = poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx);
-                if polled.is_pending() && guard.cell.is_quiet() {
-                    guard.cell.end_quiet();
-                }
-                polled
-            })
-            .await
+            poll_fn(move |cx| poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx)).await
         };
         if guard.cell.is_killed() {
             // It was, while it blocked its thread.
@@ -131,9 +128,8 @@ where
             // There is nothing whose time the supervisor would have to bound.
             None
         } else {
-            if !asked {
-                guard.cell.report(Fact::Returned);
-                let_supervisor_go().await;
+            if !asked && guard.cell.report(Fact::Returned).is_somebody() {
+                let_others_go().await;
             }
             (&mut hook).await.err().map(WorkerError::new)
         };
@@ -151,10 +147,10 @@ fn is_no_hook<E>(hook: &Hook<'_, E>) -> bool {
     size_of_val(&**hook) == 0
 }
 
-/// Yields once, so that the supervisor runs that was just told something.
+/// Yields once, so that those run who were just woken in this thread.
 ///
 /// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
-fn let_supervisor_go() -> impl Future<Output = ()> {
+pub(crate) fn let_others_go() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |context| {
         if core::mem::replace(&mut yielded, true) {

@@ -23,6 +23,7 @@ mod context;
 mod driver;
 mod events;
 mod handle;
+mod inbox;
 mod log;
 mod page;
 mod partitioned;
@@ -30,7 +31,9 @@ mod plan;
 mod shared;
 mod signal;
 mod spec;
+mod task;
 mod tree;
+mod turn;
 
 pub use child_spec::ChildSpec;
 pub use context::ChildContext;
