@@ -3,30 +3,34 @@
 //! The bytes are those of `tokio_util`'s `LengthDelimitedCodec`, but that one allocates what a
 //! header announces as soon as it sees it. Here memory follows the bytes that have arrived.
 
-use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 /// How long the header of a frame is, in bytes.
 pub(crate) const HEADER: usize = 4;
 
-/// How much is read at once, at most, where nothing is known of what comes.
-const CHUNK: usize = 8 * 1024;
+/// How much is read at once, at least and at most, where nothing is known of what comes.
+const LEAST: usize = 8 * 1024;
+const MOST: usize = 32 * 1024;
 
 /// A frame is announced that is larger than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {0} bytes is too large")]
 pub(crate) struct FrameTooLarge(pub(crate) usize);
 
-/// Takes frames out of a stream of bytes.
+/// Takes frames out of a stream of bytes, where they lie.
 #[derive(Debug)]
 pub(crate) struct FrameDecoder {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// Where the first frame begins that has not been taken.
+    start: usize,
     limit: usize,
+    /// How much is read next: more, once so much has come.
+    chunk: usize,
 }
 
 impl FrameDecoder {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit }
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self { buffer: Vec::new(), start: 0, limit, chunk: LEAST }
     }
 
     /// Sets how large a frame may be from now on.
@@ -35,32 +39,41 @@ impl FrameDecoder {
     }
 
     /// Returns where the next bytes are to be appended; there is room for some.
-    pub(crate) fn space(&mut self) -> &mut BytesMut {
-        self.buffer.reserve(CHUNK);
+    pub(crate) fn space(&mut self) -> &mut Vec<u8> {
+        if self.buffer.len() >= self.chunk {
+            self.chunk = MOST;
+        }
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if self.buffer.is_empty() {
+            self.buffer.shrink_to(2 * MOST);
+        }
+        self.buffer.reserve(self.chunk);
         &mut self.buffer
     }
 
     /// Returns the body of the next frame, if all of it has arrived.
     ///
     /// After an error the stream has no meaning any more.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, FrameTooLarge> {
-        let Some(header) = self.buffer.first_chunk::<HEADER>() else {
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, FrameTooLarge> {
+        let rest = &self.buffer[self.start..];
+        let Some((header, rest)) = rest.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*header) as usize;
         if length > self.limit {
             return Err(FrameTooLarge(length));
         }
-        if self.buffer.len() - HEADER < length {
+        let Some(body) = rest.get(..length) else {
             return Ok(None);
-        }
-        let mut frame = self.buffer.split_to(HEADER + length);
-        Ok(Some(frame.split_off(HEADER).freeze()))
+        };
+        self.start += HEADER + length;
+        Ok(Some(body))
     }
 
     /// Tells whether a frame has begun and not ended.
-    pub(crate) fn is_partial(&self) -> bool {
-        !self.buffer.is_empty()
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.start < self.buffer.len()
     }
 }
 
@@ -141,11 +154,12 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BytesMut;
     use proptest::prelude::*;
     use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
     fn frames(decoder: &mut FrameDecoder) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.to_vec()).collect()
+        std::iter::from_fn(|| decoder.next().unwrap().map(<[u8]>::to_vec)).collect()
     }
 
     #[test]

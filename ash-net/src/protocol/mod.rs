@@ -18,7 +18,7 @@ pub(crate) use handshake::{
     ServerHandshake, ServerStep, Welcomed,
 };
 pub(crate) use message::{
-    Answer, Below, Call, ClientFrame, Failure, Fault, GoAway, Node, Outcome, Refusal, RequestHead,
-    ServerFrame,
+    Answer, Below, Call, ClientFrame, Failure, Fault, GoAway, Node, Outcome, Refusal, RequestFrame,
+    RequestHead, ServerFrame,
 };
 pub(crate) use session::{Admit, Due, Pending, Requests, Strikes, Vigil};

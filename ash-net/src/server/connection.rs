@@ -1,12 +1,13 @@
-//! The reading side of one connection: it takes requests in and never waits for their handlers.
+//! The reading side of one connection: it takes requests in, answers the simple ones, and never
+//! waits for the handlers of the others.
 
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ash_core::{ExitReason, SupervisorHandle};
-use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Access;
+use crate::dormant::Dormant;
 use crate::outbound::{self, Outbound, Unsent};
 use crate::protocol::{
     Admit, Answer, Call, ClientFrame, Due, EncodeError, Failure, Fault, FrameDecoder, GoAway,
@@ -23,10 +25,14 @@ use crate::protocol::{
 use crate::server::Config;
 use crate::server::greet::Guest;
 use crate::server::handler;
+use crate::server::reads::{self, Reads, Reply};
 use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How much is gathered before it is sent, in bytes.
+const MOUTHFUL: usize = 64 * 1024;
 
 /// What the handlers of one connection share.
 #[derive(Debug)]
@@ -75,13 +81,15 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     let mut reading = Reading {
         vigil: Vigil::new(Instant::now(), limits),
         farewell: Farewell(Arc::clone(&connection)),
-        decoder: guest.decoder,
-        strikes: Strikes::default(),
+        strikes: Strikes::new(),
         handlers: JoinSet::new(),
+        reads: Reads::default(),
+        said: Vec::new(),
     };
-    if let Err(fault) = reading.run(guest.stream.reader, stop).await {
-        let _ = connection.say(&ServerFrame::Fault(fault));
+    if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
+        reading.say(&ServerFrame::Fault(fault));
     }
+    reading.speak();
     drop(reading);
     let _ = tokio::time::timeout(LAST_WORDS, writer).await;
 }
@@ -103,7 +111,9 @@ impl Drop for Farewell {
 struct Reading {
     farewell: Farewell,
     handlers: JoinSet<()>,
-    decoder: FrameDecoder,
+    reads: Reads,
+    /// What is to be sent at the end of the turn, in one write.
+    said: Vec<u8>,
     vigil: Vigil,
     strikes: Strikes,
 }
@@ -117,25 +127,25 @@ enum Ending {
 impl Reading {
     /// Reads until the end of the connection, or until the peer did something for which it is
     /// closed.
-    async fn run(&mut self, mut reader: Reader, stop: CancellationToken) -> Result<(), Fault> {
+    async fn run(
+        &mut self,
+        mut reader: Reader,
+        mut decoder: FrameDecoder,
+        stop: CancellationToken,
+    ) -> Result<(), Fault> {
         let connection = Arc::clone(&self.farewell.0);
-        let supervisor = connection.supervisor.clone();
-        let mut ending = Box::pin(async move {
-            tokio::select! {
-                biased;
-                reason = supervisor.wait() => Ending::Ended(reason),
-                () = stop.cancelled() => Ending::Draining,
-            }
-        });
-        let mut broken = Box::pin(connection.outbound.broken());
-        let mut timer = Box::pin(tokio::time::sleep_until(self.vigil.poll_timeout()));
+        let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
+        let mut broken = Dormant::new(connection.outbound.broken());
+        let mut timer = Dormant::new(tokio::time::sleep_until(self.vigil.poll_timeout()));
         let mut close_at = None;
         // The client may have said something right after its hello.
-        self.take_frames()?;
+        self.take_frames(&mut decoder)?;
         loop {
-            if close_at.is_some() && self.handlers.is_empty() {
+            self.speak();
+            if close_at.is_some() && self.handlers.is_empty() && self.reads.is_empty() {
                 return Ok(());
             }
+            let mut has_fired = false;
             tokio::select! {
                 biased;
                 () = &mut broken => return Ok(()),
@@ -144,9 +154,13 @@ impl Reading {
                     close_at = Some(Instant::now() + connection.config.limits.drain);
                 }
                 Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
-                () = timer.as_mut() => self.on_timer(close_at)?,
-                read = reader.read_buf(self.decoder.space()) => {
-                    if !self.on_read(read)? {
+                () = &mut timer => {
+                    self.on_timer(close_at)?;
+                    has_fired = true;
+                }
+                (id, reply) = self.reads.next() => self.on_replies(id, reply),
+                read = reader.read_buf(decoder.space()) => {
+                    if !self.on_read(read, &mut decoder)? {
                         return Ok(());
                     }
                 }
@@ -158,8 +172,8 @@ impl Reading {
             }
             // A timer that fires early only costs a turn; setting it anew for each read would
             // cost more.
-            if due < timer.deadline() || timer.is_elapsed() {
-                timer.as_mut().reset(due);
+            if has_fired || due < timer.get_ref().deadline() {
+                timer.rouse().reset(due);
             }
         }
     }
@@ -167,7 +181,7 @@ impl Reading {
     fn on_timer(&mut self, close_at: Option<Instant>) -> Result<(), Fault> {
         match self.vigil.handle_timeout(Instant::now()) {
             Some(Due::Ping) => {
-                let _ = self.connection().say(&ServerFrame::Ping);
+                self.say(&ServerFrame::Ping);
                 Ok(())
             }
             Some(Due::Close(_)) if close_at.is_some() => Ok(()),
@@ -177,14 +191,17 @@ impl Reading {
     }
 
     /// Takes in what was read. Tells whether there may be more.
-    fn on_read(&mut self, read: io::Result<usize>) -> Result<bool, Fault> {
+    fn on_read(
+        &mut self,
+        read: io::Result<usize>,
+        decoder: &mut FrameDecoder,
+    ) -> Result<bool, Fault> {
         if matches!(read, Ok(0) | Err(_)) {
             return Ok(false);
         }
-        while self.handlers.try_join_next().is_some() {}
-        let frames = self.take_frames()?;
-        let is_partial = self.decoder.is_partial();
-        self.vigil.on_bytes(Instant::now(), frames, is_partial);
+        while !self.handlers.is_empty() && self.handlers.try_join_next().is_some() {}
+        let frames = self.take_frames(decoder)?;
+        self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         Ok(true)
     }
 
@@ -192,7 +209,7 @@ impl Reading {
         &self.farewell.0
     }
 
-    fn begin_to_end(&self, why: Ending) {
+    fn begin_to_end(&mut self, why: Ending) {
         let connection = self.connection();
         let go_away = match why {
             Ending::Draining => {
@@ -206,16 +223,17 @@ impl Reading {
                 GoAway::Ended { name: connection.supervisor.name().into(), reason }
             }
         };
-        let _ = connection.say(&ServerFrame::GoAway(go_away));
-        connection.draining.cancel();
+        self.say(&ServerFrame::GoAway(go_away));
+        self.speak();
+        self.connection().draining.cancel();
     }
 
     /// Takes in the frames that have arrived, and returns how many there were.
-    fn take_frames(&mut self) -> Result<usize, Fault> {
+    fn take_frames(&mut self, decoder: &mut FrameDecoder) -> Result<usize, Fault> {
         let mut frames = 0;
         loop {
-            match self.decoder.next() {
-                Ok(Some(body)) => self.on_frame(&body)?,
+            match decoder.next() {
+                Ok(Some(body)) => self.on_frame(body)?,
                 Ok(None) => return Ok(frames),
                 Err(_) => return Err(Fault::FrameTooLarge),
             }
@@ -223,7 +241,7 @@ impl Reading {
         }
     }
 
-    fn on_frame(&mut self, body: &Bytes) -> Result<(), Fault> {
+    fn on_frame(&mut self, body: &[u8]) -> Result<(), Fault> {
         match decode::<ClientFrame>(body) {
             Some(ClientFrame::Request { id, path, call }) => self.on_request(id, path, call),
             Some(ClientFrame::Cancel { id }) => {
@@ -231,7 +249,7 @@ impl Reading {
                 Ok(())
             }
             Some(ClientFrame::Ping) => {
-                let _ = self.connection().say(&ServerFrame::Pong);
+                self.say(&ServerFrame::Pong);
                 Ok(())
             }
             Some(ClientFrame::Pong) => Ok(()),
@@ -239,10 +257,10 @@ impl Reading {
         }
     }
 
-    fn on_malformed(&mut self, body: &Bytes) -> Result<(), Fault> {
+    fn on_malformed(&mut self, body: &[u8]) -> Result<(), Fault> {
         if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
             let result = Err(Failure::BadRequest);
-            let _ = self.connection().say(&ServerFrame::Response { id, result });
+            self.say(&ServerFrame::Response { id, result });
         }
         if self.strikes.is_out() {
             return Err(Fault::BadFrames);
@@ -267,20 +285,96 @@ impl Reading {
         };
         if let Some(failure) = refused {
             let result = Err(failure);
-            let _ = connection.say(&ServerFrame::Response { id, result });
+            self.say(&ServerFrame::Response { id, result });
             return Ok(());
         }
-        let connection = Arc::clone(connection);
+        self.work_on(id, path, call);
+        Ok(())
+    }
+
+    /// Has something done for a request that has been taken.
+    fn work_on(&mut self, id: u64, path: String, call: Call) {
+        let connection = Arc::clone(self.connection());
         if matches!(call, Call::Events) {
             // From now on: a call that was sent after this one must be seen.
             let events = path.is_empty().then(|| connection.supervisor.events());
             let mut held = lock(&connection.subscriptions);
             let handling = handler::subscribe(Arc::clone(&connection), id, path, events);
             held.insert(id, self.handlers.spawn(handling));
-        } else {
-            self.handlers.spawn(handler::handle(connection, id, path, call));
+            return;
         }
-        Ok(())
+        let call = if path.is_empty() {
+            match reads::ask(&connection.supervisor, call) {
+                Ok(replying) => return self.reads.push(id, replying),
+                Err(call) => call,
+            }
+        } else {
+            call
+        };
+        self.handlers.spawn(handler::handle(connection, id, path, call));
+    }
+
+    /// Answers one call that the supervisor has replied to, and all others of which that is true.
+    fn on_replies(&mut self, id: u64, reply: Reply) {
+        self.on_reply(id, reply);
+        while let Some((id, reply)) = self.reads.try_next() {
+            self.on_reply(id, reply);
+        }
+    }
+
+    fn on_reply(&mut self, id: u64, reply: Reply) {
+        let connection = Arc::clone(self.connection());
+        let result = match reply {
+            Reply::Outcome(result) => result,
+            Reply::Listing(listing) => {
+                self.handlers.spawn(handler::go_on(connection, id, listing));
+                return;
+            }
+        };
+        if connection.end(id) {
+            let before = self.said.len();
+            // Texts of users' errors are made while it is encoded, and may panic.
+            let encode = AssertUnwindSafe(|| connection.encode_outcome(id, result, &mut self.said));
+            if catch_unwind(encode).is_err() {
+                self.said.truncate(before);
+                let result = Err(Failure::Panicked);
+                self.say(&ServerFrame::Response { id, result });
+            }
+        }
+        self.pause();
+    }
+
+    /// Says something at the end of the turn. It does not depend on anybody's errors and texts.
+    fn say(&mut self, frame: &ServerFrame) {
+        let limit = self.connection().frame;
+        let _ = encode(frame, &mut self.said, limit);
+        self.pause();
+    }
+
+    /// Sends what was said if it is much.
+    fn pause(&mut self) {
+        if self.said.len() >= MOUTHFUL {
+            self.speak();
+        }
+    }
+
+    /// Sends what was said in this turn.
+    fn speak(&mut self) {
+        if !self.said.is_empty() {
+            let connection = &self.farewell.0;
+            let _ = connection.check(connection.outbound.push_all(&self.said));
+            self.said.clear();
+            self.said.shrink_to(MOUTHFUL);
+        }
+    }
+}
+
+/// Waits until the supervisor ends, or the server is stopped.
+async fn ending(supervisor: SupervisorHandle, stop: CancellationToken) -> Ending {
+    tokio::select! {
+        biased;
+        reason = supervisor.wait() => Ending::Ended(reason),
+        () = stop.cancelled() => Ending::Draining,
     }
 }
 
@@ -301,39 +395,38 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Sends a frame that does not depend on anybody's errors and texts.
-    fn say(&self, frame: &ServerFrame) -> Result<(), Unsent> {
-        match self.encode(frame) {
-            Ok(bytes) => self.send(&bytes, None),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Queues an encoded frame. A peer that lets too much of it pile up is given up.
+    /// Queues encoded frames.
     pub(super) fn send(
         &self,
         bytes: &[u8],
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Result<(), Unsent> {
-        let sent = self.outbound.push(bytes, permit);
+        self.check(self.outbound.push(bytes, permit))
+    }
+
+    /// A peer that lets too much pile up is given up.
+    fn check(&self, sent: Result<(), Unsent>) -> Result<(), Unsent> {
         if sent == Err(Unsent::Full) {
             self.outbound.give_up();
         }
         sent
     }
 
+    /// Appends the answer to a request.
+    fn encode_outcome(&self, id: u64, result: Outcome, bytes: &mut Vec<u8>) {
+        let mut append = |result| encode(&ServerFrame::Response { id, result }, bytes, self.frame);
+        if append(result) == Err(EncodeError::TooLarge) {
+            let _ = append(Err(Failure::TooLarge));
+        }
+    }
+
     /// Ends a request and sends its answer, if it is waited for.
     pub(super) fn answer(&self, id: u64, result: Outcome) {
-        // Encoded before anything is locked: texts of users' errors are made while it is.
-        let frame = |result: Outcome| self.encode(&ServerFrame::Response { id, result });
-        let bytes = match frame(result) {
-            Err(EncodeError::TooLarge) => frame(Err(Failure::TooLarge)),
-            encoded => encoded,
-        };
+        let mut bytes = Vec::with_capacity(256);
+        // Before anything is locked: texts of users' errors are made while it is encoded.
+        self.encode_outcome(id, result, &mut bytes);
         self.forget_subscription(id);
-        if self.end(id)
-            && let Ok(bytes) = bytes
-        {
+        if self.end(id) && !bytes.is_empty() {
             let _ = self.send(&bytes, None);
         }
     }
@@ -360,7 +453,10 @@ impl Connection {
     }
 
     fn forget_subscription(&self, id: u64) {
-        lock(&self.subscriptions).remove(&id);
+        let mut subscriptions = lock(&self.subscriptions);
+        if !subscriptions.is_empty() {
+            subscriptions.remove(&id);
+        }
     }
 
     /// Tells whether somebody waits for the answer to a request.

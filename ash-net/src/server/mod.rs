@@ -6,7 +6,8 @@
 //! | `admission.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
 //! | `connection.rs` | the reading side of one connection |
-//! | `handler.rs`, `listing.rs` | what is done for one request |
+//! | `reads.rs` | requests that the supervisor answers from what it knows |
+//! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
 //! | `template.rs` | what can be started from elsewhere |
 
 mod admission;
@@ -15,6 +16,7 @@ mod connection;
 mod greet;
 mod handler;
 mod listing;
+mod reads;
 mod template;
 
 use std::collections::HashMap;
