@@ -15,6 +15,8 @@ pub(crate) struct Dormant<F> {
     bell: Arc<Bell>,
     /// Rings the bell.
     waker: Waker,
+    /// The task that the bell wakes, so that it need not be asked.
+    task: Option<Waker>,
 }
 
 /// What wakes a dormant future.
@@ -54,7 +56,7 @@ impl<F> fmt::Debug for Dormant<F> {
 impl<F: Future> Dormant<F> {
     pub(crate) fn new(future: F) -> Self {
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), task: Mutex::new(None) });
-        Self { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell }
+        Self { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell, task: None }
     }
 
     /// Returns the future, to see how it is.
@@ -73,13 +75,13 @@ impl<F: Future> Future for Dormant<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let mut task = self.bell.task();
-        if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
-            *task = Some(context.waker().clone());
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            self.task = Some(context.waker().clone());
+            (*self.bell.task()).clone_from(&self.task);
         }
-        drop(task);
         // Only now: one that rings from here on wakes this task.
-        if !self.bell.has_rung.swap(false, Ordering::AcqRel) {
+        let has_rung = &self.bell.has_rung;
+        if !has_rung.load(Ordering::Acquire) || !has_rung.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         let this = &mut *self;

@@ -97,7 +97,8 @@ pub(crate) fn encode<T: Serialize>(
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     let limit = limit.min(u32::MAX as usize);
-    let flavor = Bounded { out, left: limit };
+    let end = out.len().saturating_add(limit);
+    let flavor = Bounded { out, end };
     let done = postcard::serialize_with_flavor::<T, Bounded<'_>, ()>(message, flavor);
     let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
     out[start..start + HEADER].copy_from_slice(&length.to_be_bytes());
@@ -111,31 +112,30 @@ pub(crate) fn encode<T: Serialize>(
     })
 }
 
-/// Writes at most so many bytes.
+/// Writes as long as there is room.
 struct Bounded<'a> {
     out: &'a mut Vec<u8>,
-    left: usize,
-}
-
-impl Bounded<'_> {
-    fn take(&mut self, length: usize) -> postcard::Result<()> {
-        let left = self.left.checked_sub(length);
-        self.left = left.ok_or(postcard::Error::SerializeBufferFull)?;
-        Ok(())
-    }
+    /// How long it may become.
+    end: usize,
 }
 
 impl postcard::ser_flavors::Flavor for Bounded<'_> {
     type Output = ();
 
+    #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.take(1)?;
+        if self.out.len() >= self.end {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.out.push(data);
         Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.take(data.len())?;
+        if data.len() > self.end - self.out.len() {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.out.extend_from_slice(data);
         Ok(())
     }
@@ -230,8 +230,8 @@ mod tests {
             let mut decoder = FrameDecoder::new(64);
             decoder.space().extend_from_slice(&bytes);
             while let Ok(Some(body)) = decoder.next() {
-                let _ = decode::<crate::protocol::ClientFrame>(&body);
-                let _ = decode::<crate::protocol::ServerFrame>(&body);
+                let _ = decode::<crate::protocol::ClientFrame>(body);
+                let _ = decode::<crate::protocol::ServerFrame>(body);
             }
         }
     }
