@@ -178,6 +178,24 @@ mod tests {
     }
 
     #[test]
+    fn more_is_read_at_once_where_much_comes_and_what_is_left_keeps_its_place() {
+        let mut decoder = FrameDecoder::new(MOST);
+        assert!(decoder.space().capacity() < MOST);
+        let frame = |byte| [&4u32.to_be_bytes()[..], &[byte; 4]].concat();
+        let much: Vec<u8> = (0..LEAST / 8 + 1).flat_map(|_| frame(1)).collect();
+        decoder.space().extend_from_slice(&much);
+        decoder.space().extend_from_slice(&frame(2)[..5]);
+        while decoder.next() == Ok(Some(&[1; 4])) {}
+        assert!(decoder.is_partial());
+        let space = decoder.space();
+        assert_eq!(space.len(), 5);
+        assert!(space.capacity() >= MOST);
+        space.extend_from_slice(&[2; 3]);
+        assert_eq!(decoder.next(), Ok(Some(&[2; 4][..])));
+        assert!(!decoder.is_partial());
+    }
+
+    #[test]
     fn trailing_bytes_are_no_message() {
         assert_eq!(decode::<u8>(&[7]), Some(7));
         assert_eq!(decode::<u8>(&[7, 0]), None);
