@@ -19,15 +19,14 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
-use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::panic::catch_unwind;
 
 use pin_project_lite::pin_project;
 
+use crate::contain::contain;
 use crate::error::StartCause;
-use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
+use crate::exit::{BoxError, ExitReason, WorkerError};
 use crate::machine::{Exit, Fact};
 use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
@@ -287,16 +286,4 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
             Err(message) => End::Panicked(message),
         })
     }
-}
-
-/// Runs what may panic and returns the panic's message. A payload whose own drop panics is let
-/// go.
-pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let message = panic_message(&*payload);
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            core::mem::forget(again);
-        }
-        message
-    })
 }
