@@ -162,7 +162,7 @@ impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         if let ExitReason::Error(error) = self.0 {
-            for source in error.texts().skip(1) {
+            for source in error.texts().skip(1).take(MAX_SOURCES) {
                 write!(f, ": {source}")?;
             }
         }
