@@ -162,7 +162,13 @@ impl SupervisorHandle {
         child: impl Into<ChildSpec>,
     ) -> Result<ChildId, SupervisorError> {
         let child = child.into();
-        child.check_below(&self.0.path)?;
+        if let Err(error) = child.check_below(&self.0.path) {
+            // One that stops says so whatever it is asked to start.
+            return Err(match self.ask(|machine, _| machine.is_ending()).await {
+                Ok(false) => error.into(),
+                Ok(true) | Err(_) => self.0.shutting_down(),
+            });
+        }
         let id = child.id().clone();
         self.call(|reply| Message::StartChild(child, reply)).await?;
         Ok(id)
