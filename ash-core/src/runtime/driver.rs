@@ -111,13 +111,17 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let (mut batch, mut quiet) = (Vec::new(), Vec::new());
         self.alarm = Alarm::is_of_use().then(Alarm::default);
-        self.machine.handle_event(self.shared.clock.now(), Event::Begin);
+        let mut now = self.shared.clock.now();
+        self.machine.handle_event(now, Event::Begin);
         loop {
+            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+                self.machine.handle_timeout(now);
+            }
             if let Some((reason, start_error)) = self.drain() {
                 return self.finish(reason, start_error);
             }
             self.wait(&mut batch).await;
-            let now = self.shared.clock.now();
+            now = self.shared.clock.now();
             self.machine.set_notices(self.shared.notices());
             // What they had sent before they left a message is here by now.
             self.shared.take_quiet(&mut quiet);
@@ -126,9 +130,6 @@ impl Driver {
             }
             for message in batch.drain(..) {
                 self.take(now, message);
-            }
-            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
-                self.machine.handle_timeout(now);
             }
         }
     }
