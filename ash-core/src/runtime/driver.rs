@@ -194,6 +194,7 @@ impl Driver {
                     Action::Stop(incarnation) => self.order(incarnation, Order::Stop),
                     Action::Kill(incarnation) => self.order(incarnation, Order::Kill),
                     Action::CheckHeartbeat(incarnation) => self.check_heartbeat(incarnation),
+                    Action::LetGo(incarnation) => self.let_go(incarnation),
                     Action::Reply(caller, result) => drop(caller.send(result)),
                     Action::Ready => self.ready(),
                     Action::Finish { reason, start_error } => return Some((reason, start_error)),
@@ -223,6 +224,12 @@ impl Driver {
             && let Some(life) = &slot.life
         {
             life.order(order);
+        }
+    }
+
+    fn let_go(&mut self, incarnation: Incarnation) {
+        if let Some((_, slot)) = self.machine.payload_mut(incarnation.child) {
+            slot.life = None;
         }
     }
 
