@@ -86,6 +86,10 @@ impl SupervisorHandle {
 
     /// Waits until the whole initial tree is up.
     ///
+    /// In `initialize` of a worker which that tree has to wait for, it waits for itself: for ever,
+    /// or until the worker's [init timeout](crate::ChildSpec::init_timeout). The supervisor serves
+    /// all calls meanwhile. What is to be done when all are up belongs into `run`.
+    ///
     /// # Errors
     ///
     /// Returns what stopped the initial start: an invalid spec, a child that did not start (by

@@ -445,3 +445,58 @@ async fn admin_3_a_child_that_is_stopped_as_it_ends_by_itself_keeps_no_task() {
     assert_eq!(alive(), 1, "only the supervisor's is left");
     down(&handle).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn start_6_a_worker_that_waits_for_itself_is_held_up_until_its_timeout_and_nobody_else_is() {
+    struct Waits(ChildContext);
+    #[async_trait]
+    impl Worker for Waits {
+        type Error = String;
+
+        async fn initialize(&mut self) -> Result<(), String> {
+            self.0.supervisor().ready().await.map_err(|error| error.to_string())
+        }
+
+        async fn run(&mut self) -> Result<(), String> {
+            std::future::pending().await
+        }
+    }
+    let child = || ChildSpec::worker_with("waits", Waits);
+    let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_child(child()));
+    tokio::time::sleep(seconds(1_000_000)).await;
+    assert_eq!(handle.child("waits").await.unwrap().state, ChildState::Starting);
+    handle.terminate_child("waits").await.unwrap();
+    handle.ready().await.unwrap();
+    // One that the tree does not wait for may.
+    handle.start_child_spec(child()).await.unwrap();
+    down(&handle).await;
+
+    let bounded = SupervisorSpec::new("sub").with_child(child().init_timeout(seconds(1)));
+    let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_supervisor(bounded));
+    let error = handle.ready().await.unwrap_err();
+    assert!(error.to_string().contains("app/sub/waits"), "{error}");
+    down(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn start_6_a_hook_that_waits_for_its_own_stop_has_its_shutdown_timeout() {
+    struct Waits(ChildContext);
+    #[async_trait]
+    impl Worker for Waits {
+        type Error = SupervisorError;
+
+        async fn run(&mut self) -> Result<(), SupervisorError> {
+            let _token = self.0.stop_token();
+            self.0.supervisor().terminate_child(self.0.id()).await
+        }
+    }
+    let handle = up(SupervisorSpec::new("app")).await;
+    let mut watch = Watch::on(&handle);
+    let child = ChildSpec::worker_with("waits", Waits).shutdown(Shutdown::Timeout(seconds(3)));
+    handle.start_child_spec(child).await.unwrap();
+    let since = tokio::time::Instant::now();
+    watch.until("app/waits#1 stopped: killed").await;
+    assert_eq!(since.elapsed(), seconds(3));
+    assert_eq!(handle.count_children().await.unwrap().specs, 0);
+    down(&handle).await;
+}
