@@ -22,6 +22,8 @@ extern crate alloc;
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "tokio")]
+mod contain;
 mod error;
 mod exit;
 mod id;

@@ -204,9 +204,10 @@ impl Cell {
         self.is_at_least(Order::Stop)
     }
 
-    /// Tells whether the incarnation was asked to stop, and its worker will not see to that.
+    /// Tells whether the incarnation was asked to stop, and its worker will not see to that or may
+    /// not.
     pub(crate) fn is_to_be_cut(&self) -> bool {
-        self.is_asked() && self.control().token().is_none()
+        self.is_asked() && (self.is_killed() || self.control().token().is_none())
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.

@@ -137,6 +137,7 @@ impl Driver {
                     Action::CheckHeartbeat(incarnation) => {
                         self.check_heartbeat(shared, incarnation);
                     }
+                    Action::LetGo(incarnation) => self.let_go(incarnation),
                     Action::Reply(caller, result) => {
                         self.answered += 1;
                         let _ = caller.send(result);
@@ -177,6 +178,13 @@ impl Driver {
             && let Some(life) = &slot.life
         {
             life.order(order);
+        }
+    }
+
+    fn let_go(&mut self, incarnation: Incarnation) {
+        if let Some((_, slot)) = self.machine.payload_mut(incarnation.child) {
+            slot.life = None;
+            self.woken = Woken::Somebody;
         }
     }
 

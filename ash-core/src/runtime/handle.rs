@@ -91,6 +91,10 @@ impl SupervisorHandle {
 
     /// Waits until the whole initial tree is up.
     ///
+    /// In `initialize` of a worker which that tree has to wait for, it waits for itself: for ever,
+    /// or until the worker's [init timeout](crate::ChildSpec::init_timeout). The supervisor serves
+    /// all calls meanwhile. What is to be done when all are up belongs into `run`.
+    ///
     /// # Errors
     ///
     /// Returns what stopped the initial start: an invalid spec, a child that did not start (by
@@ -167,7 +171,13 @@ impl SupervisorHandle {
         child: impl Into<ChildSpec>,
     ) -> Result<ChildId, SupervisorError> {
         let child = child.into();
-        child.check_below(&self.0.path)?;
+        if let Err(error) = child.check_below(&self.0.path) {
+            // One that stops says so whatever it is asked to start.
+            return Err(match self.ask(|machine, _| machine.is_ending()).await {
+                Ok(false) => error.into(),
+                Ok(true) | Err(_) => self.0.shutting_down(),
+            });
+        }
         let id = child.id().clone();
         self.call(|reply| Message::StartChild(child, reply)).await?;
         Ok(id)

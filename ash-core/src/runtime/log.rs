@@ -8,9 +8,9 @@ use core::fmt;
 
 use slog::{Drain, KV, Level, Logger, Record, Serializer};
 
+use crate::contain::contain;
 use crate::exit::ExitReason;
 use crate::machine::{EventKind, Notice};
-use crate::runtime::child::contain;
 use crate::runtime::shared::Shared;
 
 /// Where a supervisor logs to.
@@ -152,6 +152,9 @@ fn emit_reason(reason: &ExitReason, to: &mut dyn Serializer) -> slog::Result {
     to.emit_arguments("reason", &format_args!("{}", Whole(reason)))
 }
 
+/// How many sources of an error are told. One that is its own source has no last.
+const MAX_SOURCES: usize = 16;
+
 /// A reason with the sources of its error.
 struct Whole<'a>(&'a ExitReason);
 
@@ -159,7 +162,7 @@ impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         if let ExitReason::Error(error) = self.0 {
-            for source in error.texts().skip(1) {
+            for source in error.texts().skip(1).take(MAX_SOURCES) {
                 write!(f, ": {source}")?;
             }
         }

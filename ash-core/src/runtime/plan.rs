@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
+use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
@@ -68,7 +69,7 @@ impl Plan {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        let _ = child::contain(|| drop(self.0.take()));
+        let _ = contain(|| drop(self.0.take()));
     }
 }
 

@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::contain::contain;
 use crate::machine::Timestamp;
-use crate::runtime::child::contain;
 use crate::runtime::driver::{Driver, Outcome};
 use crate::runtime::inbox::{Brought, Rest, Woken};
 use crate::runtime::shared::{Message, Shared, Supervisor};
