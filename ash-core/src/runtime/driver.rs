@@ -25,6 +25,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::events::Bus;
 use crate::runtime::handle::{ShutdownReport, SupervisorHandle};
 use crate::runtime::log::Log;
+use crate::runtime::meter::Meter;
 use crate::runtime::plan::{Life, Place, Plan};
 use crate::runtime::shared::{Ended, Message, Shared, Supervisor, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     alarm: Option<Alarm>,
     /// What the stop had to kill or leave behind.
     unstopped: Vec<(String, Unstopped)>,
+    meter: Meter,
 }
 
 impl Driver {
@@ -67,6 +69,7 @@ impl Driver {
         let clock = Clock::start();
         let log = Log::root(spec.logger.as_ref());
         let path = String::from(spec.name.as_str());
+        Meter::describe();
         let mut driver = Self::new(spec, path, clock, Bus::root(), log, Upward::Root)?;
         // Panics here and now if the runtime has no timers, not in a task that nobody sees.
         driver.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
@@ -98,8 +101,9 @@ impl Driver {
         let machine = Machine::new(spec.config(path.clone(), seed), children)?;
         let (shared, inbox) = Shared::new(spec, path, clock, events, log);
         let (timer, alarm, unstopped) = (None, None, Vec::new());
+        let meter = Meter::new(&shared.path);
         let shared = Arc::new(shared);
-        Ok(Self { machine, shared, inbox, upward, timer, alarm, unstopped })
+        Ok(Self { machine, shared, inbox, upward, timer, alarm, unstopped, meter })
     }
 
     /// Returns what its handles hold.
@@ -113,6 +117,8 @@ impl Driver {
         self.alarm = Alarm::is_of_use().then(Alarm::default);
         self.machine.handle_event(self.shared.clock.now(), Event::Begin);
         loop {
+            // Whoever gets an answer now finds it counted.
+            self.meter.tell(&self.machine);
             if let Some((reason, start_error)) = self.drain() {
                 return self.finish(reason, start_error);
             }
@@ -213,6 +219,7 @@ impl Driver {
                 let now = self.shared.clock.now();
                 let failed = Fact::StartFailed(cause.into());
                 self.machine.handle_event(now, Event::Fact(incarnation, failed));
+                self.meter.tell(&self.machine);
             }
         }
     }
@@ -260,6 +267,7 @@ impl Driver {
             }
         }
         self.drain();
+        self.meter.tell(&self.machine);
         let unstopped = core::mem::take(&mut self.unstopped);
         self.end(reason, start_error, unstopped);
     }
@@ -314,6 +322,7 @@ impl Drop for Driver {
         let (ready, ended) = (status.ready.is_some(), status.ended.is_some());
         drop(status);
         if !ended {
+            self.meter.clear();
             let name = self.shared.name.clone();
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.end(ExitReason::Killed, start_error, Vec::new());

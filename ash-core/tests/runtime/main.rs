@@ -16,6 +16,8 @@ mod handles;
 mod intensity;
 mod liveness;
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod panics;
 mod partitioned;
 mod restart;
@@ -24,3 +26,5 @@ mod significant;
 mod start;
 mod stop;
 mod support;
+#[cfg(feature = "tracing")]
+mod tracing;
