@@ -73,12 +73,11 @@ pub use event::{ChildCommand, ChildKey, Event, Exit, Fact, Incarnation, StartFai
 pub use info::{ChildCounts, ChildInfo, ChildState};
 pub use output::{Action, EventKind, Notice, Notices, Output};
 #[cfg(feature = "metrics")]
-pub(crate) use tally::{Counted, Tally};
+pub(crate) use tally::{Change, Counted};
 
 use child::{Child, Pending, Purpose, State};
 use children::Children;
 use phase::{Phase, Sequence};
-#[cfg(not(feature = "metrics"))]
 use tally::Tally;
 use timers::{Deadline, Timers};
 

@@ -1,7 +1,7 @@
 //! What has happened, counted, for the feature `metrics`. Without it there is nothing here.
 
 #[cfg(feature = "metrics")]
-pub(crate) use counting::{Counted, Tally};
+pub(crate) use counting::{Change, Counted, Tally};
 
 /// Counts nothing.
 #[cfg(not(feature = "metrics"))]
@@ -45,16 +45,28 @@ mod counting {
         ExceededExits,
     }
 
-    /// How often what is counted has happened to the children of one supervisor.
+    /// How often what is counted has happened to the children of one supervisor since that was
+    /// last told.
     ///
     /// It is kept whether or not anybody reads it, and costs an addition each time. So what is
     /// counted does not need the notices, which cost more.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Debug)]
     pub(crate) struct Tally {
         counts: [u64; Counted::ALL.len()],
         /// How many children run now.
         active: usize,
+        /// A bit for each count that is not zero, and one for a change of `active`.
+        changed: u16,
     }
+
+    /// What has changed.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) enum Change {
+        Happened(Counted, u64),
+        Active(usize),
+    }
+
+    const ACTIVE: u16 = 1 << Counted::ALL.len();
 
     impl Counted {
         pub(crate) const ALL: [Self; 12] = [
@@ -71,6 +83,11 @@ mod counting {
             Self::UnresponsiveExits,
             Self::ExceededExits,
         ];
+
+        /// The bit that says it has happened.
+        const fn bit(self) -> u16 {
+            1 << self as usize
+        }
 
         const fn of(kind: &EventKind) -> Option<Self> {
             match kind {
@@ -104,41 +121,75 @@ mod counting {
     }
 
     impl Tally {
-        pub(crate) const fn new() -> Self {
-            Self { counts: [0; Counted::ALL.len()], active: 0 }
+        pub(in crate::machine) const fn new() -> Self {
+            Self { counts: [0; Counted::ALL.len()], active: 0, changed: 0 }
         }
 
         pub(in crate::machine) const fn count(&mut self, kind: &EventKind) {
             if let Some(counted) = Counted::of(kind) {
                 self.counts[counted as usize] += 1;
+                self.changed |= counted.bit();
             }
         }
 
         /// A child leaves the state it was in.
-        pub(in crate::machine) fn lose(&mut self, is_running: bool) {
-            self.active -= usize::from(is_running);
+        pub(in crate::machine) const fn lose(&mut self, is_running: bool) {
+            if is_running {
+                self.active -= 1;
+                self.changed |= ACTIVE;
+            }
         }
 
         /// A child enters a state.
-        pub(in crate::machine) fn gain(&mut self, is_running: bool) {
-            self.active += usize::from(is_running);
-        }
-
-        /// Returns how often this has happened.
-        pub(crate) const fn of(&self, counted: Counted) -> u64 {
-            self.counts[counted as usize]
+        pub(in crate::machine) const fn gain(&mut self, is_running: bool) {
+            if is_running {
+                self.active += 1;
+                self.changed |= ACTIVE;
+            }
         }
 
         /// Returns how many children run now.
-        pub(crate) const fn active(&self) -> usize {
+        pub(in crate::machine) const fn active(&self) -> usize {
             self.active
+        }
+
+        /// Tells whether anything has changed since that was last told.
+        pub(crate) const fn has_changed(&self) -> bool {
+            self.changed != 0
+        }
+
+        /// Tells what has changed, once.
+        pub(crate) fn drain(&mut self, mut tell: impl FnMut(Change)) {
+            for counted in Counted::ALL {
+                if self.take(counted.bit()) {
+                    let more = core::mem::take(&mut self.counts[counted as usize]);
+                    tell(Change::Happened(counted, more));
+                }
+            }
+            if self.take(ACTIVE) {
+                tell(Change::Active(self.active));
+            }
+        }
+
+        const fn take(&mut self, bit: u16) -> bool {
+            let has_changed = self.changed & bit != 0;
+            self.changed &= !bit;
+            has_changed
+        }
+
+        /// Nothing runs any more: it has gone with its runtime.
+        pub(crate) const fn clear(&mut self) {
+            if self.active > 0 {
+                self.active = 0;
+                self.changed |= ACTIVE;
+            }
         }
     }
 
     impl<P, C> Machine<P, C> {
         /// Returns what has happened to the children, counted.
-        pub(crate) const fn tally(&self) -> &Tally {
-            &self.tally
+        pub(crate) const fn tally(&mut self) -> &mut Tally {
+            &mut self.tally
         }
     }
 }

@@ -118,7 +118,7 @@ impl Driver {
         self.machine.handle_event(self.shared.clock.now(), Event::Begin);
         loop {
             // Whoever gets an answer now finds it counted.
-            self.meter.tell(&self.machine);
+            self.meter.tell(&mut self.machine);
             if let Some((reason, start_error)) = self.drain() {
                 return self.finish(reason, start_error);
             }
@@ -219,7 +219,7 @@ impl Driver {
                 let now = self.shared.clock.now();
                 let failed = Fact::StartFailed(cause.into());
                 self.machine.handle_event(now, Event::Fact(incarnation, failed));
-                self.meter.tell(&self.machine);
+                self.meter.tell(&mut self.machine);
             }
         }
     }
@@ -267,7 +267,7 @@ impl Driver {
             }
         }
         self.drain();
-        self.meter.tell(&self.machine);
+        self.meter.tell(&mut self.machine);
         let unstopped = core::mem::take(&mut self.unstopped);
         self.end(reason, start_error, unstopped);
     }
@@ -322,7 +322,7 @@ impl Drop for Driver {
         let (ready, ended) = (status.ready.is_some(), status.ended.is_some());
         drop(status);
         if !ended {
-            self.meter.clear();
+            self.meter.clear(&mut self.machine);
             let name = self.shared.name.clone();
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.end(ExitReason::Killed, start_error, Vec::new());

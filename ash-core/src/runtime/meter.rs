@@ -10,9 +10,9 @@ mod counting {
     use alloc::sync::Arc;
     use alloc::vec::Vec;
 
-    use metrics::{Key, Label, Level, Metadata, SharedString};
+    use metrics::{Key, Label, Level, Metadata, Recorder, SharedString, with_recorder};
 
-    use crate::machine::{Counted, Tally};
+    use crate::machine::{Change, Counted};
     use crate::runtime::child::contain;
     use crate::runtime::shared::Supervisor;
 
@@ -27,10 +27,9 @@ mod counting {
     const GIVE_UPS: &str = "ash_flare_supervisor_give_ups_total";
     const ACTIVE: &str = "ash_flare_active_children";
 
-    /// The metrics of one supervisor: what was told of them last.
+    /// The metrics of one supervisor.
     pub(crate) struct Meter {
         path: Arc<str>,
-        told: Tally,
         /// Made when they are first needed. The metrics themselves are looked up each time: one
         /// that is kept would be deaf to a recorder that is installed later, and to one that has
         /// forgotten it as idle.
@@ -84,43 +83,37 @@ mod counting {
         }
 
         pub(crate) fn new(path: &str) -> Self {
-            Self { path: path.into(), told: Tally::new(), keys: Vec::new() }
+            Self { path: path.into(), keys: Vec::new() }
         }
 
         /// Tells the recorder what has changed. One that panics gets no further.
-        pub(crate) fn tell(&mut self, machine: &Supervisor) {
+        pub(crate) fn tell(&mut self, machine: &mut Supervisor) {
             let tally = machine.tally();
-            if *tally != self.told {
-                let told = core::mem::replace(&mut self.told, tally.clone());
-                let _ = contain(|| self.tell_since(&told));
+            if tally.has_changed() {
+                let _ = contain(|| {
+                    with_recorder(|to| tally.drain(|change| self.tell_change(to, change)));
+                });
             }
         }
 
-        /// No child runs any more.
-        pub(crate) fn clear(&mut self) {
-            if self.told.active() > 0 {
-                let _ = contain(|| self.set_active(0));
-            }
-        }
-
-        fn tell_since(&mut self, before: &Tally) {
-            for counted in Counted::ALL {
-                let more = self.told.of(counted) - before.of(counted);
-                if more > 0 {
-                    let key = self.key(Metric::Count(counted));
-                    let count = |to: &dyn metrics::Recorder| to.register_counter(key, &METADATA);
-                    metrics::with_recorder(count).increment(more);
-                }
-            }
-            if self.told.active() != before.active() {
-                self.set_active(self.told.active());
-            }
+        /// Tells the recorder that the supervisor has gone with its runtime.
+        pub(crate) fn clear(&mut self, machine: &mut Supervisor) {
+            machine.tally().clear();
+            self.tell(machine);
         }
 
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        fn set_active(&mut self, active: usize) {
-            let key = self.key(Metric::Active);
-            metrics::with_recorder(|to| to.register_gauge(key, &METADATA)).set(active as f64);
+        fn tell_change(&mut self, to: &dyn Recorder, change: Change) {
+            match change {
+                Change::Happened(counted, more) => {
+                    let key = self.key(Metric::Count(counted));
+                    to.register_counter(key, &METADATA).increment(more);
+                }
+                Change::Active(active) => {
+                    let key = self.key(Metric::Active);
+                    to.register_gauge(key, &METADATA).set(active as f64);
+                }
+            }
         }
 
         fn key(&mut self, metric: Metric) -> &Key {
@@ -148,8 +141,8 @@ mod nothing {
             Self
         }
 
-        pub(crate) const fn tell(&self, _: &Supervisor) {}
+        pub(crate) const fn tell(&self, _: &mut Supervisor) {}
 
-        pub(crate) const fn clear(&self) {}
+        pub(crate) const fn clear(&self, _: &mut Supervisor) {}
     }
 }

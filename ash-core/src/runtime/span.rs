@@ -8,6 +8,8 @@ pub(crate) use nothing::{ChildSpan, Inside};
 
 #[cfg(feature = "tracing")]
 mod attributing {
+    use alloc::boxed::Box;
+
     use tracing::Span;
 
     use crate::runtime::cell::Cell;
@@ -15,12 +17,13 @@ mod attributing {
     use crate::runtime::log::TARGET;
     use crate::spec::join;
 
-    /// The span of one incarnation of a worker.
-    pub(crate) struct ChildSpan(Span);
+    /// The span of one incarnation of a worker. Boxed, so that a child whose span nobody wants
+    /// does not pay for its size.
+    pub(crate) struct ChildSpan(Option<Box<Span>>);
 
     /// Where code of the worker's runs: inside its span.
     #[derive(Clone, Copy)]
-    pub(crate) struct Inside<'a>(&'a Span);
+    pub(crate) struct Inside<'a>(Option<&'a Span>);
 
     impl ChildSpan {
         /// Opens the span of an incarnation.
@@ -37,17 +40,21 @@ mod attributing {
                     incarnation = cell.incarnation().number,
                 )
             };
-            Self(contain(open).unwrap_or_else(|_| Span::none()))
+            let opened = contain(open).ok().filter(|span| !span.is_disabled());
+            Self(opened.map(Box::new))
         }
 
-        pub(crate) const fn inside(&self) -> Inside<'_> {
-            Inside(&self.0)
+        pub(crate) fn inside(&self) -> Inside<'_> {
+            Inside(self.0.as_deref())
         }
     }
 
     impl Inside<'_> {
         pub(crate) fn run<T>(self, code: impl FnOnce() -> T) -> T {
-            self.0.in_scope(code)
+            match self.0 {
+                Some(span) => span.in_scope(code),
+                None => code(),
+            }
         }
     }
 }
