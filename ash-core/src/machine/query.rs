@@ -1,7 +1,6 @@
 //! Questions that change nothing.
 
 use crate::machine::Machine;
-use crate::machine::child::State;
 use crate::machine::event::ChildKey;
 use crate::machine::info::{ChildCounts, ChildInfo};
 use crate::spec::{ChildAttributes, ChildType};
@@ -47,8 +46,10 @@ impl<P, C> Machine<P, C> {
                 ChildType::Worker => counts.workers += 1,
                 ChildType::Supervisor => counts.supervisors += 1,
             }
-            counts.active += usize::from(matches!(child.state, State::Running { .. }));
+            counts.active += usize::from(child.state.is_running());
         }
+        #[cfg(feature = "metrics")]
+        debug_assert_eq!(counts.active, self.tally.active(), "the tally is kept");
         counts
     }
 

@@ -29,6 +29,7 @@ use crate::machine::{Exit, Fact};
 use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
 use crate::runtime::plan::Maker;
+use crate::runtime::span::{ChildSpan, Inside};
 use crate::worker::Worker;
 
 /// Lives a worker's incarnations from factory to drop, one after the other.
@@ -43,9 +44,10 @@ where
 {
     async move {
         loop {
-            let mut worker = Slot(None);
+            let span = ChildSpan::of(&guard.cell);
+            let mut worker = Slot { worker: None, span: span.inside() };
             let hooks = Some(hooks(&guard, &mut worker));
-            let end = Contained { hooks, cell: &guard.cell }.await;
+            let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
             let dropped = worker.clear();
             let fact = conclude(end, guard.cell.has_started(), dropped);
             let (stays, woken) = guard.cell.report_end(fact);
@@ -94,13 +96,13 @@ impl Ran {
 
 /// Goes through the hooks of a worker, which it leaves in `slot`.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
-fn hooks<F, W>(guard: &Guard<F, W>, slot: &mut Slot<W>) -> impl Future<Output = End> + Send
+fn hooks<F, W>(guard: &Guard<F, W>, slot: &mut Slot<'_, W>) -> impl Future<Output = End> + Send
 where
     W: Worker,
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
     async move {
-        slot.0 = Some(guard.make());
+        slot.worker = Some(guard.make());
         let woken = {
             let mut hook = slot.worker().initialize();
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
@@ -218,19 +220,22 @@ fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
 }
 
 /// The worker, dropped under `catch_unwind` wherever its task ends.
-struct Slot<W>(Option<W>);
+struct Slot<'a, W> {
+    worker: Option<W>,
+    span: Inside<'a>,
+}
 
-impl<W> Slot<W> {
+impl<W> Slot<'_, W> {
     fn worker(&mut self) -> &mut W {
-        self.0.as_mut().expect("its hooks come after its factory")
+        self.worker.as_mut().expect("its hooks come after its factory")
     }
 
     fn clear(&mut self) -> Result<(), String> {
-        contain(|| drop(self.0.take()))
+        contain(|| self.span.run(|| drop(self.worker.take())))
     }
 }
 
-impl<W> Drop for Slot<W> {
+impl<W> Drop for Slot<'_, W> {
     fn drop(&mut self) {
         let _ = self.clear();
     }
@@ -267,12 +272,14 @@ pin_project! {
         #[pin]
         hooks: Option<F>,
         cell: &'a Cell,
+        span: Inside<'a>,
     }
 
     impl<F> PinnedDrop for Contained<'_, F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut hooks = this.project().hooks;
-            let _ = contain(|| hooks.set(None));
+            let this = this.project();
+            let (mut hooks, span) = (this.hooks, *this.span);
+            let _ = contain(|| span.run(|| hooks.set(None)));
         }
     }
 }
@@ -282,6 +289,7 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
+        let span = *this.span;
         this.cell.listen(context);
         let end = if this.cell.is_killed() {
             End::Killed
@@ -289,13 +297,13 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {
                 return Poll::Pending;
             };
-            match contain(|| hooks.poll(context)) {
+            match contain(|| span.run(|| hooks.poll(context))) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(end)) => end,
                 Err(message) => End::Panicked(message),
             }
         };
-        Poll::Ready(match contain(|| this.hooks.set(None)) {
+        Poll::Ready(match contain(|| span.run(|| this.hooks.set(None))) {
             Ok(()) => end,
             Err(message) => End::Panicked(message),
         })

@@ -11,13 +11,12 @@ use std::hash::RandomState;
 
 use crate::error::StartError;
 use crate::exit::ExitReason;
-use crate::machine::{
-    Action, Event, Fact, Incarnation, Machine, Notice, Output, Timestamp,
-};
+use crate::machine::{Action, Event, Fact, Incarnation, Machine, Notice, Output, Timestamp};
 use crate::runtime::cell::Order;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
+use crate::runtime::meter::Meter;
 use crate::runtime::plan::{Life, Place, Plan};
 use crate::runtime::shared::{Message, Shared, Supervisor, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
@@ -36,6 +35,7 @@ pub(crate) struct Driver {
     end: Option<End>,
     /// What the stop had to kill or leave behind.
     unstopped: Vec<(String, Unstopped)>,
+    meter: Meter,
     /// How many callers were answered in this turn.
     answered: usize,
     /// Whether anybody else was woken in this turn.
@@ -63,9 +63,10 @@ impl Driver {
     pub(crate) fn new(spec: &SupervisorSpec, path: String) -> Result<Self, SpecError> {
         let seed = RandomState::new().build_hasher().finish();
         let children = spec.static_children().into_iter().map(ChildSpec::into_slot);
+        let meter = Meter::new(&path);
         let machine = Machine::new(spec.config(path, seed), children)?;
         let (end, unstopped, answered, woken) = (None, Vec::new(), 0, Woken::Nobody);
-        Ok(Self { machine, end, unstopped, answered, woken })
+        Ok(Self { machine, end, unstopped, meter, answered, woken })
     }
 
     /// Returns the machine, to be asked.
@@ -87,6 +88,8 @@ impl Driver {
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
         }
+        // Whoever gets an answer now finds it counted.
+        self.meter.tell(&mut self.machine);
         self.drain(shared);
     }
 
@@ -98,6 +101,11 @@ impl Driver {
         let woken = core::mem::replace(&mut self.woken, Woken::Nobody);
         let woken = if answered > expected { Woken::Somebody } else { woken };
         Outcome { due, has_ended: self.end.is_some(), woken }
+    }
+
+    /// Says that the supervisor has gone with its runtime.
+    pub(crate) fn clear(&mut self) {
+        self.meter.clear(&mut self.machine);
     }
 
     /// Feeds the machine.
@@ -168,6 +176,7 @@ impl Driver {
             Err(cause) => {
                 let failed = Fact::StartFailed(cause.into());
                 self.machine.handle_event(shared.clock.now(), Event::Fact(incarnation, failed));
+                self.meter.tell(&mut self.machine);
             }
         }
     }
@@ -227,6 +236,7 @@ impl Driver {
         }
         let end = self.end.take();
         self.drain(shared);
+        self.meter.tell(&mut self.machine);
         end.map(|end| (end, core::mem::take(&mut self.unstopped)))
     }
 }

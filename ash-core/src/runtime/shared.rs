@@ -127,7 +127,7 @@ impl Unstopped {
 impl Shared {
     /// Returns which notices anyone would read.
     pub(crate) fn notices(&self) -> Notices {
-        if self.events.is_on() || self.log.is_on() { Notices::All } else { Notices::Losses }
+        if self.events.is_on() { Notices::All } else { self.log.notices() }
     }
 
     /// Creates the remains of a supervisor whose spec is invalid, so that it never lived.

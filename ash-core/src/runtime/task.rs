@@ -11,8 +11,8 @@ use core::task::Poll;
 
 use tokio::time::Sleep;
 
-use crate::exit::ExitReason;
 use crate::error::StartError;
+use crate::exit::ExitReason;
 use crate::machine::{Incarnation, Timestamp};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::clock::Clock;
@@ -20,6 +20,7 @@ use crate::runtime::driver::{Driver, End, Outcome};
 use crate::runtime::events::Bus;
 use crate::runtime::inbox::Rest;
 use crate::runtime::log::Log;
+use crate::runtime::meter::Meter;
 use crate::runtime::shared::{Message, Shared, Upward};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
@@ -45,6 +46,7 @@ impl Task {
         let path = String::from(spec.name.as_str());
         let driver = Driver::new(spec, path.clone())?;
         let log = Log::root(spec.logger.as_ref());
+        Meter::describe();
         let shared = Shared::new(spec, path, clock, Bus::root(), log, Upward::Root);
         let mut task = Self::new(shared, driver);
         // Panics here and now if the runtime has no timers, not in a task that nobody sees.
@@ -158,7 +160,8 @@ impl Task {
         late.append(&mut self.shared.inbox.close());
         let driver = self.shared.driver().take();
         if let Some(mut driver) = driver
-            && let Some((End { reason, start_error }, unstopped)) = driver.finish(&self.shared, late)
+            && let Some((End { reason, start_error }, unstopped)) =
+                driver.finish(&self.shared, late)
         {
             self.shared.end(reason, start_error, unstopped);
         }
@@ -168,16 +171,19 @@ impl Task {
 impl Drop for Task {
     /// A supervisor whose task is dropped before its end, because its runtime goes, is killed.
     fn drop(&mut self) {
+        let mut driver = self.shared.driver().take();
         let status = self.shared.status.borrow();
         let (ready, ended) = (status.ready.is_some(), status.ended.is_some());
         drop(status);
         if !ended {
+            if let Some(driver) = &mut driver {
+                driver.clear();
+            }
             let name = self.shared.name.clone();
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.shared.end(ExitReason::Killed, start_error, Vec::new());
         }
         drop(self.shared.inbox.close());
-        let driver = self.shared.driver().take();
         drop(driver);
     }
 }

@@ -17,6 +17,8 @@ mod hostile;
 mod intensity;
 mod liveness;
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod panics;
 mod partitioned;
 mod restart;
@@ -25,3 +27,5 @@ mod significant;
 mod start;
 mod stop;
 mod support;
+#[cfg(feature = "tracing")]
+mod tracing;
