@@ -227,3 +227,7 @@ impl Woken {
         matches!(self, Self::Somebody)
     }
 }
+
+#[cfg(all(test, ash_loom))]
+#[path = "inbox_loom.rs"]
+mod loom;

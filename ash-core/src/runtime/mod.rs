@@ -3,12 +3,14 @@
 //! | file | holds |
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
-//! | `driver.rs` | one task for each supervisor: drain the machine, wait, feed it |
+//! | `inbox.rs`, `turn.rs` | what comes for a supervisor, and whose turn it is to work on it |
+//! | `driver.rs` | a supervisor at work: feed the machine, drain it |
+//! | `task.rs` | one task for each supervisor: its timer, its turns that nobody else takes, its end |
 //! | `plan.rs` | how a child is made: a factory, or a spec |
 //! | `child.rs` | one task for each incarnation of a worker |
 //! | `alarm.rs` | wakes a supervisor whose runtime has lost sight of the time |
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
-//! | `shared.rs` | what a supervisor's task shares with its handles and children |
+//! | `shared.rs` | what a supervisor shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
 //! | `partitioned/` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |

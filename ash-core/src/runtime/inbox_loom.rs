@@ -1,0 +1,116 @@
+//! Every order in which two threads may come to an inbox, by loom: `make loom`.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ::loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use ::loom::thread;
+
+use super::*;
+
+/// A supervisor without a driver: who is at work on it, and what was taken in.
+struct Work {
+    inbox: Inbox,
+    at_work: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+impl Work {
+    /// One whose task has begun, and sleeps.
+    fn begun() -> Arc<Self> {
+        let inbox = Inbox::new();
+        assert_eq!(inbox.wake(false).map(|first| first.len()), Some(1), "it begins");
+        assert!(matches!(inbox.end_turn(Timestamp::NEVER, 9, Vec::new()), Rest::Done(_)));
+        inbox.sleep(Timestamp::NEVER);
+        let (at_work, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { inbox, at_work, taken })
+    }
+
+    /// Takes messages in, and whatever comes meanwhile, up to the limit.
+    fn turn(&self, mut messages: Vec<Message>, limit: usize) {
+        loop {
+            assert_eq!(self.at_work.fetch_add(1, SeqCst), 0, "one at a time");
+            self.taken.fetch_add(messages.drain(..).count(), SeqCst);
+            self.at_work.fetch_sub(1, SeqCst);
+            match self.inbox.end_turn(Timestamp::NEVER, limit, messages) {
+                Rest::More(more) => messages = more,
+                Rest::Done(_) | Rest::Left => return,
+            }
+        }
+    }
+
+    fn bring(&self, limit: usize) {
+        if let Brought::Turn(message) = self.inbox.bring(Message::Look) {
+            self.turn(alloc::vec![message], limit);
+        }
+    }
+
+    /// What the supervisor's task does when it is woken.
+    fn wake(&self, is_due: bool) {
+        if let Some(messages) = self.inbox.wake(is_due) {
+            self.turn(messages, usize::MAX);
+        }
+    }
+}
+
+#[test]
+fn whatever_is_brought_is_taken_in_by_one_at_a_time() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work.bring(9))
+        };
+        work.bring(9);
+        other.join().unwrap();
+        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_free());
+    });
+}
+
+#[test]
+fn what_one_does_not_see_to_is_left_to_the_task() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work.bring(0))
+        };
+        assert!(work.inbox.leave(Message::Look));
+        other.join().unwrap();
+        work.wake(false);
+        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_free());
+    });
+}
+
+#[test]
+fn a_task_that_is_due_works_or_has_the_one_at_work_look_at_the_time() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work.bring(9))
+        };
+        work.wake(true);
+        other.join().unwrap();
+        assert!(work.taken.load(SeqCst) >= 1);
+        assert!(work.inbox.take_free(), "nobody keeps the turn");
+    });
+}
+
+#[test]
+fn nothing_is_taken_after_the_end() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work.inbox.leave(Message::Look))
+        };
+        let before = work.inbox.close().len();
+        let was_taken = other.join().unwrap();
+        assert_eq!(before, usize::from(was_taken), "who is not refused is handed over");
+        assert!(!work.inbox.leave(Message::Look));
+        assert!(matches!(work.inbox.bring(Message::Look), Brought::Closed));
+    });
+}
