@@ -6,7 +6,7 @@ LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test examples consumers doc bench peers growth \
+.PHONY: all check fmt lint features fence test observed examples consumers doc bench peers growth \
 	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
 	miri-smoke mutants soak soak-smoke sim sim-smoke loom netns ci
 
@@ -22,29 +22,41 @@ fmt:
 lint:
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 
-## Each library alone, so that no other turns on a feature for it: with none, its own, and all.
+## Each library alone, so that no other turns on a feature for it: with none, its own, and all;
+## and with each of those by which it is observed, and nothing else.
 features:
 	for library in $(LIBRARIES); do \
 		$(CARGO) check --quiet -p $$library --no-default-features || exit 1; \
 		$(CARGO) check --quiet -p $$library || exit 1; \
 		$(CARGO) check --quiet -p $$library --all-features || exit 1; \
+		for feature in metrics tracing; do \
+			! grep -q "^$$feature = " $$library/Cargo.toml || \
+				$(CARGO) check --quiet -p $$library --no-default-features --features $$feature || exit 1; \
+		done; \
 	done
 
-## The machine has no runtime: neither tokio nor std.
+## The machine has no runtime: neither tokio nor std. Who does not observe pays for no observer.
 fence:
 	$(CARGO) check --quiet -p ash-core --no-default-features
 	! $(CARGO) tree -p ash-core --no-default-features -e normal --prefix none | grep -E '^(tokio|slog)'
+	! $(CARGO) tree -p ash-flare -e normal --prefix none | grep -E '^(metrics|tracing)'
 	grep -q '^#!\[no_std\]' ash-core/src/lib.rs
 
-test:
+test: observed
 	$(CARGO) test --workspace
+
+## The features that nothing in the workspace turns on: who observes is told the right things, and
+## everything goes as it does without.
+observed:
+	$(CARGO) test -p ash-core --features metrics,tracing --lib --test machine --test runtime
+	$(CARGO) test -p ash-net --features tracing --test net log::
 
 ## Every example runs to its end by itself.
 examples:
-	$(CARGO) build --quiet -p examples --examples --features tls
+	$(CARGO) build --quiet -p examples --examples --all-features
 	for example in $(EXAMPLES); do \
 		echo "example: $$example"; \
-		$(CARGO) run --quiet -p examples --features tls --example $$example || exit 1; \
+		$(CARGO) run --quiet -p examples --all-features --example $$example || exit 1; \
 	done
 
 ## Crates outside the workspace, as users have them.

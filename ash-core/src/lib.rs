@@ -13,6 +13,15 @@
 //! | [`spec`] | what a supervisor is told: policies, strategies, a child's attributes |
 //! | [`machine`] | the state machine, its events and its outputs |
 //! | the crate's root | what users of the runtime need: specs, workers, handles, errors |
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `tokio` | on | the runtime |
+//! | `serde` | off | serialisation of what travels to other processes |
+//! | `tracing` | off | each event is a `tracing` event, too, and a worker's hooks run in a span `child` with its `path` and `incarnation`, all with the target `ash_flare` |
+//! | `metrics` | off | starts, restarts, exits, leaks, give-ups and active children are counted through the `metrics` facade, by the path of the supervisor |
 
 #![no_std]
 #![warn(clippy::unwrap_used)]
@@ -22,6 +31,8 @@ extern crate alloc;
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "tokio")]
+mod contain;
 mod error;
 mod exit;
 mod id;

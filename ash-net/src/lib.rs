@@ -49,6 +49,12 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! - `tls` (off by default): TLS 1.3 and mutual TLS over TCP.
+//! - `tracing` (off by default): what is logged through slog is told through `tracing`, too, with
+//!   the target `ash_flare::net`.
 
 mod access;
 mod auth;

@@ -1,4 +1,4 @@
-//! The log of servers and clients, through slog.
+//! The log of servers and clients: through slog, and with the feature `tracing` through that, too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,6 +15,24 @@ impl Log {
 
     /// Logs. A drain that panics, like `slog-scope`'s once its guard is gone, gets no further.
     pub(crate) fn with(&self, log: impl FnOnce(&Logger)) {
-        let _ = catch_unwind(AssertUnwindSafe(|| log(&self.0)));
+        contain(|| log(&self.0));
     }
 }
+
+/// Logs, and no panic gets any further.
+pub(crate) fn contain(log: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(log));
+}
+
+/// Logs a message with keys, whose values are put into words only for who listens.
+macro_rules! tell {
+    ($log:expr, $level:ident, $message:literal; $($key:ident = $value:expr),+ $(,)?) => {{
+        $log.with(|log| slog::$level!(log, $message; $(stringify!($key) => %$value),+));
+        #[cfg(feature = "tracing")]
+        $crate::log::contain(|| {
+            tracing::$level!(target: "ash_flare::net", $($key = %$value,)+ $message);
+        });
+    }};
+}
+
+pub(crate) use tell;

@@ -177,6 +177,10 @@ impl<C> State<C> {
         matches!(self, Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_))
     }
 
+    pub(super) const fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+
     pub(super) const fn is_live(&self) -> bool {
         self.public().is_live()
     }

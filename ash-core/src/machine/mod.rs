@@ -54,6 +54,7 @@ mod query;
 mod rare_list;
 mod start;
 mod stop;
+mod tally;
 mod timers;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -71,10 +72,13 @@ pub use crate::time::Timestamp;
 pub use event::{ChildCommand, ChildKey, Event, Exit, Fact, Incarnation, StartFailure};
 pub use info::{ChildCounts, ChildInfo, ChildState};
 pub use output::{Action, EventKind, Notice, Notices, Output};
+#[cfg(feature = "metrics")]
+pub(crate) use tally::{Change, Counted};
 
 use child::{Child, Pending, Purpose, State};
 use children::Children;
 use phase::{Phase, Sequence};
+use tally::Tally;
 use timers::{Deadline, Timers};
 
 /// What a supervisor is told about itself.
@@ -136,6 +140,7 @@ pub struct Machine<P, C> {
     leaked: BTreeMap<Incarnation, ChildId>,
     random: fastrand::Rng,
     notices: Notices,
+    tally: Tally,
     output: VecDeque<Output<C>>,
 }
 
@@ -171,6 +176,7 @@ impl<P, C> Machine<P, C> {
             significant_live: significant,
             leaked: BTreeMap::new(),
             notices: Notices::All,
+            tally: Tally::new(),
             output: VecDeque::new(),
         })
     }
@@ -279,6 +285,8 @@ impl<P, C> Machine<P, C> {
         let child = self.children.get_mut(key)?;
         let (old_deadline, was_live) = (child.state.deadline(), child.state.is_live());
         let (new_deadline, is_live) = (state.deadline(), state.is_live());
+        self.tally.lose(child.state.is_running());
+        self.tally.gain(state.is_running());
         let old = core::mem::replace(&mut child.state, state);
         if child.attributes.significant {
             self.significant_live -= usize::from(was_live);
@@ -292,6 +300,7 @@ impl<P, C> Machine<P, C> {
     fn forget(&mut self, key: ChildKey) -> Option<Child<P, C>> {
         let child = self.children.remove(key)?;
         self.timers.set(key.slot, child.state.deadline(), Deadline::NEVER);
+        self.tally.lose(child.state.is_running());
         if child.attributes.significant {
             self.significant_live -= usize::from(child.state.is_live());
         }
@@ -307,7 +316,8 @@ impl<P, C> Machine<P, C> {
     }
 
     fn note(&mut self, key: ChildKey, kind: EventKind) {
-        if self.notices == Notices::Losses && !kind.is_loss() {
+        self.tally.count(&kind);
+        if !self.notices.include(&kind) {
             return;
         }
         if let Some(child) = self.children.get(key) {

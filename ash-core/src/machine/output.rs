@@ -31,6 +31,9 @@ pub enum Action<C> {
     Kill(Incarnation),
     /// Tell when this incarnation sent its last heartbeat.
     CheckHeartbeat(Incarnation),
+    /// Let go of whatever is kept of this incarnation, which has ended, for the next one: there is
+    /// none to come unless somebody asks for it.
+    LetGo(Incarnation),
     /// Give this caller its answer.
     Reply(C, Result<(), SupervisorError>),
     /// The initial tree is up.
@@ -54,18 +57,47 @@ pub struct Notice {
     pub kind: EventKind,
 }
 
-/// Which notices a machine gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// Which notices a machine gives, from the fewest to all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a driver chooses one")]
 pub enum Notices {
+    /// Of children, only that one was killed or leaked: what the report of a stop is made of.
+    Losses,
+    /// Of children, all but what goes as it should: starts, and exits that are normal.
+    Notable,
     /// All of them.
     #[default]
     All,
-    /// Of children, only that one was killed or leaked: what the report of a stop is made of.
-    Losses,
+}
+
+impl Notices {
+    /// Tells whether a notice of a child is among them.
+    pub(super) const fn include(self, kind: &EventKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Notable => !kind.is_routine(),
+            Self::Losses => kind.is_loss(),
+        }
+    }
 }
 
 impl EventKind {
+    /// Tells whether this is how things should go.
+    pub(crate) const fn is_routine(&self) -> bool {
+        match self {
+            Self::Started | Self::Completed | Self::SupervisorStarted => true,
+            Self::Exited { reason, .. }
+            | Self::Stopped { reason }
+            | Self::SupervisorEnded { reason } => reason.is_normal(),
+            Self::StartFailed { .. }
+            | Self::Restarting { .. }
+            | Self::ShutdownFailed { .. }
+            | Self::Leaked
+            | Self::LeakEnded
+            | Self::IntensityExceeded { .. } => false,
+        }
+    }
+
     /// Tells whether a child did not end as it should have.
     pub(super) const fn is_loss(&self) -> bool {
         matches!(self, Self::Leaked | Self::Stopped { reason: ExitReason::Killed })

@@ -6,29 +6,30 @@ use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::task::Poll;
 
-use ::loom::future::block_on;
-use ::loom::thread;
-use tokio::sync::mpsc::UnboundedReceiver;
-
 use super::*;
 use crate::machine::{ChildKey, Exit};
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Bus;
 use crate::runtime::log::Log;
+use crate::runtime::shared::Upward;
 use crate::runtime::spec::SupervisorSpec;
+use ::loom::future::block_on;
+use ::loom::thread;
 
-/// A supervisor's end of its inbox, and the first incarnation of a child.
-fn child() -> (UnboundedReceiver<Message>, Arc<Cell>) {
+/// A supervisor that leaves all in its inbox, and the first incarnation of a child.
+fn child() -> (Arc<Shared>, Arc<Cell>) {
     let spec =
         SupervisorSpec::new("app").with_logger(slog::Logger::root(slog::Discard, slog::o!()));
     let log = Log::root(spec.logger.as_ref());
-    let (shared, inbox) = Shared::new(&spec, "app".into(), Clock::start(), Bus::root(), log);
-    (inbox, Arc::new(incarnation(&Arc::new(shared), 1)))
+    let shared = Shared::new(&spec, "app".into(), Clock::start(), Bus::root(), log, Upward::Root);
+    let shared = Arc::new(shared);
+    let cell = Arc::new(incarnation(&shared, 1));
+    (shared, cell)
 }
 
 fn incarnation(shared: &Arc<Shared>, number: u64) -> Cell {
     let incarnation = Incarnation { child: ChildKey { serial: 1, slot: 0 }, number };
-    Cell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation, true)
+    Cell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation)
 }
 
 fn next_of(cell: &Cell) -> Arc<Cell> {
@@ -45,10 +46,10 @@ async fn obeys(cell: &Cell, order: Order) {
 }
 
 /// Which incarnations ended or failed to start, as the supervisor hears it.
-fn ends(inbox: &mut UnboundedReceiver<Message>) -> Vec<u64> {
+fn ends(shared: &Shared) -> Vec<u64> {
     let mut all = Vec::new();
-    while let Ok(Message::Fact(incarnation, fact)) = inbox.try_recv() {
-        if matches!(fact, Fact::Exited(_) | Fact::StartFailed(_)) {
+    for message in shared.inbox.close() {
+        if let Message::Fact(incarnation, Fact::Exited(_) | Fact::StartFailed(_)) = message {
             all.push(incarnation.number);
         }
     }
@@ -62,7 +63,7 @@ fn crash() -> Fact {
 #[test]
 fn an_order_always_wakes_the_task() {
     ::loom::model(|| {
-        let (_inbox, cell) = child();
+        let (_shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || block_on(obeys(&cell, Order::Kill)))
@@ -76,7 +77,7 @@ fn an_order_always_wakes_the_task() {
 #[test]
 fn a_token_that_is_taken_is_cancelled_whenever_the_order_comes() {
     ::loom::model(|| {
-        let (_inbox, cell) = child();
+        let (_shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || cell.stop_token())
@@ -91,16 +92,16 @@ fn a_token_that_is_taken_is_cancelled_whenever_the_order_comes() {
 #[test]
 fn a_task_that_stays_is_handed_its_next_or_let_go() {
     ::loom::model(|| {
-        let (_inbox, cell) = child();
+        let (_shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
-            thread::spawn(move || match cell.report_end(crash()) {
+            thread::spawn(move || match cell.report_end(crash()).0 {
                 Stays::Yes => block_on(poll_fn(|context| cell.poll_next(context))).is_some(),
                 Stays::No => false,
             })
         };
         let next = next_of(&cell);
-        let handed = cell.hand_over(&next);
+        let handed = cell.hand_over(&next).is_some();
         // The life of the last incarnation is dropped.
         cell.order(Order::Kill);
         assert_eq!(task.join().unwrap(), handed, "one of both starts the next, and one only");
@@ -110,39 +111,39 @@ fn a_task_that_stays_is_handed_its_next_or_let_go() {
 #[test]
 fn an_incarnation_that_was_handed_to_a_task_that_goes_is_told_to_have_failed() {
     ::loom::model(|| {
-        let (mut inbox, cell) = child();
+        let (shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || {
-                if cell.report_end(crash()) == Stays::Yes {
+                if cell.report_end(crash()).0 == Stays::Yes {
                     // Its runtime goes.
                     cell.leave();
                 }
             })
         };
-        let handed = cell.hand_over(&next_of(&cell));
+        let handed = cell.hand_over(&next_of(&cell)).is_some();
         task.join().unwrap();
         let expected = if handed { vec![1, 2] } else { vec![1] };
-        assert_eq!(ends(&mut inbox), expected);
+        assert_eq!(ends(&shared), expected);
     });
 }
 
 #[test]
 fn a_stop_that_meets_the_end_leaves_no_task_behind() {
     ::loom::model(|| {
-        let (mut inbox, cell) = child();
+        let (shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || {
-                cell.report_started();
-                if cell.report_end(crash()) == Stays::Yes {
+                let _ = cell.report_started();
+                if cell.report_end(crash()).0 == Stays::Yes {
                     assert!(block_on(poll_fn(|context| cell.poll_next(context))).is_none());
                 }
             })
         };
         cell.order(Order::Stop);
         task.join().unwrap();
-        assert_eq!(ends(&mut inbox), [1]);
-        assert!(!cell.hand_over(&next_of(&cell)), "the task is gone");
+        assert_eq!(ends(&shared), [1]);
+        assert!(cell.hand_over(&next_of(&cell)).is_none(), "the task is gone");
     });
 }

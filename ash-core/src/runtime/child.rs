@@ -9,29 +9,27 @@
 //!    process.
 //! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
 //! 3. A task that is dropped with its runtime reports from its guard.
-//! 4. After a report the task yields once before it goes on with code of the worker's. The report
-//!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
-//!    worker that blocks its thread now would strand it there. For a start that nobody waits for
-//!    the supervisor is not woken before `run` has been polled; it learns of it with whatever else
-//!    wakes it.
+//! 4. After a report that woke anybody the task yields once before it goes on with code of the
+//!    worker's. Who was woken last is in this thread's next-to-run slot, where no other thread
+//!    finds it: a worker that blocks its thread now would strand it there.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
-use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::panic::catch_unwind;
 
 use pin_project_lite::pin_project;
 
+use crate::contain::contain;
 use crate::error::StartCause;
-use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
+use crate::exit::{BoxError, ExitReason, WorkerError};
 use crate::machine::{Exit, Fact};
 use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
 use crate::runtime::plan::Maker;
+use crate::runtime::span::{ChildSpan, Inside};
 use crate::worker::Worker;
 
 /// Lives a worker's incarnations from factory to drop, one after the other.
@@ -46,14 +44,21 @@ where
 {
     async move {
         loop {
-            let mut worker = Slot(None);
+            let span = ChildSpan::of(&guard.cell);
+            let mut worker = Slot { worker: None, span: span.inside() };
             let hooks = Some(hooks(&guard, &mut worker));
-            let end = Contained { hooks, cell: &guard.cell }.await;
+            let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
             let dropped = worker.clear();
             let fact = conclude(end, guard.cell.has_started(), dropped);
-            if guard.cell.report_end(fact) == Stays::No {
+            let (stays, woken) = guard.cell.report_end(fact);
+            if stays == Stays::No {
                 return;
             }
+            if woken.is_somebody() {
+                let_others_go().await;
+            }
+            // One that fails over and over is not to keep its thread for ever.
+            tokio::task::consume_budget().await;
             match poll_fn(|context| guard.cell.poll_next(context)).await {
                 Some(next) => guard.cell = next,
                 None => return,
@@ -91,34 +96,27 @@ impl Ran {
 
 /// Goes through the hooks of a worker, which it leaves in `slot`.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
-fn hooks<F, W>(guard: &Guard<F, W>, slot: &mut Slot<W>) -> impl Future<Output = End> + Send
+fn hooks<F, W>(guard: &Guard<F, W>, slot: &mut Slot<'_, W>) -> impl Future<Output = End> + Send
 where
     W: Worker,
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
     async move {
-        slot.0 = Some(guard.make());
-        {
+        slot.worker = Some(guard.make());
+        let woken = {
             let mut hook = slot.worker().initialize();
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
                 None => return End::NotStarted(StartCause::Stopped),
                 Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
                 Some(Ok(())) => guard.cell.report_started(),
             }
-        }
-        if !guard.cell.is_quiet() {
-            let_supervisor_go().await;
+        };
+        if woken.is_somebody() {
+            let_others_go().await;
         }
         let returned = {
             let mut hook = slot.worker().run();
-            poll_fn(move |cx| {
-                let polled = poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx);
-                if polled.is_pending() && guard.cell.is_quiet() {
-                    guard.cell.end_quiet();
-                }
-                polled
-            })
-            .await
+            poll_fn(move |cx| poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx)).await
         };
         if guard.cell.is_killed() {
             // It was, while it blocked its thread.
@@ -127,16 +125,9 @@ where
         let asked = guard.cell.is_asked();
         let ran = Ran::of(returned, asked);
         let mut hook = slot.worker().shutdown();
-        let hook_error = if is_no_hook(&hook) {
-            // There is nothing whose time the supervisor would have to bound.
-            None
-        } else {
-            if !asked {
-                guard.cell.report(Fact::Returned);
-                let_supervisor_go().await;
-            }
-            (&mut hook).await.err().map(WorkerError::new)
-        };
+        let mut is_told = asked;
+        let hook_error =
+            poll_fn(move |cx| poll_last(&mut hook, &guard.cell, &mut is_told, cx)).await;
         End::Exited { ran, hook_error }
     }
 }
@@ -144,17 +135,10 @@ where
 /// What a hook of a worker is, as `async_trait` writes it.
 type Hook<'a, E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send + 'a>>;
 
-/// Tells whether a hook is one that the worker does not have.
-///
-/// What `async_trait` makes of a user's hook is never without a size: it holds the worker.
-fn is_no_hook<E>(hook: &Hook<'_, E>) -> bool {
-    size_of_val(&**hook) == 0
-}
-
-/// Yields once, so that the supervisor runs that was just told something.
+/// Yields once, so that those run who were just woken in this thread.
 ///
 /// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
-fn let_supervisor_go() -> impl Future<Output = ()> {
+pub(crate) fn let_others_go() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |context| {
         if core::mem::replace(&mut yielded, true) {
@@ -175,6 +159,37 @@ fn poll_unless<E: Into<BoxError>>(
         return Poll::Ready(None);
     }
     hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
+}
+
+/// Polls the `shutdown` hook. Where `run` has returned by itself, the supervisor is told before, so
+/// that it bounds the hook's time, and whom that wakes gets to run.
+///
+/// Not so if the hook has no size, as one that the worker does not have: what `async_trait` makes of
+/// a user's holds the worker. There is no time to be bound then, mostly, and so it is told only if
+/// there is.
+fn poll_last<E: Into<BoxError>>(
+    hook: &mut Hook<'_, E>,
+    cell: &Cell,
+    is_told: &mut bool,
+    context: &mut Context<'_>,
+) -> Poll<Option<WorkerError>> {
+    let is_small = size_of_val(&**hook) == 0;
+    if *is_told || is_small {
+        match hook.as_mut().poll(context) {
+            Poll::Ready(result) => return Poll::Ready(result.err().map(WorkerError::new)),
+            Poll::Pending if *is_told => return Poll::Pending,
+            Poll::Pending => {}
+        }
+    }
+    *is_told = true;
+    if cell.report(Fact::Returned).is_somebody() {
+        context.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    if is_small {
+        return Poll::Pending;
+    }
+    hook.as_mut().poll(context).map(|result| result.err().map(WorkerError::new))
 }
 
 /// What the supervisor is told of an incarnation whose worker has been dropped.
@@ -205,19 +220,22 @@ fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
 }
 
 /// The worker, dropped under `catch_unwind` wherever its task ends.
-struct Slot<W>(Option<W>);
+struct Slot<'a, W> {
+    worker: Option<W>,
+    span: Inside<'a>,
+}
 
-impl<W> Slot<W> {
+impl<W> Slot<'_, W> {
     fn worker(&mut self) -> &mut W {
-        self.0.as_mut().expect("its hooks come after its factory")
+        self.worker.as_mut().expect("its hooks come after its factory")
     }
 
     fn clear(&mut self) -> Result<(), String> {
-        contain(|| drop(self.0.take()))
+        contain(|| self.span.run(|| drop(self.worker.take())))
     }
 }
 
-impl<W> Drop for Slot<W> {
+impl<W> Drop for Slot<'_, W> {
     fn drop(&mut self) {
         let _ = self.clear();
     }
@@ -254,12 +272,14 @@ pin_project! {
         #[pin]
         hooks: Option<F>,
         cell: &'a Cell,
+        span: Inside<'a>,
     }
 
     impl<F> PinnedDrop for Contained<'_, F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut hooks = this.project().hooks;
-            let _ = contain(|| hooks.set(None));
+            let this = this.project();
+            let (mut hooks, span) = (this.hooks, *this.span);
+            let _ = contain(|| span.run(|| hooks.set(None)));
         }
     }
 }
@@ -269,6 +289,7 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
+        let span = *this.span;
         this.cell.listen(context);
         let end = if this.cell.is_killed() {
             End::Killed
@@ -276,27 +297,15 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {
                 return Poll::Pending;
             };
-            match contain(|| hooks.poll(context)) {
+            match contain(|| span.run(|| hooks.poll(context))) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(end)) => end,
                 Err(message) => End::Panicked(message),
             }
         };
-        Poll::Ready(match contain(|| this.hooks.set(None)) {
+        Poll::Ready(match contain(|| span.run(|| this.hooks.set(None))) {
             Ok(()) => end,
             Err(message) => End::Panicked(message),
         })
     }
-}
-
-/// Runs what may panic and returns the panic's message. A payload whose own drop panics is let
-/// go.
-pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let message = panic_message(&*payload);
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            core::mem::forget(again);
-        }
-        message
-    })
 }

@@ -12,7 +12,8 @@
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
 //! | `partitioned/` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |
-//! | `events.rs`, `log.rs` | what is told of all that |
+//! | `events.rs`, `log/`, `meter.rs` | what is told of all that, and what is counted |
+//! | `span.rs` | what a worker's own log is attributed to |
 
 mod alarm;
 mod cell;
@@ -23,14 +24,19 @@ mod context;
 mod driver;
 mod events;
 mod handle;
+mod inbox;
 mod log;
+mod meter;
 mod page;
 mod partitioned;
 mod plan;
 mod shared;
 mod signal;
+mod span;
 mod spec;
+mod task;
 mod tree;
+mod turn;
 
 pub use child_spec::ChildSpec;
 pub use context::ChildContext;

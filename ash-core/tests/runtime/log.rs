@@ -12,13 +12,13 @@ use crate::support::{
 
 /// A drain that keeps what is logged: level, message, keys and values.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Logged>>>);
+pub(crate) struct Kept(Arc<Mutex<Vec<Logged>>>);
 
 #[derive(Clone, Debug)]
-struct Logged {
-    level: Level,
-    message: String,
-    values: Vec<(String, String)>,
+pub(crate) struct Logged {
+    pub(crate) level: Level,
+    pub(crate) message: String,
+    pub(crate) values: Vec<(String, String)>,
 }
 
 impl Logged {
@@ -66,11 +66,11 @@ impl Drain for Kept {
 }
 
 impl Kept {
-    fn logger(&self) -> Logger {
+    pub(crate) fn logger(&self) -> Logger {
         Logger::root(self.clone().fuse(), o!("tree" => "tested"))
     }
 
-    fn take(&self) -> Vec<Logged> {
+    pub(crate) fn take(&self) -> Vec<Logged> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 

@@ -13,9 +13,12 @@ mod backoff;
 mod bad_input;
 mod events;
 mod handles;
+mod hostile;
 mod intensity;
 mod liveness;
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod panics;
 mod partitioned;
 mod restart;
@@ -24,3 +27,5 @@ mod significant;
 mod start;
 mod stop;
 mod support;
+#[cfg(feature = "tracing")]
+mod tracing;

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ash_core::{ChildId, ExitReason};
-use slog::{debug, info};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,6 +16,7 @@ use crate::client::reading::Reading;
 use crate::client::state::ConnectionState;
 use crate::client::{Inner, RemoteSupervisorHandle, TIMEOUT};
 use crate::error::{ConnectError, RemoteError};
+use crate::log::tell;
 use crate::protocol::Welcomed;
 
 /// How long is waited before the first and at most before each further attempt to connect.
@@ -107,10 +107,10 @@ async fn manage(shared: Arc<Shared>, first: Running, renewal: Renewal) {
     let mut running = first;
     loop {
         running.reading.run(&running.connection, &shared.link).await;
-        let target = shared.connector.target();
-        shared.connector.log.with(|log| {
-            info!(log, "connection to a supervisor lost"; "target" => target);
-        });
+        tell!(
+            shared.connector.log, info, "connection to a supervisor lost";
+            address = shared.connector.target()
+        );
         shared.link.send_if_modified(|link| {
             let next = match (&*link, renewal) {
                 (Link::Ended { .. } | Link::Closed, _) => return false,
@@ -136,14 +136,15 @@ async fn reconnect(connector: &Connector) -> Established {
         tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
         match connector.establish().await {
             Ok(established) => {
-                connector.log.with(|log| {
-                    info!(log, "connected to a supervisor again"; "target" => connector.target());
-                });
+                tell!(
+                    connector.log, info, "connected to a supervisor again";
+                    address = connector.target()
+                );
                 return established;
             }
-            Err(error) => connector.log.with(|log| {
-                debug!(log, "no connection to a supervisor yet"; "reason" => %error);
-            }),
+            Err(error) => {
+                tell!(connector.log, debug, "no connection to a supervisor yet"; reason = error);
+            }
         }
         delay = (delay * 2).min(LONGEST_DELAY);
     }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash_core::SupervisorHandle;
-use slog::{error, warn};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::error::ServerError;
+use crate::log::tell;
 use crate::protocol::{Refusal, ServerHandshake};
 use crate::server::admission::{Admissions, Place};
 use crate::server::lifecycle::{Lifecycle, ServerShutdown};
@@ -112,10 +112,11 @@ fn warn_of_openness(config: &Config, address: SocketAddr) {
     if !config.secrets.is_empty() || has_certificates {
         return;
     }
-    config.log.with(|log| {
-        warn!(log, "everybody who can reach this address can drive the tree: no secret and no client certificates are asked for";
-            "address" => %address, "access" => %config.access);
-    });
+    tell!(
+        config.log, warn,
+        "everybody who can reach this address can drive the tree: no secret and no client certificates are asked for";
+        address = address, access = config.access
+    );
 }
 
 #[cfg(unix)]
@@ -200,9 +201,7 @@ impl<A> Bound<A> {
                     Err(count) => refuse(&config, peer, count, accepted, &mut refusals),
                 },
                 Err(failed) => {
-                    config.log.with(|log| {
-                        error!(log, "a connection could not be accepted"; "reason" => %failed);
-                    });
+                    tell!(config.log, error, "a connection could not be accepted"; reason = failed);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -217,9 +216,7 @@ impl<A> Bound<A> {
 
 fn note_panic(config: &Config, over: Result<(), tokio::task::JoinError>) {
     if let Err(panic) = over {
-        config.log.with(|log| {
-            error!(log, "a connection's task panicked"; "reason" => %panic);
-        });
+        tell!(config.log, error, "a connection's task panicked"; reason = panic);
     }
 }
 
@@ -234,9 +231,7 @@ async fn all_ended(supervisors: Vec<SupervisorHandle>) {
 fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
     // Not one line for each: an attacker must not fill the log.
     if count.is_power_of_two() {
-        config.log.with(|log| {
-            warn!(log, "too many connections: one was refused"; "peer" => %peer, "refused" => count);
-        });
+        tell!(config.log, warn, "too many connections: one was refused"; peer = peer, refused = count);
     }
     #[cfg(feature = "tls")]
     let is_plain = config.tls.is_none() || !matches!(accepted, Accepted::Tcp(_));
@@ -328,9 +323,7 @@ async fn identify(
         return match tls.accept(stream).await {
             Ok(identified) => Some(identified),
             Err(failed) => {
-                config.log.with(|log| {
-                    slog::info!(log, "client refused"; "peer" => %peer, "reason" => %failed);
-                });
+                tell!(config.log, info, "client refused"; peer = peer, reason = failed);
                 None
             }
         };

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash_core::SupervisorHandle;
-use slog::{debug, info};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::access::Access;
+use crate::log::tell;
 use crate::protocol::{
     Admission, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal, ServerHandshake,
     ServerStep,
@@ -42,10 +42,10 @@ pub(super) async fn greet(
 ) -> Option<Guest> {
     let error = match converse(config, access, &mut stream).await {
         Ok(Conversation::Admitted(mut guest)) => {
-            config.log.with(|log| {
-                debug!(log, "client connected"; "peer" => %peer, "access" => %guest.access,
-                    "supervisor" => guest.supervisor.path());
-            });
+            tell!(
+                config.log, debug, "client connected";
+                peer = peer, access = guest.access, supervisor = guest.supervisor.path()
+            );
             guest.decoder.set_limit(config.limits.frame);
             return Some(Guest {
                 stream,
@@ -61,9 +61,7 @@ pub(super) async fn greet(
         }
         Err(error) => error.to_string(),
     };
-    config.log.with(|log| {
-        info!(log, "client refused"; "peer" => %peer, "reason" => error);
-    });
+    tell!(config.log, info, "client refused"; peer = peer, reason = error);
     None
 }
 

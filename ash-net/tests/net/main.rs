@@ -8,6 +8,8 @@ mod calls;
 mod events;
 mod lifecycle;
 mod link;
+#[cfg(feature = "tracing")]
+mod log;
 mod processes;
 mod support;
 #[cfg(feature = "tls")]
