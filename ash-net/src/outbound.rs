@@ -421,15 +421,16 @@ mod tests {
         let outbound = Arc::new(Outbound::new(1_000));
         let slots = Arc::new(Semaphore::new(1));
         let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
-        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        let writing = tokio::spawn(write(Arc::clone(&outbound), Box::new(ours), STALL));
+        // The writer finds nothing to do and goes to sleep.
+        tokio::task::yield_now().await;
         outbound.push(b"hello beautiful ", Some(permit)).unwrap();
         assert!(slots.try_acquire().is_err(), "half of it has been written");
         outbound.push(b"world", None).unwrap();
+        let mut read = [0; 21];
+        tokio::time::timeout(STALL, theirs.read_exact(&mut read)).await.unwrap().unwrap();
+        assert_eq!(&read, b"hello beautiful world");
         outbound.close();
-        let writing = tokio::spawn(writing);
-        let mut read = String::new();
-        theirs.read_to_string(&mut read).await.unwrap();
-        assert_eq!(read, "hello beautiful world");
         writing.await.unwrap();
         assert!(slots.try_acquire().is_ok());
     }
