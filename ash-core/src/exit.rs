@@ -94,13 +94,30 @@ impl fmt::Display for ExitReason {
 /// assert_eq!(error.to_string(), std::fmt::Error.to_string());
 /// ```
 #[derive(Clone)]
-pub struct WorkerError(Arc<BoxError>);
+pub struct WorkerError(Arc<Own>);
+
+/// The worker's own error. Whoever lets go of it last, mostly its supervisor, is not to suffer if
+/// its drop panics.
+struct Own(Option<BoxError>);
+
+impl Own {
+    fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        self.0.as_deref().expect("only its drop takes it")
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Own {
+    fn drop(&mut self) {
+        let _ = crate::contain::contain(|| drop(self.0.take()));
+    }
+}
 
 impl WorkerError {
     /// Takes over an error of any kind.
     #[must_use]
     pub fn new(error: impl Into<BoxError>) -> Self {
-        Self(Arc::new(error.into()))
+        Self(Arc::new(Own(Some(error.into()))))
     }
 
     /// Rebuilds an error from its texts, the outermost first: what remains of it after the wire.
@@ -113,14 +130,14 @@ impl WorkerError {
             .rev()
             .fold(None, |source, text| Some(Box::new(Text { text, source })));
         match chain {
-            Some(error) => Self(Arc::new(error)),
+            Some(error) => Self(Arc::new(Own(Some(error)))),
             None => Self::new("unknown error"),
         }
     }
 
     /// Returns the texts of the error and of its sources, the outermost first.
     pub fn texts(&self) -> impl Iterator<Item = String> + '_ {
-        let first: &(dyn Error + 'static) = &**self.0;
+        let first: &(dyn Error + 'static) = self.0.error();
         core::iter::successors(Some(first), |&error| error.source())
             .map(|error| alloc::format!("{error}"))
     }
@@ -128,25 +145,25 @@ impl WorkerError {
     /// Returns the worker's own error, if it is a `T`.
     #[must_use]
     pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+        self.0.error().downcast_ref()
     }
 }
 
 impl fmt::Display for WorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(self.0.error(), f)
     }
 }
 
 impl fmt::Debug for WorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.0.error(), f)
     }
 }
 
 impl Error for WorkerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        self.0.error().source()
     }
 }
 

@@ -31,6 +31,8 @@ extern crate alloc;
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "tokio")]
+mod contain;
 mod error;
 mod exit;
 mod id;

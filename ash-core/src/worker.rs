@@ -65,7 +65,8 @@ pub trait Worker: Send + 'static {
     /// # Cancel safety
     ///
     /// When the worker is asked to stop, or its init timeout passes, the future is dropped at its
-    /// next await.
+    /// next await. There is no init timeout unless one is set: what may take for ever, as a
+    /// connection to another machine, needs one or a timeout of its own.
     fn initialize<'life0, 'async_trait>(
         &'life0 mut self,
     ) -> Pin<Box<dyn Future<Output = Result<(), Self::Error>> + Send + 'async_trait>>

@@ -40,7 +40,7 @@ fn frames(bytes: &[u8], limit: usize, mut take: impl FnMut(&[u8])) {
         decoder.space().extend_from_slice(part);
         loop {
             match decoder.next() {
-                Ok(Some(body)) => take(&body),
+                Ok(Some(body)) => take(body),
                 Ok(None) => break,
                 Err(_) => return,
             }

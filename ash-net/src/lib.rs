@@ -59,6 +59,7 @@
 mod access;
 mod auth;
 mod client;
+mod dormant;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -68,6 +69,7 @@ mod link;
 mod log;
 mod outbound;
 mod protocol;
+mod sender;
 mod server;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]

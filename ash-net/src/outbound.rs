@@ -1,25 +1,22 @@
-//! What waits to be sent on one connection, and the task that sends it.
+//! What waits to be sent on one connection.
+//!
+//! Whoever has something to say appends it. Where nothing else is under way, it also sends it, in
+//! its own task; otherwise the one writer takes all that waits at once, so that however many
+//! frames there are, there is one write and one flush. Only one of them has the [`Sender`] at a
+//! time, so bytes leave in the order in which they were appended.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::sender::{Batch, Sender};
 use crate::transport::Writer;
 
-/// How much room a buffer may keep when it is empty, in bytes.
-const KEPT: usize = 64 * 1024;
-
 /// Frames that wait to be sent, as bytes, one after the other.
-///
-/// Whoever has something to say appends it; the one writer takes all of it at once, so that
-/// however many there are, there is one write and one flush.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     queue: Mutex<Queue>,
@@ -31,12 +28,22 @@ pub(crate) struct Outbound {
     broken: CancellationToken,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    bytes: Vec<u8>,
-    /// Given back when the bytes have been written.
-    permits: Vec<OwnedSemaphorePermit>,
+    waiting: Batch,
     is_closed: bool,
+    sender: Place,
+}
+
+/// Where the sender is.
+#[derive(Debug)]
+enum Place {
+    /// Nobody sends, though something may wait for the writer.
+    Here(Sender),
+    /// Somebody sends, and looks afterwards for what has come meanwhile.
+    Lent,
+    /// There is no writer yet, or no more.
+    Nowhere,
 }
 
 /// Why something cannot be sent.
@@ -48,10 +55,45 @@ pub(crate) enum Unsent {
     Closed,
 }
 
+impl Queue {
+    fn has_work(&self) -> bool {
+        match &self.sender {
+            Place::Here(sender) => {
+                !self.waiting.bytes.is_empty() || !sender.is_done() || self.is_closed
+            }
+            Place::Lent => false,
+            Place::Nowhere => true,
+        }
+    }
+
+    /// Lends the sender out, with all that waits. Only if it is here.
+    fn lend(&mut self) -> Option<Sender> {
+        let mut sender = self.borrow()?;
+        sender.load(&mut self.waiting);
+        Some(sender)
+    }
+
+    fn borrow(&mut self) -> Option<Sender> {
+        match std::mem::replace(&mut self.sender, Place::Lent) {
+            Place::Here(sender) => Some(sender),
+            place @ (Place::Lent | Place::Nowhere) => {
+                self.sender = place;
+                None
+            }
+        }
+    }
+}
+
+fn extend(bytes: &mut Vec<u8>, frames: &[u8]) -> Result<(), Unsent> {
+    bytes.extend_from_slice(frames);
+    Ok(())
+}
+
 impl Outbound {
     pub(crate) fn new(limit: usize) -> Self {
+        let queue = Queue { waiting: Batch::default(), is_closed: false, sender: Place::Nowhere };
         Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
             limit,
             crowd: AtomicUsize::new(0),
             wake: Notify::new(),
@@ -63,27 +105,95 @@ impl Outbound {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends an encoded frame, and a permit to give back when it has been written.
+    /// Appends encoded frames, and a permit to give back when they have been written. They are
+    /// sent at once if nobody else is about to say something, and together with what others say
+    /// if somebody is.
     pub(crate) fn push(
         &self,
-        frame: &[u8],
+        frames: &[u8],
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<(), Unsent> {
+        let (mut queue, was_empty) = self.append(|bytes| extend(bytes, frames))?;
+        queue.waiting.permits.extend(permit);
+        self.send_or_wake(queue, was_empty);
+        Ok(())
+    }
+
+    /// Appends like [`push`](Self::push) what this writes, which appends nothing if it fails.
+    pub(crate) fn push_with<E: From<Unsent>>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (queue, was_empty) = self.append(write)?;
+        self.send_or_wake(queue, was_empty);
+        Ok(())
+    }
+
+    /// Appends encoded frames like [`push`](Self::push), and sends at once whatever waits: for one
+    /// that has gathered all that there is to say.
+    pub(crate) fn push_all(&self, frames: &[u8]) -> Result<(), Unsent> {
+        let (queue, _) = self.append(|bytes| extend(bytes, frames))?;
+        self.send(queue);
+        Ok(())
+    }
+
+    /// Appends. Returns whether nothing waited before.
+    fn append<E: From<Unsent>>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(MutexGuard<'_, Queue>, bool), E> {
         let mut queue = self.queue();
         if queue.is_closed {
-            return Err(Unsent::Closed);
+            return Err(Unsent::Closed.into());
         }
-        if queue.bytes.len() + frame.len() > self.limit {
-            return Err(Unsent::Full);
+        let before = queue.waiting.bytes.len();
+        write(&mut queue.waiting.bytes)?;
+        if queue.waiting.bytes.len() > self.limit {
+            queue.waiting.bytes.truncate(before);
+            return Err(Unsent::Full.into());
         }
-        let was_empty = queue.bytes.is_empty();
-        queue.bytes.extend_from_slice(frame);
-        queue.permits.extend(permit);
-        drop(queue);
-        if was_empty {
+        Ok((queue, before == 0))
+    }
+
+    fn send_or_wake(&self, queue: MutexGuard<'_, Queue>, was_empty: bool) {
+        if self.crowd.load(Ordering::Relaxed) <= 1 {
+            self.send(queue);
+        } else if was_empty {
+            drop(queue);
             self.wake.notify_one();
         }
-        Ok(())
+    }
+
+    /// Sends what waits as far as the peer takes it at once, and leaves the rest to the writer. If
+    /// somebody is sending already, that one sees to it.
+    fn send(&self, mut queue: MutexGuard<'_, Queue>) {
+        let Some(mut sender) = queue.lend() else {
+            return;
+        };
+        drop(queue);
+        // Nobody needs to be woken: if it has to be waited, the writer does it, and asks again.
+        let sent = sender.poll_send(&mut Context::from_waker(Waker::noop()));
+        if matches!(sent, Poll::Ready(Err(_))) {
+            self.abandon(&mut sender);
+        }
+        self.hand_back(sender);
+    }
+
+    /// Takes the sender back from one who is not the writer.
+    fn hand_back(&self, mut sender: Sender) {
+        let mut queue = self.queue();
+        if matches!(queue.sender, Place::Nowhere) {
+            // The writer was dropped meanwhile, and could not say the last words itself.
+            sender.load(&mut queue.waiting);
+            drop(queue);
+            return sender.say_last_words();
+        }
+        queue.sender = Place::Here(sender);
+        let has_work = queue.has_work();
+        drop(queue);
+        if has_work {
+            self.wake.notify_one();
+        }
     }
 
     /// Notes how many requests are in flight. With several of them the writer lets those that are
@@ -100,8 +210,18 @@ impl Outbound {
 
     /// Gives the connection up.
     pub(crate) fn give_up(&self) {
-        self.queue().is_closed = true;
+        self.close();
         self.broken.cancel();
+    }
+
+    /// Gives the connection up, with all that has not been written: after an error the peer would
+    /// not know what it is.
+    fn abandon(&self, sender: &mut Sender) {
+        self.give_up();
+        let mut queue = self.queue();
+        sender.load(&mut queue.waiting);
+        drop(queue);
+        sender.forget();
     }
 
     /// Waits until the connection is of no use any more.
@@ -109,116 +229,89 @@ impl Outbound {
         self.broken.cancelled().await;
     }
 
-    /// Takes what waits. `None` when nothing does and nothing will.
-    async fn take(&self, into: &mut Vec<u8>, permits: &mut Vec<OwnedSemaphorePermit>) -> bool {
+    /// Tells whether nothing waits and nothing will.
+    fn is_over(&self) -> bool {
+        let queue = self.queue();
+        queue.is_closed && queue.waiting.bytes.is_empty()
+    }
+
+    /// Waits until there is something for the writer to do. Returns the sender; `None` when it is
+    /// gone.
+    async fn work(&self) -> Option<Sender> {
         loop {
+            if !self.queue().has_work() {
+                self.wake.notified().await;
+                continue;
+            }
             if self.crowd.load(Ordering::Relaxed) > 1 {
                 tokio::task::yield_now().await;
             }
-            {
-                let mut queue = self.queue();
-                if !queue.bytes.is_empty() {
-                    std::mem::swap(&mut queue.bytes, into);
-                    std::mem::swap(&mut queue.permits, permits);
-                    return true;
-                }
-                if queue.is_closed {
-                    return false;
-                }
+            let mut queue = self.queue();
+            if !queue.has_work() {
+                continue;
             }
-            self.wake.notified().await;
+            return queue.lend();
         }
     }
 }
 
 /// Sends what waits until there is nothing more to send, or the peer takes nothing for `stall`.
-pub(crate) async fn write(outbound: std::sync::Arc<Outbound>, writer: Writer, stall: Duration) {
-    let mut sender = Sender { outbound, writer, batch: Vec::new(), sent: 0 };
-    let sent = sender.run(stall).await;
-    sender.outbound.give_up();
-    if sent.is_err() {
-        // Nothing more to try when it is dropped.
-        sender.sent = sender.batch.len();
-    }
-}
-
-/// The writing side. Dropped before its end, it sends what the peer's window takes at once: the
-/// last words of a server whose future was dropped.
-struct Sender {
-    outbound: std::sync::Arc<Outbound>,
+///
+/// Dropped before its end, it sends what the peer's window takes at once: the last words of a
+/// server whose future was dropped.
+pub(crate) fn write(
+    outbound: Arc<Outbound>,
     writer: Writer,
-    batch: Vec<u8>,
-    sent: usize,
-}
-
-impl Sender {
-    async fn run(&mut self, stall: Duration) -> io::Result<()> {
-        let mut permits = Vec::new();
-        while self.outbound.take(&mut self.batch, &mut permits).await {
-            while self.sent < self.batch.len() {
-                let rest = &self.batch[self.sent..];
-                self.sent += timely(stall, self.writer.write(rest)).await?;
-            }
-            timely(stall, self.writer.flush()).await?;
-            self.sent = 0;
-            self.batch.clear();
-            self.batch.shrink_to(KEPT);
-            permits.clear();
+    stall: Duration,
+) -> impl Future<Output = ()> + Send {
+    outbound.queue().sender = Place::Here(Sender::new(writer));
+    let mut task = Task { outbound, sender: None };
+    async move {
+        let sent = task.run(stall).await;
+        if let (Err(_), Some(sender)) = (sent, &mut task.sender) {
+            task.outbound.abandon(sender);
         }
-        timely(stall, self.writer.shutdown()).await
-    }
-
-    fn poll_last_words(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.batch.len() {
-            let rest = &self.batch[self.sent..];
-            let sent = ready!(Pin::new(&mut self.writer).poll_write(context, rest))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += sent;
-        }
-        ready!(Pin::new(&mut self.writer).poll_flush(context))?;
-        Pin::new(&mut self.writer).poll_shutdown(context)
+        task.outbound.give_up();
     }
 }
 
-impl Drop for Sender {
+/// The writer, for as long as its task lives.
+struct Task {
+    outbound: Arc<Outbound>,
+    /// The sender, while the writer has it.
+    sender: Option<Sender>,
+}
+
+impl Task {
+    async fn run(&mut self, stall: Duration) -> std::io::Result<()> {
+        loop {
+            let Some(sender) = self.outbound.work().await else {
+                return Ok(());
+            };
+            let sender = self.sender.insert(sender);
+            sender.send(stall).await?;
+            if self.outbound.is_over() {
+                return sender.shut_down(stall).await;
+            }
+            if let Some(sender) = self.sender.take() {
+                self.outbound.queue().sender = Place::Here(sender);
+            }
+        }
+    }
+}
+
+impl Drop for Task {
     fn drop(&mut self) {
         let mut queue = self.outbound.queue();
         queue.is_closed = true;
-        self.batch.append(&mut queue.bytes);
-        drop(queue);
-        if self.sent < self.batch.len() {
-            let _ = self.poll_last_words(&mut Context::from_waker(Waker::noop()));
+        let parked = queue.borrow();
+        queue.sender = Place::Nowhere;
+        // If somebody else is sending, that one says the last words.
+        if let Some(mut sender) = self.sender.take().or(parked) {
+            sender.load(&mut queue.waiting);
+            drop(queue);
+            sender.say_last_words();
         }
-    }
-}
-
-/// Waits for a step of a write, which must be made in time and must be one.
-async fn timely<T: Progress>(
-    stall: Duration,
-    step: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    let made = tokio::time::timeout(stall, step).await??;
-    if made.is_none() {
-        return Err(io::ErrorKind::WriteZero.into());
-    }
-    Ok(made)
-}
-
-trait Progress {
-    fn is_none(&self) -> bool;
-}
-
-impl Progress for usize {
-    fn is_none(&self) -> bool {
-        *self == 0
-    }
-}
-
-impl Progress for () {
-    fn is_none(&self) -> bool {
-        false
     }
 }
 
@@ -271,6 +364,117 @@ mod tests {
         assert!(futures_util::poll!(&mut writing).is_pending());
         outbound.push(b"last words", None).unwrap();
         drop(writing);
+        let mut read = String::new();
+        theirs.read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "last words");
+    }
+
+    /// What a peer has received so far.
+    async fn received(peer: &mut tokio::io::DuplexStream) -> String {
+        let mut bytes = [0; 64];
+        match futures_util::poll!(std::pin::pin!(peer.read(&mut bytes))) {
+            Poll::Ready(read) => String::from_utf8_lossy(&bytes[..read.unwrap()]).into_owned(),
+            Poll::Pending => String::new(),
+        }
+    }
+
+    const STALL: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_alone_sends_at_once_and_nobody_is_woken() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let outbound = Arc::new(Outbound::new(1_000));
+        let slots = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
+        let _writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        outbound.set_crowd(1);
+        outbound.push(b"one", Some(permit)).unwrap();
+        assert_eq!(received(&mut theirs).await, "one", "the writer has never run");
+        assert!(slots.try_acquire().is_ok(), "it has been written");
+        let woken = outbound.wake.notified();
+        assert!(futures_util::poll!(std::pin::pin!(woken)).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_crowd_all_that_is_ready_leaves_together() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let outbound = Arc::new(Outbound::new(1_000));
+        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        outbound.set_crowd(2);
+        outbound.push(b"one ", None).unwrap();
+        outbound.push(b"two ", None).unwrap();
+        assert_eq!(received(&mut theirs).await, "");
+        let writing = tokio::spawn(writing);
+        tokio::task::yield_now().await;
+        outbound.push(b"three", None).unwrap();
+        while received(&mut theirs).await != "one two three" {
+            assert!(!writing.is_finished());
+            tokio::task::yield_now().await;
+        }
+        outbound.push_all(b"four").unwrap();
+        assert_eq!(received(&mut theirs).await, "four", "one that has gathered does not wait");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_peer_does_not_take_at_once_the_writer_sends_in_order() {
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let outbound = Arc::new(Outbound::new(1_000));
+        let slots = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
+        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        outbound.push(b"hello beautiful ", Some(permit)).unwrap();
+        assert!(slots.try_acquire().is_err(), "half of it has been written");
+        outbound.push(b"world", None).unwrap();
+        outbound.close();
+        let writing = tokio::spawn(writing);
+        let mut read = String::new();
+        theirs.read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "hello beautiful world");
+        writing.await.unwrap();
+        assert!(slots.try_acquire().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_limited_however_it_is_sent() {
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let outbound = Arc::new(Outbound::new(10));
+        let writing = tokio::spawn(write(Arc::clone(&outbound), Box::new(ours), STALL));
+        let begun = tokio::time::Instant::now();
+        outbound.push(b"12345678", None).unwrap();
+        // The writer has the half that is left, and now is woken for nothing else.
+        tokio::task::yield_now().await;
+        outbound.push_all(b"1234567890").unwrap();
+        assert_eq!(outbound.push_all(b"1"), Err(Unsent::Full));
+        assert_eq!(outbound.push(b"1", None), Err(Unsent::Full));
+        let none = outbound.push_with(|bytes| extend(bytes, b"1"));
+        assert_eq!(none, Err(Unsent::Full));
+        writing.await.unwrap();
+        assert_eq!(begun.elapsed(), STALL, "the peer has taken nothing since");
+        outbound.broken().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_the_connection_broken_ends_it_for_all() {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let outbound = Arc::new(Outbound::new(1_000));
+        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        drop(theirs);
+        outbound.push(b"in vain", None).unwrap();
+        assert_eq!(outbound.push(b"late", None), Err(Unsent::Closed));
+        outbound.broken().await;
+        writing.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_goes_while_somebody_sends_leaves_the_last_words_to_that_one() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let outbound = Arc::new(Outbound::new(1_000));
+        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        let sender = outbound.queue().lend().unwrap();
+        outbound.push(b"last words", None).unwrap();
+        drop(writing);
+        assert_eq!(received(&mut theirs).await, "", "the one who could is somewhere else");
+        outbound.hand_back(sender);
         let mut read = String::new();
         theirs.read_to_string(&mut read).await.unwrap();
         assert_eq!(read, "last words");

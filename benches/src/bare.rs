@@ -1,5 +1,6 @@
 //! The reference: the same work with tokio's own tasks and channels.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -70,33 +71,43 @@ pub(crate) async fn start_all(count: usize) -> Children {
 }
 
 async fn terminate(count: usize) -> f64 {
-    let mut children: Vec<Option<JoinHandle<()>>> =
-        start_all(count).await.into_iter().map(|(_, child)| Some(child)).collect();
+    let body = Stopping::default();
+    let mut children = HashMap::new();
+    for number in 0..count {
+        children.insert(id(number), start_stopping(&body).await);
+    }
     let order = shuffled(count);
     let start = now();
     for number in order {
-        let child = children[number].take().expect("each has its turn once");
-        child.abort();
-        assert!(child.await.is_err());
+        let (stop, child) = children.remove(&id(number)).expect("each has its turn once");
+        let _ = stop.send(());
+        child.await.expect("it does not panic");
     }
-    nanos_each(start, count)
+    let nanos = nanos_each(start, count);
+    assert_eq!((body.asked.get(), body.left.get()), (count, 0));
+    nanos
+}
+
+/// Starts a task with a hook that it runs when it is told to stop.
+async fn start_stopping(body: &Stopping) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (started, is_started) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let body = body.clone();
+    let child = tokio::spawn(async move {
+        let _life = body.begin();
+        let _ = started.send(());
+        let _ = stopped.await;
+        body.stop();
+    });
+    is_started.await.expect("it has started");
+    (stop, child)
 }
 
 async fn shutdown(count: usize) -> f64 {
     let body = Stopping::default();
     let mut children = Vec::new();
     for _ in 0..count {
-        let (started, is_started) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let body = body.clone();
-        let child = tokio::spawn(async move {
-            let _life = body.begin();
-            let _ = started.send(());
-            let _ = stopped.await;
-            body.stop();
-        });
-        is_started.await.expect("it has started");
-        children.push((stop, child));
+        children.push(start_stopping(&body).await);
     }
     let start = now();
     let mut ending = Vec::with_capacity(count);

@@ -46,12 +46,13 @@ impl<P, C> Machine<P, C> {
         }
         let forgets = command == ChildCommand::Terminate
             || child.attributes.restart == RestartPolicy::Temporary;
-        let completed = matches!(child.state, State::Completed);
+        let rests = matches!(child.state, State::Stopped | State::Completed);
         self.call_off(key);
         if forgets {
             self.forget(key);
-        } else if !completed {
+        } else if !rests {
             self.set_state(key, State::Stopped);
+            self.let_go(key);
         }
         self.reply(caller, Ok(()));
     }

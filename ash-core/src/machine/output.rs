@@ -31,6 +31,9 @@ pub enum Action<C> {
     Kill(Incarnation),
     /// Tell when this incarnation sent its last heartbeat.
     CheckHeartbeat(Incarnation),
+    /// Let go of whatever is kept of this incarnation, which has ended, for the next one: there is
+    /// none to come unless somebody asks for it.
+    LetGo(Incarnation),
     /// Give this caller its answer.
     Reply(C, Result<(), SupervisorError>),
     /// The initial tree is up.

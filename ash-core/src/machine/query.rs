@@ -1,11 +1,8 @@
 //! Questions that change nothing.
 
 use crate::machine::Machine;
-use crate::machine::child::{Purpose, State};
 use crate::machine::event::ChildKey;
 use crate::machine::info::{ChildCounts, ChildInfo};
-use crate::machine::output::Notices;
-use crate::machine::phase::Phase;
 use crate::spec::{ChildAttributes, ChildType};
 use crate::time::Timestamp;
 
@@ -72,21 +69,6 @@ impl<P, C> Machine<P, C> {
     #[must_use]
     pub fn find(&self, id: &str) -> Option<ChildKey> {
         self.children.find(id)
-    }
-
-    /// Tells whether the word that a child has started changes anything but what is known of it.
-    /// If not, a driver may bring it late, with the next event.
-    #[must_use]
-    pub fn is_start_awaited(&self, key: ChildKey) -> bool {
-        let Some(child) = self.children.get(key) else { return false };
-        let is_alone = matches!(self.phase, Phase::Running { group: None });
-        let State::Starting { pending, deadline } = &child.state else { return true };
-        !is_alone
-            || self.notices == Notices::All
-            || !matches!(pending.purpose, Purpose::Restart)
-            || !pending.callers.is_empty()
-            || !deadline.is_never()
-            || child.attributes.liveness().is_some()
     }
 
     /// Returns a child's attributes and what the driver keeps with it.

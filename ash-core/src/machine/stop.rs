@@ -136,6 +136,7 @@ impl<P, C> Machine<P, C> {
         if !forgotten {
             child.history().last_exit = Some(reason.clone());
         }
+        let ended_by_itself = matches!(then, Then::Judge);
         let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
         match then {
             Then::Judge if called_off => {
@@ -172,6 +173,21 @@ impl<P, C> Machine<P, C> {
             if let Some(id) = &id {
                 self.command_after_stop(now, id, command, caller);
             }
+        }
+        if ended_by_itself && called_off {
+            self.let_go(key);
+        }
+    }
+
+    /// Lets go of what is kept for the next incarnation of a child that a call has kept from being
+    /// restarted.
+    pub(super) fn let_go(&mut self, key: ChildKey) {
+        if let Some(child) = self.children.get(key)
+            && matches!(child.state, State::Stopped)
+            && child.number > 0
+        {
+            let incarnation = child.incarnation(key);
+            self.act(Action::LetGo(incarnation));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 use core::task::{Context, Poll, Waker};
 use std::sync::PoisonError;
 
@@ -13,6 +13,7 @@ use crate::error::StartCause;
 use crate::exit::ExitReason;
 use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
 use crate::restart::{Verdict, verdict};
+use crate::runtime::inbox::Woken;
 use crate::runtime::shared::{Message, Shared};
 use crate::spec::{Origin, RestartPolicy};
 
@@ -40,8 +41,6 @@ pub(crate) struct Cell {
     number: u64,
     slot: u32,
     restart: RestartPolicy,
-    /// Whether the supervisor has yet to be woken for a start that nobody waits for.
-    is_quiet: AtomicBool,
     /// An [`Order`]. It is only changed under the lock of `control`.
     order: AtomicU8,
     /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
@@ -144,7 +143,6 @@ impl Cell {
         id: ChildId,
         restart: RestartPolicy,
         incarnation: Incarnation,
-        is_awaited: bool,
     ) -> Self {
         Self {
             supervisor,
@@ -153,7 +151,6 @@ impl Cell {
             number: incarnation.number,
             slot: incarnation.child.slot,
             restart,
-            is_quiet: AtomicBool::new(!is_awaited),
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
             control: Mutex::new(Control { reach: Reach::nobody(), extra: None }),
@@ -207,9 +204,10 @@ impl Cell {
         self.is_at_least(Order::Stop)
     }
 
-    /// Tells whether the incarnation was asked to stop, and its worker will not see to that.
+    /// Tells whether the incarnation was asked to stop, and its worker will not see to that or may
+    /// not.
     pub(crate) fn is_to_be_cut(&self) -> bool {
-        self.is_asked() && self.control().token().is_none()
+        self.is_asked() && (self.is_killed() || self.control().token().is_none())
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.
@@ -235,25 +233,10 @@ impl Cell {
         self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
-    /// Tells the supervisor that the worker has started: it is woken, unless nobody waits for it.
-    pub(crate) fn report_started(&self) {
+    /// Tells the supervisor that the worker has started.
+    pub(crate) fn report_started(&self) -> Woken {
         self.stage.store(Stage::Started as u8, Ordering::Release);
-        if self.is_quiet() {
-            self.supervisor.tell_quietly(self.incarnation());
-        } else {
-            self.report(Fact::Started);
-        }
-    }
-
-    /// Tells whether the supervisor has yet to be woken for the start.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.is_quiet.load(Ordering::Relaxed)
-    }
-
-    /// Has the supervisor woken for a start that nobody waits for.
-    pub(crate) fn end_quiet(&self) {
-        self.is_quiet.store(false, Ordering::Relaxed);
-        let _ = self.supervisor.inbox.send(Message::Look);
+        self.report(Fact::Started)
     }
 
     pub(crate) fn has_started(&self) -> bool {
@@ -261,19 +244,25 @@ impl Cell {
     }
 
     /// Tells the supervisor something. One that has ended does not listen any more.
-    pub(crate) fn report(&self, fact: Fact) {
-        let _ = self.supervisor.inbox.send(Message::Fact(self.incarnation(), fact));
+    pub(crate) fn report(&self, fact: Fact) -> Woken {
+        let message = Message::Fact(self.incarnation(), fact);
+        self.supervisor.bring(message, 0).unwrap_or(Woken::Nobody)
     }
 
     /// Tells the supervisor how the incarnation ended, and whether the task stays for the next
     /// one. What its worker left behind with the stop token is asked to stop, too.
-    pub(crate) fn report_end(&self, fact: Fact) -> Stays {
+    pub(crate) fn report_end(&self, fact: Fact) -> (Stays, Woken) {
         let stays = self.expects_next(&fact);
-        self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone }, fact);
-        stays
+        self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone });
+        let message = Message::Fact(self.incarnation(), fact);
+        let woken = self.supervisor.bring(message, 0);
+        if woken.is_none() {
+            self.supervisor.leak_ended(&self.id, self.incarnation());
+        }
+        (stays, woken.unwrap_or(Woken::Nobody))
     }
 
-    fn end(&self, stage: Stage, fact: Fact) {
+    fn end(&self, stage: Stage) {
         let (token, waker) = {
             let mut control = self.control();
             self.stage.store(stage as u8, Ordering::Release);
@@ -284,7 +273,6 @@ impl Cell {
         if let Some(token) = token {
             token.cancel();
         }
-        self.supervisor.report_end(&self.id, self.incarnation(), fact);
     }
 
     /// Guesses what the machine will decide.
@@ -308,21 +296,25 @@ impl Cell {
         self.stage.load(Ordering::Acquire) >= Stage::Ended as u8
     }
 
-    /// Hands the task its next incarnation, if it waits for one.
-    pub(crate) fn hand_over(&self, next: &Arc<Self>) -> bool {
+    /// Hands the task its next incarnation, if it waits for one. Returns whether it has to be
+    /// woken for that: not if it has yet to look.
+    pub(crate) fn hand_over(&self, next: &Arc<Self>) -> Option<Woken> {
         let waker = {
             let mut control = self.control();
             if self.stage.load(Ordering::Acquire) != Stage::Ended as u8 || self.is_asked() {
-                return false;
+                return None;
             }
             let waker = control.take_waker();
             control.reach = Reach::Next(Arc::clone(next));
             waker
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        match waker {
+            Some(waker) if !waker.will_wake(Waker::noop()) => {
+                waker.wake();
+                Some(Woken::Somebody)
+            }
+            Some(_) | None => Some(Woken::Nobody),
         }
-        true
     }
 
     /// Waits for the task's next incarnation; `None` when there will be none.
@@ -347,7 +339,12 @@ impl Cell {
             } else {
                 Fact::StartFailed(StartCause::Killed.into())
             };
-            return self.end(Stage::Gone, killed);
+            self.end(Stage::Gone);
+            let message = Message::Fact(self.incarnation(), killed);
+            if !self.supervisor.inbox.leave(message) {
+                self.supervisor.leak_ended(&self.id, self.incarnation());
+            }
+            return;
         }
         let next = {
             let mut control = self.control();

@@ -9,25 +9,22 @@
 //!    process.
 //! 2. The worker is dropped under a `catch_unwind` of its own, wherever the task ends.
 //! 3. A task that is dropped with its runtime reports from its guard.
-//! 4. After a report the task yields once before it goes on with code of the worker's. The report
-//!    woke the supervisor in this thread's next-to-run slot, where no other thread finds it: a
-//!    worker that blocks its thread now would strand it there. For a start that nobody waits for
-//!    the supervisor is not woken before `run` has been polled; it learns of it with whatever else
-//!    wakes it.
+//! 4. After a report that woke anybody the task yields once before it goes on with code of the
+//!    worker's. Who was woken last is in this thread's next-to-run slot, where no other thread
+//!    finds it: a worker that blocks its thread now would strand it there.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
-use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::panic::catch_unwind;
 
 use pin_project_lite::pin_project;
 
+use crate::contain::contain;
 use crate::error::StartCause;
-use crate::exit::{BoxError, ExitReason, WorkerError, panic_message};
+use crate::exit::{BoxError, ExitReason, WorkerError};
 use crate::machine::{Exit, Fact};
 use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
@@ -53,9 +50,15 @@ where
             let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
             let dropped = worker.clear();
             let fact = conclude(end, guard.cell.has_started(), dropped);
-            if guard.cell.report_end(fact) == Stays::No {
+            let (stays, woken) = guard.cell.report_end(fact);
+            if stays == Stays::No {
                 return;
             }
+            if woken.is_somebody() {
+                let_others_go().await;
+            }
+            // One that fails over and over is not to keep its thread for ever.
+            tokio::task::consume_budget().await;
             match poll_fn(|context| guard.cell.poll_next(context)).await {
                 Some(next) => guard.cell = next,
                 None => return,
@@ -100,27 +103,20 @@ where
 {
     async move {
         slot.worker = Some(guard.make());
-        {
+        let woken = {
             let mut hook = slot.worker().initialize();
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
                 None => return End::NotStarted(StartCause::Stopped),
                 Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
                 Some(Ok(())) => guard.cell.report_started(),
             }
-        }
-        if !guard.cell.is_quiet() {
-            let_supervisor_go().await;
+        };
+        if woken.is_somebody() {
+            let_others_go().await;
         }
         let returned = {
             let mut hook = slot.worker().run();
-            poll_fn(move |cx| {
-                let polled = poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx);
-                if polled.is_pending() && guard.cell.is_quiet() {
-                    guard.cell.end_quiet();
-                }
-                polled
-            })
-            .await
+            poll_fn(move |cx| poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx)).await
         };
         if guard.cell.is_killed() {
             // It was, while it blocked its thread.
@@ -129,16 +125,9 @@ where
         let asked = guard.cell.is_asked();
         let ran = Ran::of(returned, asked);
         let mut hook = slot.worker().shutdown();
-        let hook_error = if is_no_hook(&hook) {
-            // There is nothing whose time the supervisor would have to bound.
-            None
-        } else {
-            if !asked {
-                guard.cell.report(Fact::Returned);
-                let_supervisor_go().await;
-            }
-            (&mut hook).await.err().map(WorkerError::new)
-        };
+        let mut is_told = asked;
+        let hook_error =
+            poll_fn(move |cx| poll_last(&mut hook, &guard.cell, &mut is_told, cx)).await;
         End::Exited { ran, hook_error }
     }
 }
@@ -146,17 +135,10 @@ where
 /// What a hook of a worker is, as `async_trait` writes it.
 type Hook<'a, E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send + 'a>>;
 
-/// Tells whether a hook is one that the worker does not have.
-///
-/// What `async_trait` makes of a user's hook is never without a size: it holds the worker.
-fn is_no_hook<E>(hook: &Hook<'_, E>) -> bool {
-    size_of_val(&**hook) == 0
-}
-
-/// Yields once, so that the supervisor runs that was just told something.
+/// Yields once, so that those run who were just woken in this thread.
 ///
 /// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
-fn let_supervisor_go() -> impl Future<Output = ()> {
+pub(crate) fn let_others_go() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |context| {
         if core::mem::replace(&mut yielded, true) {
@@ -177,6 +159,37 @@ fn poll_unless<E: Into<BoxError>>(
         return Poll::Ready(None);
     }
     hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
+}
+
+/// Polls the `shutdown` hook. Where `run` has returned by itself, the supervisor is told before, so
+/// that it bounds the hook's time, and whom that wakes gets to run.
+///
+/// Not so if the hook has no size, as one that the worker does not have: what `async_trait` makes of
+/// a user's holds the worker. There is no time to be bound then, mostly, and so it is told only if
+/// there is.
+fn poll_last<E: Into<BoxError>>(
+    hook: &mut Hook<'_, E>,
+    cell: &Cell,
+    is_told: &mut bool,
+    context: &mut Context<'_>,
+) -> Poll<Option<WorkerError>> {
+    let is_small = size_of_val(&**hook) == 0;
+    if *is_told || is_small {
+        match hook.as_mut().poll(context) {
+            Poll::Ready(result) => return Poll::Ready(result.err().map(WorkerError::new)),
+            Poll::Pending if *is_told => return Poll::Pending,
+            Poll::Pending => {}
+        }
+    }
+    *is_told = true;
+    if cell.report(Fact::Returned).is_somebody() {
+        context.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    if is_small {
+        return Poll::Pending;
+    }
+    hook.as_mut().poll(context).map(|result| result.err().map(WorkerError::new))
 }
 
 /// What the supervisor is told of an incarnation whose worker has been dropped.
@@ -295,16 +308,4 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
             Err(message) => End::Panicked(message),
         })
     }
-}
-
-/// Runs what may panic and returns the panic's message. A payload whose own drop panics is let
-/// go.
-pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let message = panic_message(&*payload);
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            core::mem::forget(again);
-        }
-        message
-    })
 }

@@ -76,8 +76,14 @@ impl ChildContext {
         self.0.beat();
     }
 
-    /// Returns the handle of the supervisor that holds the worker. Calling it from any hook
-    /// cannot deadlock: the supervisor never waits for a worker.
+    /// Returns the handle of the supervisor that holds the worker.
+    ///
+    /// It may be called from any hook: the supervisor never waits for a worker, and serves all its
+    /// calls. But a hook that awaits its own end is held up by itself, until its time is up: one
+    /// that awaits [`ready`](SupervisorHandle::ready) in `initialize` of a static child, or the
+    /// stop of its own child or tree in `shutdown`, or in `run` after the stop token was taken.
+    /// Such a call is better made without waiting for its answer: dropping its future after the
+    /// first poll does not undo it.
     #[must_use]
     pub fn supervisor(&self) -> SupervisorHandle {
         SupervisorHandle::new(Arc::clone(&self.0.supervisor))

@@ -3,6 +3,9 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashSet;
@@ -15,10 +18,12 @@ use crate::exit::{ExitReason, WorkerError};
 use crate::machine::{ChildCommand, ChildCounts, ChildInfo, Timestamp};
 use crate::runtime::cell::Order;
 use crate::runtime::child_spec::ChildSpec;
-use crate::runtime::driver::Driver;
+use crate::runtime::child::let_others_go;
 use crate::runtime::events::Events;
+use crate::runtime::inbox::Woken;
 use crate::runtime::shared::{Ended, Message, Reply, Shared, Status, Supervisor, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
+use crate::runtime::task::Task;
 use crate::spec::{RestartPolicy, RestartStrategy};
 use crate::worker::Worker;
 
@@ -72,12 +77,12 @@ impl SupervisorHandle {
     pub fn start(spec: impl Into<SupervisorSpec>) -> Self {
         let spec = spec.into();
         let checked = spec.check();
-        match checked.and_then(|()| Driver::root(&spec)) {
-            Ok(driver) => {
-                let shared = driver.shared();
+        match checked.and_then(|()| Task::root(&spec)) {
+            Ok(task) => {
+                let shared = task.shared();
                 // The task ends with its machine; a shutdown, or the end of the runtime, sees to
                 // that.
-                drop(tokio::spawn(driver.run()));
+                drop(tokio::spawn(task.run()));
                 Self(shared)
             }
             Err(error) => Self(Shared::stillborn(&spec, StartError::InvalidSpec(error))),
@@ -85,6 +90,10 @@ impl SupervisorHandle {
     }
 
     /// Waits until the whole initial tree is up.
+    ///
+    /// In `initialize` of a worker which that tree has to wait for, it waits for itself: for ever,
+    /// or until the worker's [init timeout](crate::ChildSpec::init_timeout). The supervisor serves
+    /// all calls meanwhile. What is to be done when all are up belongs into `run`.
     ///
     /// # Errors
     ///
@@ -162,7 +171,13 @@ impl SupervisorHandle {
         child: impl Into<ChildSpec>,
     ) -> Result<ChildId, SupervisorError> {
         let child = child.into();
-        child.check_below(&self.0.path)?;
+        if let Err(error) = child.check_below(&self.0.path) {
+            // One that stops says so whatever it is asked to start.
+            return Err(match self.ask(|machine, _| machine.is_ending()).await {
+                Ok(false) => error.into(),
+                Ok(true) | Err(_) => self.0.shutting_down(),
+            });
+        }
         let id = child.id().clone();
         self.call(|reply| Message::StartChild(child, reply)).await?;
         Ok(id)
@@ -321,7 +336,7 @@ impl SupervisorHandle {
     }
 
     async fn stop(&self, deadline: Timestamp) -> Ended {
-        let _ = self.0.inbox.send(Message::Shutdown { deadline });
+        self.0.inbox.leave(Message::Shutdown { deadline });
         self.ended().await
     }
 
@@ -343,7 +358,7 @@ impl SupervisorHandle {
 
     /// Passes on an order of the supervisor above.
     pub(crate) fn order(&self, order: Order) {
-        let _ = self.0.inbox.send(match order {
+        self.0.inbox.leave(match order {
             Order::Live => return,
             Order::Stop => Message::Shutdown { deadline: Timestamp::NEVER },
             Order::Kill => Message::Kill,
@@ -356,10 +371,16 @@ impl SupervisorHandle {
 
     async fn call(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), SupervisorError> {
         let (reply, answer) = oneshot::channel();
-        if self.0.inbox.send(message(reply)).is_err() {
+        let message = message(reply);
+        let woken = if self.0.is_here() {
+            self.0.bring(message, 1)
+        } else {
+            self.0.inbox.leave(message).then_some(Woken::Nobody)
+        };
+        let Some(woken) = woken else {
             return Err(self.0.shutting_down());
-        }
-        answer.await.unwrap_or_else(|_| Err(self.0.shutting_down()))
+        };
+        answered(answer, woken).await.unwrap_or_else(|_| Err(self.0.shutting_down()))
     }
 
     /// Asks the machine in the supervisor's task.
@@ -367,11 +388,26 @@ impl SupervisorHandle {
         &self,
         question: impl FnOnce(&Supervisor, Timestamp) -> T + Send + 'static,
     ) -> Result<T, SupervisorError> {
+        let question = if self.0.is_here() {
+            match self.0.ask_now(question) {
+                Ok((answer, woken)) => {
+                    if woken.is_somebody() {
+                        let_others_go().await;
+                    }
+                    // One that asks over and over is not to keep its thread for ever.
+                    tokio::task::consume_budget().await;
+                    return answer.ok_or_else(|| self.0.shutting_down());
+                }
+                Err(question) => question,
+            }
+        } else {
+            question
+        };
         let (reply, answer) = oneshot::channel();
         let question = Box::new(move |machine: &Supervisor, now| {
             let _ = reply.send(question(machine, now));
         });
-        if self.0.inbox.send(Message::Ask(question)).is_err() {
+        if !self.0.inbox.leave(Message::Ask(question)) {
             return Err(self.0.shutting_down());
         }
         answer.await.map_err(|_| self.0.shutting_down())
@@ -412,6 +448,31 @@ impl ShutdownReport {
     pub const fn is_clean(&self) -> bool {
         self.killed.is_empty() && self.leaked.is_empty()
     }
+}
+
+/// Waits for an answer. If others were woken in this thread, gives it to them once, however soon
+/// the answer is there.
+async fn answered<T>(
+    mut answer: oneshot::Receiver<T>,
+    woken: Woken,
+) -> Result<T, oneshot::error::RecvError> {
+    let mut is_to_yield = woken.is_somebody();
+    let mut early = None;
+    poll_fn(|context| {
+        if let Some(early) = early.take() {
+            return Poll::Ready(early);
+        }
+        let polled = Pin::new(&mut answer).poll(context);
+        if core::mem::replace(&mut is_to_yield, false)
+            && let Poll::Ready(answered) = polled
+        {
+            early = Some(answered);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        polled
+    })
+    .await
 }
 
 impl SupervisorError {

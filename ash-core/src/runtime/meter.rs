@@ -12,8 +12,8 @@ mod counting {
 
     use metrics::{Key, Label, Level, Metadata, Recorder, SharedString, with_recorder};
 
+    use crate::contain::contain;
     use crate::machine::{Change, Counted};
-    use crate::runtime::child::contain;
     use crate::runtime::shared::Supervisor;
 
     const METADATA: Metadata<'static> =

@@ -24,6 +24,7 @@ mod context;
 mod driver;
 mod events;
 mod handle;
+mod inbox;
 mod log;
 mod meter;
 mod page;
@@ -33,7 +34,9 @@ mod shared;
 mod signal;
 mod span;
 mod spec;
+mod task;
 mod tree;
+mod turn;
 
 pub use child_spec::ChildSpec;
 pub use context::ChildContext;

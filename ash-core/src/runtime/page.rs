@@ -90,7 +90,9 @@ impl SupervisorHandle {
             let mut picked = Vec::with_capacity(limit.min(machine.len()));
             for (key, info) in rest.by_ref().take(limit) {
                 last = Some(key);
-                picked.extend(pick(machine, key, info));
+                if let Some(item) = pick(machine, key, info) {
+                    picked.push(item);
+                }
             }
             let next = rest.next().and(last).map(ChildCursor);
             (picked, next)

@@ -3,16 +3,18 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
+use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
 use crate::runtime::cell::{Cell, Order};
 use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
-use crate::runtime::driver::Driver;
 use crate::runtime::handle::SupervisorHandle;
+use crate::runtime::inbox::Woken;
 use crate::runtime::shared::Shared;
 use crate::runtime::spec::SupervisorSpec;
+use crate::runtime::task::Task;
 use crate::spec::ChildAttributes;
 use crate::worker::Worker;
 
@@ -32,15 +34,13 @@ pub(crate) struct Place<'a> {
     pub(crate) supervisor: &'a Arc<Shared>,
     pub(crate) attributes: &'a ChildAttributes,
     pub(crate) incarnation: Incarnation,
-    /// Whether anybody waits for the word that it has started.
-    pub(crate) is_awaited: bool,
     /// The child's last incarnation, whose task may take up this one.
     pub(crate) last: Option<&'a Life>,
 }
 
 /// Starts incarnations of one child.
 pub(crate) trait Launch: Send + Sync {
-    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause>;
+    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause>;
 
     /// Returns the spec of a nested supervisor.
     fn supervisor(&self) -> Option<&SupervisorSpec> {
@@ -54,7 +54,7 @@ impl Plan {
     }
 
     /// Starts an incarnation.
-    pub(crate) fn launch(&self, place: Place<'_>) -> Result<Life, StartCause> {
+    pub(crate) fn launch(&self, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
         match &self.0 {
             Some(launch) => Arc::clone(launch).launch(place),
             None => Err(StartCause::Killed),
@@ -69,7 +69,7 @@ impl Plan {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        let _ = child::contain(|| drop(self.0.take()));
+        let _ = contain(|| drop(self.0.take()));
     }
 }
 
@@ -96,28 +96,32 @@ where
     W: Worker,
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
-    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause> {
-        let Place { supervisor, attributes, incarnation, is_awaited, last } = place;
+    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
+        let Place { supervisor, attributes, incarnation, last } = place;
         let (supervisor, id) = (Arc::clone(supervisor), attributes.id.clone());
-        let cell = Cell::new(supervisor, id, attributes.restart, incarnation, is_awaited);
-        let cell = Arc::new(cell);
-        if !matches!(last, Some(Life::Worker(last)) if last.hand_over(&cell)) {
+        let cell = Arc::new(Cell::new(supervisor, id, attributes.restart, incarnation));
+        let handed_over = match last {
+            Some(Life::Worker(last)) => last.hand_over(&cell),
+            Some(Life::Supervisor(_)) | None => None,
+        };
+        let woken = handed_over.unwrap_or_else(|| {
             let guard = Guard::new(self, Arc::clone(&cell));
             // The life owns the task: dropped, it has the task end.
             drop(tokio::spawn(child::live(guard)));
-        }
-        Ok(Life::Worker(cell))
+            Woken::Somebody
+        });
+        Ok((Life::Worker(cell), woken))
     }
 }
 
 impl Launch for SupervisorSpec {
-    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<Life, StartCause> {
-        let driver = Driver::nested(&self, place.supervisor, place.incarnation)
+    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
+        let task = Task::nested(&self, place.supervisor, place.incarnation)
             .map_err(|error| StartCause::Failed(WorkerError::new(error)))?;
-        let handle = SupervisorHandle::new(driver.shared());
+        let handle = SupervisorHandle::new(task.shared());
         // The life owns the task: dropped, it has the supervisor end.
-        drop(tokio::spawn(driver.run()));
-        Ok(Life::Supervisor(handle))
+        drop(tokio::spawn(task.run()));
+        Ok((Life::Supervisor(handle), Woken::Somebody))
     }
 
     fn supervisor(&self) -> Option<&SupervisorSpec> {

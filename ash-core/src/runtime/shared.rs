@@ -6,21 +6,23 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::{oneshot, watch};
 
 use crate::ChildId;
-use crate::error::{StartError, SupervisorError};
+use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::{
-    ChildCommand, EventKind, Fact, Incarnation, Machine, Notice, Notices, Timestamp,
+    ChildCommand, EventKind, Fact, Incarnation, Machine, Notice, Notices, StartFailure, Timestamp,
 };
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
-use crate::runtime::driver::Slot;
+use crate::runtime::driver::{Driver, Slot};
 use crate::runtime::events::Bus;
 use crate::runtime::handle::ShutdownReport;
+use crate::runtime::inbox::Inbox;
 use crate::runtime::log::Log;
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::RestartStrategy;
@@ -35,17 +37,27 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// When this supervisor was started.
     pub(crate) since: Timestamp,
+    /// The runtime in which it lives, and all that it starts.
+    runtime: Option<Id>,
     /// Commands, facts and questions, one queue for all, in order of arrival.
-    pub(crate) inbox: mpsc::UnboundedSender<Message>,
-    /// Who has started without anybody waiting for it. The supervisor looks here before it looks
-    /// at what is in its inbox, and is not woken for it.
-    quiet: Mutex<Vec<Incarnation>>,
+    pub(crate) inbox: Inbox,
+    /// For whoever has the turn; none after its end.
+    driver: Mutex<Option<Driver>>,
+    upward: Upward,
     pub(crate) status: watch::Sender<Status>,
     /// Whether the supervisor has come to its end: all that it had started has ended, or was
     /// given up as leaked.
     finished: AtomicBool,
     pub(crate) events: Bus,
     pub(crate) log: Log,
+}
+
+/// Who is told how a supervisor fares, beside those who hold its handle.
+pub(crate) enum Upward {
+    /// Nobody: it is the root.
+    Root,
+    /// The supervisor above, of which it is this incarnation of a child.
+    Parent(Arc<Shared>, Incarnation),
 }
 
 /// How far a supervisor has come.
@@ -76,6 +88,8 @@ pub(crate) type Question = Box<dyn FnOnce(&Supervisor, Timestamp) + Send>;
 
 /// What arrives in a supervisor's inbox.
 pub(crate) enum Message {
+    /// The initial start may begin.
+    Begin,
     Fact(Incarnation, Fact),
     StartChild(ChildSpec, Reply),
     Command(ChildId, ChildCommand, Reply),
@@ -86,7 +100,7 @@ pub(crate) enum Message {
     Kill,
     /// What a nested supervisor had to kill or leave behind.
     Unstopped(Vec<(String, Unstopped)>),
-    /// Some child has started quietly.
+    /// It may be time for what the supervisor waits for.
     Look,
 }
 
@@ -126,45 +140,47 @@ impl Shared {
         events.close();
         let path = String::from(spec.name.as_str());
         let log = Log::root(spec.logger.as_ref());
-        let (shared, _) = Self::new(spec, path, clock, events, log);
+        let shared = Self::new(spec, path, clock, events, log, Upward::Root);
+        drop(shared.inbox.close());
         shared.status.send_replace(status);
         Arc::new(shared)
     }
 
-    /// Creates what a supervisor shares, and the end of its inbox.
+    /// Creates what a supervisor shares.
     pub(crate) fn new(
         spec: &SupervisorSpec,
         path: String,
         clock: Clock,
         events: Bus,
         log: Log,
-    ) -> (Self, mpsc::UnboundedReceiver<Message>) {
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let shared = Self {
+        upward: Upward,
+    ) -> Self {
+        Self {
             name: spec.name.clone(),
             path,
             strategy: spec.strategy,
             partitions: spec.partitions,
             clock,
             since: clock.now(),
-            inbox: sender,
-            quiet: Mutex::default(),
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+            inbox: Inbox::new(),
+            driver: Mutex::new(None),
+            upward,
             status: watch::Sender::new(Status::default()),
             finished: AtomicBool::new(false),
             events,
             log,
-        };
-        (shared, inbox)
+        }
     }
 
-    /// Leaves the word that a child has started, without waking the supervisor.
-    pub(crate) fn tell_quietly(&self, started: Incarnation) {
-        self.quiet.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+    /// Tells whether this thread belongs to the supervisor's runtime.
+    pub(crate) fn is_here(&self) -> bool {
+        Handle::try_current().is_ok_and(|runtime| Some(runtime.id()) == self.runtime)
     }
 
-    /// Takes who has started quietly, in exchange for an empty list.
-    pub(crate) fn take_quiet(&self, empty: &mut Vec<Incarnation>) {
-        core::mem::swap(&mut *self.quiet.lock().unwrap_or_else(PoisonError::into_inner), empty);
+    /// Returns the driver, for whoever has the turn.
+    pub(crate) fn driver(&self) -> MutexGuard<'_, Option<Driver>> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that the supervisor has come to its end. After that its inbox may be closed.
@@ -172,15 +188,11 @@ impl Shared {
         self.finished.store(true, Ordering::Release);
     }
 
-    /// Tells the supervisor how an incarnation ended. One that had finished before had given it
-    /// up as leaked, and cannot say any more that the leak has ended.
-    pub(crate) fn report_end(&self, child: &ChildId, incarnation: Incarnation, fact: Fact) {
-        let told = self.inbox.send(Message::Fact(incarnation, fact));
-        if told.is_err() && self.finished.load(Ordering::Acquire) {
-            self.tell(Notice {
-                child: Some((child.clone(), incarnation.number)),
-                kind: EventKind::LeakEnded,
-            });
+    /// Tells that a leak has ended, if the supervisor has finished before it did and so cannot.
+    pub(crate) fn leak_ended(&self, child: &ChildId, incarnation: Incarnation) {
+        if self.finished.load(Ordering::Acquire) {
+            let child = Some((child.clone(), incarnation.number));
+            self.tell(Notice { child, kind: EventKind::LeakEnded });
         }
     }
 
@@ -190,9 +202,54 @@ impl Shared {
         self.events.publish(self, notice);
     }
 
+    /// Says that the initial start is through.
+    pub(crate) fn ready(&self) {
+        self.status.send_modify(|status| status.ready = Some(Ok(())));
+        self.upward.fact(Fact::Started);
+    }
+
+    /// Says for good how the supervisor ended.
+    pub(crate) fn end(
+        &self,
+        reason: ExitReason,
+        start_error: Option<StartError>,
+        unstopped: Vec<(String, Unstopped)>,
+    ) {
+        self.events.close();
+        let report = Arc::new(ShutdownReport::new(&unstopped));
+        let fact = match &start_error {
+            Some(StartError::ChildFailed { path, cause }) => {
+                Fact::StartFailed(StartFailure { path: Some(path.clone()), cause: cause.clone() })
+            }
+            Some(_) => Fact::StartFailed(StartCause::Stopped.into()),
+            None => Fact::Exited(reason.clone().into()),
+        };
+        self.status.send_modify(|status| {
+            status.ready = Some(start_error.map_or(Ok(()), Err));
+            status.ended = Some(Ended { reason, report });
+        });
+        if let Upward::Parent(parent, _) = &self.upward
+            && !unstopped.is_empty()
+        {
+            parent.inbox.leave(Message::Unstopped(unstopped));
+        }
+        self.upward.fact(fact);
+    }
+
     /// Returns the error of a call that comes too late.
     pub(crate) fn shutting_down(&self) -> SupervisorError {
         SupervisorError::ShuttingDown(self.name.clone())
+    }
+}
+
+impl Upward {
+    fn fact(&self, fact: Fact) {
+        match self {
+            Self::Root => {}
+            Self::Parent(parent, incarnation) => {
+                parent.inbox.leave(Message::Fact(*incarnation, fact));
+            }
+        }
     }
 }
 

@@ -12,8 +12,8 @@ mod attributing {
 
     use tracing::Span;
 
+    use crate::contain::contain;
     use crate::runtime::cell::Cell;
-    use crate::runtime::child::contain;
     use crate::runtime::log::TARGET;
     use crate::spec::join;
 

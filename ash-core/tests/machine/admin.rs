@@ -124,7 +124,12 @@ fn admin_1_stop_child() {
     rig.expect(["note x#1 stopped shutdown", "reply 1 ok"]);
     assert_eq!(rig.state("x"), Some(ChildState::Stopped));
 
-    for mut rig in [waiting(), backing_off(), stopped()] {
+    let mut rig = backing_off();
+    rig.stop(1, "x");
+    rig.expect(["let go x#1", "reply 1 ok"]);
+    assert_eq!((rig.state("x"), rig.timeout()), (Some(ChildState::Stopped), None));
+
+    for mut rig in [waiting(), stopped()] {
         rig.stop(1, "x");
         rig.expect(["reply 1 ok"]);
         assert_eq!((rig.state("x"), rig.timeout()), (Some(ChildState::Stopped), None));
@@ -265,7 +270,14 @@ fn admin_2_a_call_that_races_with_the_end_of_the_child_is_no_restart_and_no_char
         rig.command(1, command, "x");
         rig.expect([]);
         rig.exited("x", error());
-        rig.expect(["note x#1 exited error: boom", "reply 1 ok"]);
+        match command {
+            ChildCommand::Stop => {
+                rig.expect(["note x#1 exited error: boom", "reply 1 ok", "let go x#1"]);
+            }
+            ChildCommand::Terminate | ChildCommand::Restart | ChildCommand::Delete => {
+                rig.expect(["note x#1 exited error: boom", "reply 1 ok"]);
+            }
+        }
         assert_eq!(rig.live(), ["b"]);
 
         // The word of its end is on the way.
@@ -417,7 +429,7 @@ fn admin_3_a_call_meets_the_kill_of_an_unresponsive_child() {
     rig.expect(["check x#1", "kill x#1"]);
     rig.stop(1, "x");
     rig.pass(1_000);
-    rig.expect(["note x#1 leaked", "note x#1 exited unresponsive", "reply 1 ok"]);
+    rig.expect(["note x#1 leaked", "note x#1 exited unresponsive", "reply 1 ok", "let go x#1"]);
     assert_eq!(rig.state("x"), Some(ChildState::Stopped));
 }
 

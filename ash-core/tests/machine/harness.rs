@@ -391,6 +391,7 @@ pub(crate) fn render_output(output: &Output<u32>, label: impl Fn(Incarnation) ->
         Action::Stop(incarnation) => format!("stop {}", label(*incarnation)),
         Action::Kill(incarnation) => format!("kill {}", label(*incarnation)),
         Action::CheckHeartbeat(incarnation) => format!("check {}", label(*incarnation)),
+        Action::LetGo(incarnation) => format!("let go {}", label(*incarnation)),
         Action::Reply(caller, result) => format!("reply {caller} {}", render_result(result)),
         Action::Ready => "ready".to_owned(),
         Action::Finish { reason, start_error: None } => format!("finish {}", render(reason)),

@@ -187,7 +187,7 @@ fn restart_11_terminate_and_stop_end_a_retry() {
         rig.exited("a", error());
         rig.skip();
         rig.stop(1, "a");
-        rig.expect(["reply 1 ok"]);
+        rig.expect(["let go a#1", "reply 1 ok"]);
         assert_eq!((rig.state("a"), rig.timeout()), (Some(ChildState::Stopped), None));
         rig.restart(2, "a");
         rig.started("a");

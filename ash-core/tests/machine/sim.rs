@@ -422,6 +422,10 @@ impl Sim {
                     self.tell(index, Fact::Heartbeat(last), true);
                 }
             }
+            Action::LetGo(incarnation) => {
+                let left = self.index(incarnation).is_some_and(|index| !self.tasks[index].leaked);
+                self.demand(!left, "only what has ended is let go");
+            }
             Action::Reply(caller, _) => {
                 let waited = self.callers.remove(&caller);
                 self.demand(waited, "a caller is answered once");

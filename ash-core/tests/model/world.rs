@@ -328,6 +328,10 @@ impl World {
                     self.mail.push_back((at, Input::Heartbeat(task.life, last)));
                 }
             }
+            Action::LetGo(incarnation) => {
+                let left = self.task(at, incarnation).is_some_and(|task| !self.tasks[task].leaked);
+                self.demand(!left, "only what has ended is let go");
+            }
             Action::Reply(caller, _) => {
                 let waited = self.supervisors[at].callers.remove(&caller);
                 self.demand(waited, "every caller is answered once");
@@ -738,6 +742,8 @@ impl Supervisor {
                 Output::Action(Action::CheckHeartbeat(it)) => {
                     orders.extend(life(it).map(Order::CheckHeartbeat));
                 }
+                // What a driver keeps is none of the model's business.
+                Output::Action(Action::LetGo(_)) => {}
                 Output::Action(Action::Ready) => orders.push(Order::Ready),
                 Output::Action(Action::Finish { reason, start_error }) => {
                     let start_error = start_error.as_ref().map(ToString::to_string);

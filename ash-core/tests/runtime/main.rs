@@ -13,6 +13,7 @@ mod backoff;
 mod bad_input;
 mod events;
 mod handles;
+mod hostile;
 mod intensity;
 mod liveness;
 mod log;

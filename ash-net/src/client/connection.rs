@@ -2,30 +2,21 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::connector::Established;
 use crate::client::events::Subscription;
-use crate::client::manager::Link;
+use crate::client::parts::Parts;
+use crate::client::reading::Reading;
 use crate::error::{ProtocolError, RemoteError};
 use crate::limits::Limits;
 use crate::outbound::{self, Outbound, Unsent};
 use crate::protocol::{
-    Answer, Call, ClientFrame, Due, EncodeError, Failure, FrameDecoder, GoAway, Outcome, Pending,
-    RequestHead, ServerFrame, Strikes, Vigil, decode, encode,
+    Answer, Call, ClientFrame, Failure, Outcome, Pending, RequestFrame, Vigil, encode,
 };
-use crate::transport::Reader;
-
-/// How many children one answer may have, over all its pages.
-const MAX_LISTED: usize = 1 << 24;
-
-/// How long the last frames of a connection may take to be sent.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Numbers connections, so that a subscription knows which it has been given to.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -42,23 +33,61 @@ pub(super) struct Connection {
     is_open: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     calls: Pending<Waiter>,
+    /// How many of these are subscriptions.
+    subscriptions: usize,
+    /// When the reading side looks next for calls that have taken too long.
+    next_look: Option<Instant>,
     is_over: bool,
 }
 
 /// Who waits for an answer.
 #[derive(Debug)]
 enum Waiter {
-    Call {
-        /// What has come of an answer that comes in pages.
-        parts: Option<Answer>,
-        /// The template that was asked for, if one was: the server does not repeat it.
-        template: Option<String>,
-        answer: oneshot::Sender<Result<Answer, RemoteError>>,
-    },
+    Call(Caller),
     Events(Arc<Subscription>),
+}
+
+#[derive(Debug)]
+struct Caller {
+    /// What has come of an answer that comes in parts.
+    parts: Parts,
+    /// The template that was asked for, if one was: the server does not repeat it.
+    template: Option<String>,
+    /// How long the answer is waited for, if the reading side is to see to it.
+    deadline: Option<Instant>,
+    answer: oneshot::Sender<Result<Answer, RemoteError>>,
+}
+
+impl Waiting {
+    fn insert(&mut self, waiter: Waiter) -> u64 {
+        self.subscriptions += usize::from(matches!(waiter, Waiter::Events(_)));
+        self.calls.insert(waiter)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Waiter> {
+        let waiter = self.calls.remove(id)?;
+        self.subscriptions -= usize::from(matches!(waiter, Waiter::Events(_)));
+        Some(waiter)
+    }
+
+    /// Tells whether the reading side will look in time for a call with this deadline.
+    fn is_watched(&self, deadline: Instant) -> bool {
+        self.next_look.is_some_and(|look| look <= deadline)
+    }
+
+    /// Takes out those who have waited for too long, and returns when the next one will have.
+    fn expired(&mut self, now: Instant) -> (Vec<(u64, Waiter)>, Option<Instant>) {
+        let deadlines = self.calls.iter().filter_map(|(id, waiter)| match waiter {
+            Waiter::Call(caller) => caller.deadline.map(|deadline| (id, deadline)),
+            Waiter::Events(_) => None,
+        });
+        let (late, rest): (Vec<_>, Vec<_>) = deadlines.partition(|&(_, deadline)| deadline <= now);
+        let expired = late.into_iter().filter_map(|(id, _)| Some((id, self.remove(id)?))).collect();
+        (expired, rest.into_iter().map(|(_, deadline)| deadline).min())
+    }
 }
 
 impl Connection {
@@ -66,21 +95,23 @@ impl Connection {
         let Established { stream, decoder, welcomed } = established;
         let outbound = Arc::new(Outbound::new(limits.outbound));
         let writing = outbound::write(Arc::clone(&outbound), stream.writer, limits.stall);
+        let waiting = Waiting {
+            calls: Pending::default(),
+            subscriptions: 0,
+            next_look: None,
+            is_over: false,
+        };
         let connection = Arc::new(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             frame: welcomed.frame,
             outbound,
-            waiting: Mutex::default(),
+            waiting: Mutex::new(waiting),
             is_open: AtomicBool::new(true),
         });
-        let reading = Reading {
-            guard: Guard(Arc::clone(&connection)),
-            reader: stream.reader,
-            decoder,
-            vigil: Vigil::new(Instant::now(), limits),
-            strikes: Strikes::default(),
-            writer: AbortOnDropHandle::new(tokio::spawn(writing)),
-        };
+        let writer = AbortOnDropHandle::new(tokio::spawn(writing));
+        let vigil = Vigil::new(Instant::now(), limits);
+        let source = (stream.reader, decoder);
+        let reading = Reading::new(Arc::clone(&connection), source, vigil, writer);
         (connection, reading)
     }
 
@@ -93,6 +124,17 @@ impl Connection {
         self.is_open.load(Ordering::Relaxed)
     }
 
+    /// Has no more calls made.
+    pub(super) fn refuse_calls(&self) {
+        self.is_open.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until the connection is of no use any more.
+    pub(super) fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
+        let outbound = Arc::clone(&self.outbound);
+        async move { outbound.broken().await }
+    }
+
     /// Makes a call and waits for its answer.
     pub(super) async fn call(
         self: &Arc<Self>,
@@ -100,22 +142,31 @@ impl Connection {
         call: &Call,
         deadline: Option<Instant>,
     ) -> Result<Answer, RemoteError> {
-        let (sender, answer) = oneshot::channel();
         let template = if let Call::StartChild { template, .. } = call {
             Some(template.clone())
         } else {
             None
         };
-        let id =
-            self.request(path, call, Waiter::Call { parts: None, template, answer: sender })?;
+        let (sender, answer) = oneshot::channel();
+        let mut caller = Caller { parts: Parts::default(), template, deadline, answer: sender };
+        let (id, watched) = {
+            let mut waiting = self.waiting();
+            // One that waits for less than the reading side sleeps has a timer of its own.
+            caller.deadline = deadline.filter(|&deadline| waiting.is_watched(deadline));
+            let watched = caller.deadline;
+            (self.enter(&mut waiting, Waiter::Call(caller))?, watched)
+        };
         let _patience = Patience { connection: self, id };
+        self.request(id, path, call)?;
         let lost = RemoteError::Disconnected { maybe_executed: true };
         match deadline {
-            None => answer.await.unwrap_or(Err(lost)),
-            Some(deadline) => match tokio::time::timeout_at(deadline, answer).await {
-                Ok(answer) => answer.unwrap_or(Err(lost)),
-                Err(_) => Err(RemoteError::TimedOut),
-            },
+            Some(deadline) if watched.is_none() => {
+                match tokio::time::timeout_at(deadline, answer).await {
+                    Ok(answer) => answer.unwrap_or(Err(lost)),
+                    Err(_) => Err(RemoteError::TimedOut),
+                }
+            }
+            Some(_) | None => answer.await.unwrap_or(Err(lost)),
         }
     }
 
@@ -125,49 +176,68 @@ impl Connection {
             return;
         }
         let waiter = Waiter::Events(Arc::clone(subscription));
-        if let Ok(id) = self.request(subscription.path(), &Call::Events, waiter) {
+        let entered = self.enter(&mut self.waiting(), waiter);
+        if let Ok(id) = entered
+            && self.request(id, subscription.path(), &Call::Events).is_ok()
+        {
             subscription.on_attached(self, id);
         }
     }
 
-    /// Sends a request, whose answer is waited for.
-    fn request(&self, path: &str, call: &Call, waiter: Waiter) -> Result<u64, RemoteError> {
-        let not_sent = RemoteError::Disconnected { maybe_executed: false };
-        let id = {
-            let mut waiting = self.waiting();
-            if waiting.is_over {
-                return Err(not_sent);
-            }
-            let id = waiting.calls.insert(waiter);
-            self.outbound.set_crowd(waiting.calls.len());
-            id
-        };
-        let mut bytes = Vec::with_capacity(64);
-        let frame = ClientFrame::Request { id, path: path.into(), call: call.clone() };
-        let sent = match encode(&frame, &mut bytes, self.frame) {
-            Ok(()) => self.outbound.push(&bytes, None).map_err(|error| match error {
-                Unsent::Full => RemoteError::Busy,
-                Unsent::Closed => not_sent,
-            }),
-            Err(EncodeError::TooLarge | EncodeError::Impossible) => {
-                Err(ProtocolError::RequestTooLarge.into())
-            }
-        };
-        if let Err(error) = sent {
-            self.waiting().calls.remove(id);
-            return Err(error);
+    /// Notes who waits for an answer.
+    fn enter(&self, waiting: &mut Waiting, waiter: Waiter) -> Result<u64, RemoteError> {
+        if waiting.is_over {
+            return Err(Unsent::Closed.into());
         }
+        let id = waiting.insert(waiter);
+        self.outbound.set_crowd(waiting.calls.len() - waiting.subscriptions);
         Ok(id)
+    }
+
+    /// Sends the request of one who waits for its answer. If that fails nobody waits any more.
+    fn request(&self, id: u64, path: &str, call: &Call) -> Result<(), RemoteError> {
+        let frame = RequestFrame::Request { id, path, call };
+        let sent = self.outbound.push_with(|bytes| {
+            encode(&frame, bytes, self.frame).map_err(|_| ProtocolError::RequestTooLarge.into())
+        });
+        if sent.is_err() {
+            self.forget(id);
+        }
+        sent
     }
 
     /// Nobody waits for this answer any more; the server is told, if it has not come yet.
     pub(super) fn cancel(&self, id: u64) {
-        if self.waiting().calls.remove(id).is_some() {
+        let waiter = self.waiting().remove(id);
+        if waiter.is_some() {
             self.say(&ClientFrame::Cancel { id });
         }
     }
 
-    fn say(&self, frame: &ClientFrame) {
+    /// Nobody waits for this answer any more.
+    pub(super) fn forget(&self, id: u64) {
+        let waiter = self.waiting().remove(id);
+        drop(waiter);
+    }
+
+    /// Ends the calls that have taken too long, and tells the server. Returns when this is to be
+    /// done again; at `latest` then.
+    pub(super) fn expire(&self, now: Instant, latest: Instant) -> Instant {
+        let (expired, next) = {
+            let mut waiting = self.waiting();
+            let (expired, next) = waiting.expired(now);
+            let next = next.map_or(latest, |next| next.min(latest));
+            waiting.next_look = Some(next);
+            (expired, next)
+        };
+        for (id, waiter) in expired {
+            self.say(&ClientFrame::Cancel { id });
+            waiter.fail(RemoteError::TimedOut);
+        }
+        next
+    }
+
+    pub(super) fn say(&self, frame: &ClientFrame) {
         let mut bytes = Vec::new();
         if encode(frame, &mut bytes, self.frame).is_ok() {
             let _ = self.outbound.push(&bytes, None);
@@ -175,59 +245,75 @@ impl Connection {
     }
 
     /// The connection is over: nobody waits in vain.
-    fn end(&self) {
-        self.is_open.store(false, Ordering::Relaxed);
+    pub(super) fn end(&self) {
+        self.refuse_calls();
         self.outbound.close();
         let mut waiting = self.waiting();
         waiting.is_over = true;
+        waiting.subscriptions = 0;
         // Whoever waits finds that nobody will answer.
         let calls: Vec<_> = waiting.calls.drain().collect();
         drop(waiting);
         drop(calls);
     }
 
-    fn on_response(&self, id: u64, result: Outcome) {
+    /// An answer has come, or a part of one.
+    pub(super) fn on_response(&self, id: u64, result: Outcome) {
         let mut waiting = self.waiting();
-        match waiting.calls.get_mut(id) {
-            None => return,
-            Some(Waiter::Events(_)) if result.is_ok() => return,
-            Some(Waiter::Call { parts, .. }) => {
-                if let Ok(answer) = &result
-                    && answer.has_more()
-                    && parts.as_ref().is_none_or(|parts| parts.len() < MAX_LISTED)
-                {
-                    let _ = result.map(|answer| Answer::join(parts, answer));
-                    return;
-                }
+        let whole = match (waiting.calls.get_mut(id), result) {
+            (None, _) | (Some(Waiter::Events(_)), Ok(_)) => return,
+            (Some(Waiter::Call(caller)), Ok(answer)) => match caller.parts.add(answer) {
+                Some(whole) => whole.map_err(RemoteError::from),
+                None => return,
+            },
+            (Some(Waiter::Call(caller)), Err(failure)) => {
+                Err(explain(failure, caller.template.take()))
             }
-            Some(Waiter::Events(_)) => {}
-        }
-        let waiter = waiting.calls.remove(id);
+            (Some(Waiter::Events(_)), Err(failure)) => Err(explain(failure, None)),
+        };
+        let waiter = waiting.remove(id);
         drop(waiting);
         match waiter {
-            Some(Waiter::Call { mut parts, template, answer }) => {
-                let result = match result {
-                    Ok(last) if last.has_more() => Err(ProtocolError::AnswerTooLarge.into()),
-                    Ok(last) => {
-                        Answer::join(&mut parts, last);
-                        parts.ok_or_else(|| ProtocolError::BadAnswer.into())
-                    }
-                    Err(failure) => Err(explain(failure, template)),
-                };
-                let _ = answer.send(result);
-            }
+            Some(Waiter::Call(caller)) => drop(caller.answer.send(whole)),
             Some(Waiter::Events(subscription)) => subscription.end(),
             None => {}
         }
     }
 
+    /// An answer has come that cannot be read.
+    pub(super) fn on_malformed(&self, id: u64) {
+        let waiter = self.waiting().remove(id);
+        if let Some(waiter) = waiter {
+            waiter.fail(ProtocolError::BadAnswer.into());
+        }
+    }
+
     /// Does something with a subscription, if there still is one.
-    fn with_subscription(&self, id: u64, act: impl FnOnce(&Subscription)) {
+    pub(super) fn with_subscription(&self, id: u64, act: impl FnOnce(&Subscription)) {
         let subscription = match self.waiting().calls.get_mut(id) {
             Some(Waiter::Events(subscription)) => Arc::clone(subscription),
-            Some(Waiter::Call { .. }) | None => return,
+            Some(Waiter::Call(_)) | None => return,
         };
         act(&subscription);
+    }
+}
+
+impl Waiter {
+    /// Tells that no answer will come.
+    fn fail(self, error: RemoteError) {
+        match self {
+            Self::Call(caller) => drop(caller.answer.send(Err(error))),
+            Self::Events(subscription) => subscription.end(),
+        }
+    }
+}
+
+impl From<Unsent> for RemoteError {
+    fn from(why: Unsent) -> Self {
+        match why {
+            Unsent::Full => Self::Busy,
+            Unsent::Closed => Self::Disconnected { maybe_executed: false },
+        }
     }
 }
 
@@ -257,173 +343,123 @@ impl Drop for Patience<'_> {
     }
 }
 
-/// Ends a connection, wherever its task ends.
-struct Guard(Arc<Connection>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::client::manager::Link;
+    use crate::protocol::{FrameDecoder, ServerFrame, Welcomed, decode};
+    use crate::transport::Stream;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::sync::watch;
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// The reading side of a connection.
-pub(super) struct Reading {
-    /// Dropped first: what it still has to say the writer can send.
-    guard: Guard,
-    reader: Reader,
-    decoder: FrameDecoder,
-    vigil: Vigil,
-    strikes: Strikes,
-    writer: AbortOnDropHandle<()>,
-}
-
-/// That the connection is to be closed.
-struct Close;
-
-impl Reading {
-    /// Reads until the connection ends.
-    pub(super) async fn run(&mut self, connection: &Arc<Connection>, link: &watch::Sender<Link>) {
-        let _ = self.read(connection, link).await;
-        connection.end();
-        let _ = tokio::time::timeout(LAST_WORDS, &mut self.writer).await;
+    fn connect() -> (Arc<Connection>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (reader, writer) = tokio::io::split(ours);
+        let stream =
+            Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
+        let frame = 1_024;
+        let welcomed = Welcomed { access: Access::Admin, path: "app".into(), frame };
+        let established = Established { stream, decoder: FrameDecoder::new(frame), welcomed };
+        let (connection, mut reading) = Connection::new(established, &Limits::default());
+        let shared = Arc::clone(&connection);
+        tokio::spawn(async move { reading.run(&shared, &watch::Sender::new(Link::Down)).await });
+        (connection, theirs)
     }
 
-    async fn read(
-        &mut self,
-        connection: &Arc<Connection>,
-        link: &watch::Sender<Link>,
-    ) -> Result<(), Close> {
-        let mut broken = Box::pin(connection.outbound.broken());
-        let mut timer = Box::pin(tokio::time::sleep_until(self.vigil.poll_timeout()));
-        self.take_frames(link)?;
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut broken => return Err(Close),
-                () = timer.as_mut() => match self.vigil.handle_timeout(Instant::now()) {
-                    Some(Due::Ping) => connection.say(&ClientFrame::Ping),
-                    Some(Due::Close(_)) => return Err(Close),
-                    None => {}
-                },
-                read = self.reader.read_buf(self.decoder.space()) => {
-                    if matches!(read, Ok(0) | Err(_)) {
-                        return Err(Close);
+    async fn frames(peer: &mut DuplexStream) -> Vec<ClientFrame> {
+        let mut decoder = FrameDecoder::new(1_024);
+        peer.read_buf(decoder.space()).await.unwrap();
+        std::iter::from_fn(|| decoder.next().unwrap().map(|body| decode(body).unwrap())).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_call_times_out_when_it_should_whoever_sees_to_it() {
+        let (connection, mut server) = connect();
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        // The reading side sleeps for 15 s: it sees to the last two, but not to the first.
+        let calls = [(1, false), (20, true), (40, true)].map(|(seconds, is_watched)| {
+            let deadline = start + Duration::from_secs(seconds);
+            let shared = Arc::clone(&connection);
+            let call = async move { shared.call("", &Call::CountChildren, Some(deadline)).await };
+            (tokio::spawn(call), deadline, is_watched)
+        });
+        tokio::task::yield_now().await;
+        {
+            let waiting = connection.waiting();
+            let deadlines = waiting.calls.iter().map(|(_, waiter)| match waiter {
+                Waiter::Call(caller) => caller.deadline,
+                Waiter::Events(_) => None,
+            });
+            let expected: Vec<_> = calls
+                .iter()
+                .map(|&(_, deadline, is_watched)| is_watched.then_some(deadline))
+                .collect();
+            assert_eq!(deadlines.collect::<Vec<_>>(), expected);
+        }
+        // The server is alive, though it answers nothing but pings.
+        let listening = tokio::spawn(async move {
+            let (mut requests, mut cancels) = (0, 0);
+            while requests + cancels < 6 {
+                for said in frames(&mut server).await {
+                    match said {
+                        ClientFrame::Request { .. } => requests += 1,
+                        ClientFrame::Cancel { .. } => cancels += 1,
+                        ClientFrame::Ping | ClientFrame::Pong => {
+                            let mut pong = Vec::new();
+                            encode(&ServerFrame::Pong, &mut pong, 1_024).unwrap();
+                            server.write_all(&pong).await.unwrap();
+                        }
                     }
-                    let frames = self.take_frames(link)?;
-                    let is_partial = self.decoder.is_partial();
-                    self.vigil.on_bytes(Instant::now(), frames, is_partial);
                 }
             }
-            let due = self.vigil.poll_timeout();
-            if due < timer.deadline() || timer.is_elapsed() {
-                timer.as_mut().reset(due);
-            }
+            (requests, cancels)
+        });
+        for (call, deadline, _) in calls {
+            assert!(matches!(call.await.unwrap(), Err(RemoteError::TimedOut)));
+            assert_eq!(Instant::now(), deadline);
         }
+        assert_eq!(listening.await.unwrap(), (3, 3));
+        assert_eq!(connection.waiting().calls.len(), 0);
     }
 
-    fn take_frames(&mut self, link: &watch::Sender<Link>) -> Result<usize, Close> {
-        let mut frames = 0;
-        while let Some(body) = self.decoder.next().map_err(|_| Close)? {
-            frames += 1;
-            match decode::<ServerFrame>(&body) {
-                Some(frame) => self.on_frame(frame, link)?,
-                None => self.on_malformed(&body)?,
-            }
-        }
-        Ok(frames)
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_caller_goes_is_cancelled_and_one_that_was_answered_is_not() {
+        let (connection, mut server) = connect();
+        let shared = Arc::clone(&connection);
+        let call = tokio::spawn(async move { shared.call("", &Call::CountChildren, None).await });
+        let said = frames(&mut server).await;
+        let [ClientFrame::Request { id, .. }] = said[..] else {
+            panic!("{said:?}");
+        };
+        let mut answer = Vec::new();
+        let result = Ok(Answer::Done);
+        encode(&ServerFrame::Response { id, result }, &mut answer, 1_024).unwrap();
+        server.write_all(&answer).await.unwrap();
+        assert!(matches!(call.await.unwrap(), Ok(Answer::Done)));
+
+        let gone = Duration::from_secs(1);
+        let call = connection.call("", &Call::CountChildren, None);
+        assert!(tokio::time::timeout(gone, call).await.is_err());
+        let said = frames(&mut server).await;
+        let [ClientFrame::Request { id, .. }, ClientFrame::Cancel { id: cancelled }] = said[..]
+        else {
+            panic!("{said:?}");
+        };
+        assert_eq!(id, cancelled);
     }
 
-    fn on_malformed(&mut self, body: &[u8]) -> Result<(), Close> {
-        let connection = &self.guard.0;
-        if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
-            let waiter = connection.waiting().calls.remove(id);
-            match waiter {
-                Some(Waiter::Call { answer, .. }) => {
-                    let _ = answer.send(Err(ProtocolError::BadAnswer.into()));
-                }
-                Some(Waiter::Events(subscription)) => subscription.end(),
-                None => {}
-            }
-        }
-        if self.strikes.is_out() {
-            return Err(Close);
-        }
-        Ok(())
-    }
-
-    fn on_frame(&self, frame: ServerFrame, link: &watch::Sender<Link>) -> Result<(), Close> {
-        let connection = &self.guard.0;
-        match frame {
-            ServerFrame::Response { id, result } => connection.on_response(id, result),
-            ServerFrame::Event { id, event } => {
-                connection.with_subscription(id, |subscription| subscription.push(Ok(event)));
-            }
-            ServerFrame::Lagged { id, lost } => {
-                let lagged = ash_core::Lagged(lost);
-                connection.with_subscription(id, |subscription| subscription.push(Err(lagged)));
-            }
-            ServerFrame::EventsEnded { id } => {
-                connection.with_subscription(id, Subscription::end);
-                connection.waiting().calls.remove(id);
-            }
-            ServerFrame::Ping => connection.say(&ClientFrame::Pong),
-            ServerFrame::Pong => {}
-            ServerFrame::GoAway(why) => {
-                connection.is_open.store(false, Ordering::Relaxed);
-                link.send_replace(match why {
-                    GoAway::Draining => Link::Down,
-                    GoAway::Ended { name, reason } => Link::Ended { name, reason },
-                });
-            }
-            ServerFrame::Fault(_) => return Err(Close),
-        }
-        Ok(())
-    }
-}
-
-impl Answer {
-    /// Tells whether more parts follow.
-    const fn has_more(&self) -> bool {
-        match self {
-            Self::Children { more, .. } | Self::Tree { more, .. } => *more,
-            Self::Done
-            | Self::Started(_)
-            | Self::Child(_)
-            | Self::Counts(_)
-            | Self::Status(_)
-            | Self::Uptime(_)
-            | Self::Report(_)
-            | Self::Subscribed => false,
-        }
-    }
-
-    /// Returns how much there is of it.
-    const fn len(&self) -> usize {
-        match self {
-            Self::Children { children, .. } => children.len(),
-            Self::Tree { nodes, .. } => nodes.len(),
-            Self::Done
-            | Self::Started(_)
-            | Self::Child(_)
-            | Self::Counts(_)
-            | Self::Status(_)
-            | Self::Uptime(_)
-            | Self::Report(_)
-            | Self::Subscribed => 1,
-        }
-    }
-
-    /// Adds a part to what came before it. Parts of different answers do not fit together: what
-    /// remains is the last of them, which the caller will not expect.
-    fn join(parts: &mut Option<Self>, next: Self) {
-        match (parts.as_mut(), next) {
-            (Some(Self::Children { children, .. }), Self::Children { children: mut later, .. }) => {
-                children.append(&mut later);
-            }
-            (Some(Self::Tree { nodes, .. }), Self::Tree { nodes: mut later, .. }) => {
-                nodes.append(&mut later);
-            }
-            (_, next) => *parts = Some(next),
-        }
+    #[tokio::test(start_paused = true)]
+    async fn a_subscriber_makes_no_crowd() {
+        let (connection, mut server) = connect();
+        let subscription = Arc::new(Subscription::new("".into()));
+        connection.subscribe(&subscription);
+        let call = connection.call("", &Call::CountChildren, None);
+        let mut call = std::pin::pin!(call);
+        assert!(futures_util::poll!(&mut call).is_pending());
+        // Nobody but this task has run: both were sent by it.
+        assert_eq!(frames(&mut server).await.len(), 2);
     }
 }

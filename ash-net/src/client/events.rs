@@ -48,6 +48,10 @@ struct Queue {
 }
 
 impl Subscription {
+    pub(super) fn new(path: Arc<str>) -> Self {
+        Self { path, attached: AtomicU64::new(0), queue: Mutex::default() }
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,11 +127,7 @@ impl Queue {
 
 impl RemoteEvents {
     pub(super) fn subscribe(client: &Arc<Inner>, path: &Arc<str>) -> Self {
-        let subscription = Arc::new(Subscription {
-            path: Arc::clone(path),
-            attached: AtomicU64::new(0),
-            queue: Mutex::default(),
-        });
+        let subscription = Arc::new(Subscription::new(Arc::clone(path)));
         client.shared.subscribe(&subscription);
         Self { subscription, _client: Arc::clone(client) }
     }
@@ -182,8 +182,7 @@ mod tests {
 
     #[test]
     fn a_gap_between_connections_is_told_though_it_was_not_taken_in_time() {
-        let subscription =
-            Subscription { path: "".into(), attached: AtomicU64::new(0), queue: Mutex::default() };
+        let subscription = Subscription::new("".into());
         assert!(subscription.attach(1) && subscription.attach(2));
         for lost in 1..=BUFFER as u64 {
             subscription.push(Err(Lagged(lost)));

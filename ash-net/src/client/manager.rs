@@ -12,6 +12,7 @@ use crate::access::Access;
 use crate::client::connection::Connection;
 use crate::client::connector::{Connector, Established};
 use crate::client::events::Subscription;
+use crate::client::reading::Reading;
 use crate::client::state::ConnectionState;
 use crate::client::{Inner, RemoteSupervisorHandle, TIMEOUT};
 use crate::error::{ConnectError, RemoteError};
@@ -89,7 +90,7 @@ pub(super) async fn connect(
 /// A connection that is up, with what it reads from.
 struct Running {
     connection: Arc<Connection>,
-    reading: crate::client::connection::Reading,
+    reading: Reading,
 }
 
 impl Running {

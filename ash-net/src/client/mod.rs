@@ -5,6 +5,8 @@
 //! | `connector.rs` | where to connect to, and how |
 //! | `manager.rs` | the task that keeps a connection, and gets a new one when it is lost |
 //! | `connection.rs` | one connection: who waits for which answer |
+//! | `reading.rs` | its reading side |
+//! | `parts.rs` | answers that come in parts |
 //! | `events.rs`, `state.rs` | streams that outlive connections |
 //! | `tree.rs` | a tree out of its nodes |
 
@@ -12,6 +14,8 @@ mod connection;
 mod connector;
 mod events;
 mod manager;
+mod parts;
+mod reading;
 mod state;
 mod tree;
 

@@ -3,30 +3,34 @@
 //! The bytes are those of `tokio_util`'s `LengthDelimitedCodec`, but that one allocates what a
 //! header announces as soon as it sees it. Here memory follows the bytes that have arrived.
 
-use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 /// How long the header of a frame is, in bytes.
 pub(crate) const HEADER: usize = 4;
 
-/// How much is read at once, at most, where nothing is known of what comes.
-const CHUNK: usize = 8 * 1024;
+/// How much is read at once, at least and at most, where nothing is known of what comes.
+const LEAST: usize = 8 * 1024;
+const MOST: usize = 32 * 1024;
 
 /// A frame is announced that is larger than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {0} bytes is too large")]
 pub(crate) struct FrameTooLarge(pub(crate) usize);
 
-/// Takes frames out of a stream of bytes.
+/// Takes frames out of a stream of bytes, where they lie.
 #[derive(Debug)]
 pub(crate) struct FrameDecoder {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// Where the first frame begins that has not been taken.
+    start: usize,
     limit: usize,
+    /// How much is read next: more, once so much has come.
+    chunk: usize,
 }
 
 impl FrameDecoder {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit }
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self { buffer: Vec::new(), start: 0, limit, chunk: LEAST }
     }
 
     /// Sets how large a frame may be from now on.
@@ -35,32 +39,41 @@ impl FrameDecoder {
     }
 
     /// Returns where the next bytes are to be appended; there is room for some.
-    pub(crate) fn space(&mut self) -> &mut BytesMut {
-        self.buffer.reserve(CHUNK);
+    pub(crate) fn space(&mut self) -> &mut Vec<u8> {
+        if self.buffer.len() >= self.chunk {
+            self.chunk = MOST;
+        }
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if self.buffer.is_empty() {
+            self.buffer.shrink_to(2 * MOST);
+        }
+        self.buffer.reserve(self.chunk);
         &mut self.buffer
     }
 
     /// Returns the body of the next frame, if all of it has arrived.
     ///
     /// After an error the stream has no meaning any more.
-    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, FrameTooLarge> {
-        let Some(header) = self.buffer.first_chunk::<HEADER>() else {
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, FrameTooLarge> {
+        let rest = &self.buffer[self.start..];
+        let Some((header, rest)) = rest.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*header) as usize;
         if length > self.limit {
             return Err(FrameTooLarge(length));
         }
-        if self.buffer.len() - HEADER < length {
+        let Some(body) = rest.get(..length) else {
             return Ok(None);
-        }
-        let mut frame = self.buffer.split_to(HEADER + length);
-        Ok(Some(frame.split_off(HEADER).freeze()))
+        };
+        self.start += HEADER + length;
+        Ok(Some(body))
     }
 
     /// Tells whether a frame has begun and not ended.
-    pub(crate) fn is_partial(&self) -> bool {
-        !self.buffer.is_empty()
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.start < self.buffer.len()
     }
 }
 
@@ -84,7 +97,8 @@ pub(crate) fn encode<T: Serialize>(
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
     let limit = limit.min(u32::MAX as usize);
-    let flavor = Bounded { out, left: limit };
+    let end = out.len().saturating_add(limit);
+    let flavor = Bounded { out, end };
     let done = postcard::serialize_with_flavor::<T, Bounded<'_>, ()>(message, flavor);
     let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
     out[start..start + HEADER].copy_from_slice(&length.to_be_bytes());
@@ -98,31 +112,30 @@ pub(crate) fn encode<T: Serialize>(
     })
 }
 
-/// Writes at most so many bytes.
+/// Writes as long as there is room.
 struct Bounded<'a> {
     out: &'a mut Vec<u8>,
-    left: usize,
-}
-
-impl Bounded<'_> {
-    fn take(&mut self, length: usize) -> postcard::Result<()> {
-        let left = self.left.checked_sub(length);
-        self.left = left.ok_or(postcard::Error::SerializeBufferFull)?;
-        Ok(())
-    }
+    /// How long it may become.
+    end: usize,
 }
 
 impl postcard::ser_flavors::Flavor for Bounded<'_> {
     type Output = ();
 
+    #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.take(1)?;
+        if self.out.len() >= self.end {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.out.push(data);
         Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.take(data.len())?;
+        if data.len() > self.end - self.out.len() {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.out.extend_from_slice(data);
         Ok(())
     }
@@ -141,11 +154,12 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BytesMut;
     use proptest::prelude::*;
     use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
     fn frames(decoder: &mut FrameDecoder) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.to_vec()).collect()
+        std::iter::from_fn(|| decoder.next().unwrap().map(<[u8]>::to_vec)).collect()
     }
 
     #[test]
@@ -161,6 +175,24 @@ mod tests {
         let mut decoder = FrameDecoder::new(10);
         decoder.space().extend_from_slice(&11u32.to_be_bytes());
         assert_eq!(decoder.next(), Err(FrameTooLarge(11)));
+    }
+
+    #[test]
+    fn more_is_read_at_once_where_much_comes_and_what_is_left_keeps_its_place() {
+        let mut decoder = FrameDecoder::new(MOST);
+        assert!(decoder.space().capacity() < MOST);
+        let frame = |byte| [&4u32.to_be_bytes()[..], &[byte; 4]].concat();
+        let much: Vec<u8> = (0..LEAST / 8 + 1).flat_map(|_| frame(1)).collect();
+        decoder.space().extend_from_slice(&much);
+        decoder.space().extend_from_slice(&frame(2)[..5]);
+        while decoder.next() == Ok(Some(&[1; 4])) {}
+        assert!(decoder.is_partial());
+        let space = decoder.space();
+        assert_eq!(space.len(), 5);
+        assert!(space.capacity() >= MOST);
+        space.extend_from_slice(&[2; 3]);
+        assert_eq!(decoder.next(), Ok(Some(&[2; 4][..])));
+        assert!(!decoder.is_partial());
     }
 
     #[test]
@@ -216,8 +248,8 @@ mod tests {
             let mut decoder = FrameDecoder::new(64);
             decoder.space().extend_from_slice(&bytes);
             while let Ok(Some(body)) = decoder.next() {
-                let _ = decode::<crate::protocol::ClientFrame>(&body);
-                let _ = decode::<crate::protocol::ServerFrame>(&body);
+                let _ = decode::<crate::protocol::ClientFrame>(body);
+                let _ = decode::<crate::protocol::ServerFrame>(body);
             }
         }
     }

@@ -7,100 +7,17 @@
 //! proof, if one is demanded       ───►
 //!                                 ◄───      admitted (with its own proof), or refused
 //! ```
-//!
-//! The magic and the versions have a form of their own that never changes, so that any two
-//! versions can tell each other apart.
-
-use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
 use crate::auth::{Auth, Proof, Side, Transcript};
+use crate::protocol::hello::{
+    ClientHello, ClientProof, Demand, Nonce, ServerHello, VERSIONS, Verdict, Versions, body, clamp,
+    preamble, read_preamble,
+};
 use crate::protocol::{Refusal, decode};
 
 /// How large a frame may be before the handshake has ended, in bytes.
 pub(crate) const MAX_HANDSHAKE_FRAME: usize = 4 * 1024;
-
-const MAGIC: [u8; 8] = *b"ashflare";
-
-/// The versions that this side speaks.
-const VERSIONS: Versions = Versions { min: 1, max: 1 };
-
-/// Random bytes that make a connection unlike any other.
-pub(crate) type Nonce = [u8; 32];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Versions {
-    min: u16,
-    max: u16,
-}
-
-impl Versions {
-    /// Returns the newest version that both speak.
-    fn common(self, other: Self) -> Option<u16> {
-        let newest = self.max.min(other.max);
-        (newest >= self.min.max(other.min)).then_some(newest)
-    }
-}
-
-/// Writes the part of a hello that never changes.
-fn preamble() -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&VERSIONS.min.to_be_bytes());
-    bytes.extend_from_slice(&VERSIONS.max.to_be_bytes());
-    bytes
-}
-
-/// Reads the part of a hello that never changes, and returns the rest.
-fn read_preamble(body: &[u8]) -> Option<(Versions, &[u8])> {
-    let (min, rest) = body.strip_prefix(&MAGIC)?.split_first_chunk()?;
-    let (max, rest) = rest.split_first_chunk()?;
-    let [min, max] = [min, max].map(|bytes| u16::from_be_bytes(*bytes));
-    Some((Versions { min, max }, rest))
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct ClientHello {
-    nonce: Nonce,
-    /// How large a frame the client takes.
-    frame: u32,
-    /// Which of the server's supervisors it wants; empty for the one that it serves by default.
-    supervisor: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum ServerHello {
-    Refused(Refusal),
-    Hello {
-        nonce: Nonce,
-        /// How large a frame the server takes.
-        frame: u32,
-        demand: Demand,
-    },
-}
-
-/// What a server demands of a client beside what the transport tells of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Demand {
-    Nothing,
-    Proof,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct ClientProof {
-    proof: Proof,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum Verdict {
-    Refused(Refusal),
-    Admitted {
-        access: Access,
-        /// The path of the supervisor, from the root's name on.
-        path: String,
-        /// The server's proof, where the client had to give one.
-        proof: Option<Proof>,
-    },
-}
 
 /// Why a handshake failed, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,14 +36,6 @@ pub(crate) enum HandshakeError {
     SecretDemanded,
     #[error("the server refused the connection")]
     Refused(Refusal),
-}
-
-fn body<T: Serialize>(message: &T) -> Vec<u8> {
-    postcard::to_allocvec(message).expect("handshake messages have an encoding")
-}
-
-fn clamp(limit: usize) -> u32 {
-    u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
 /// The client's side of a handshake.

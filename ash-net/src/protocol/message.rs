@@ -33,6 +33,12 @@ pub(crate) enum ClientFrame {
     Pong,
 }
 
+/// [`ClientFrame::Request`], of parts that lie elsewhere.
+#[derive(Debug, Serialize)]
+pub(crate) enum RequestFrame<'a> {
+    Request { id: u64, path: &'a str, call: &'a Call },
+}
+
 /// The beginning of [`ClientFrame::Request`] and of [`ServerFrame::Response`]: the variant's
 /// number, which is 0, and the id.
 pub(crate) type RequestHead = (u32, u64);
@@ -239,7 +245,10 @@ mod tests {
     }
 
     fn request(call: Call) -> ClientFrame {
-        ClientFrame::Request { id: 300, path: "web".into(), call }
+        let borrowed = bytes(&RequestFrame::Request { id: 300, path: "web", call: &call });
+        let frame = ClientFrame::Request { id: 300, path: "web".into(), call };
+        assert_eq!(borrowed, bytes(&frame));
+        frame
     }
 
     #[test]

@@ -78,6 +78,10 @@ impl Vigil {
 pub(crate) struct Strikes(u32);
 
 impl Strikes {
+    pub(crate) const fn new() -> Self {
+        Self(0)
+    }
+
     /// Counts one more. Tells whether it was one too many.
     pub(crate) const fn is_out(&mut self) -> bool {
         self.0 += 1;
@@ -169,7 +173,7 @@ impl<T> Pending<T> {
     pub(crate) fn insert(&mut self, call: T) -> u64 {
         self.generation = self.generation.wrapping_add(1);
         let slot = self.slots.insert((self.generation, call));
-        (u64::from(self.generation) << 32) | slot as u64
+        Self::id(self.generation, slot)
     }
 
     const fn parts(id: u64) -> (u32, usize) {
@@ -179,6 +183,15 @@ impl<T> Pending<T> {
     /// Returns how many calls there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Returns all calls, with their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.slots.iter().map(|(slot, (generation, call))| (Self::id(*generation, slot), call))
+    }
+
+    fn id(generation: u32, slot: usize) -> u64 {
+        (u64::from(generation) << 32) | slot as u64
     }
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut T> {

@@ -14,7 +14,6 @@ use ash_core::SupervisorHandle;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,8 @@ use crate::error::ServerError;
 use crate::log::tell;
 use crate::protocol::{Refusal, ServerHandshake};
 use crate::server::admission::{Admissions, Place};
-use crate::server::{Config, Strangers, SupervisorServer, connection, greet};
+use crate::server::lifecycle::{Lifecycle, ServerShutdown};
+use crate::server::{Config, Strangers, SupervisorServer, greet, reading};
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
 #[cfg(unix)]
@@ -174,7 +174,7 @@ impl<A> Bound<A> {
     pub async fn serve(self) -> Result<(), ServerError> {
         let Self { listener, config, admissions, lifecycles, .. } = self;
         let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
-        let stop = lifecycles[0].stop.clone();
+        let stop = lifecycles[0].stop_token();
         let mut ended = Box::pin(all_ended(config.supervisors.clone()));
         let mut connections = JoinSet::new();
         let mut refusals = JoinSet::new();
@@ -304,7 +304,7 @@ async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
     if let Some(guest) = guest
         && place.keep()
     {
-        connection::run(config, stop, guest).await;
+        reading::run(config, stop, guest).await;
     }
 }
 
@@ -340,62 +340,4 @@ async fn identify(
         }
     };
     Some((accepted.plain().ok()?, access))
-}
-
-/// How long something serves, and what ends it.
-#[derive(Clone, Debug)]
-pub(super) struct Lifecycle {
-    stop: CancellationToken,
-    serving: watch::Sender<usize>,
-}
-
-impl Default for Lifecycle {
-    fn default() -> Self {
-        Self { stop: CancellationToken::new(), serving: watch::Sender::new(0) }
-    }
-}
-
-impl Lifecycle {
-    /// Returns one that this one ends, too.
-    fn below(&self) -> Self {
-        Self { stop: self.stop.child_token(), serving: watch::Sender::new(0) }
-    }
-
-    fn begin(&self) -> Serving {
-        self.serving.send_modify(|count| *count += 1);
-        Serving(self.serving.clone())
-    }
-
-    pub(super) fn handle(&self) -> ServerShutdown {
-        ServerShutdown(self.clone())
-    }
-}
-
-/// That something serves.
-struct Serving(watch::Sender<usize>);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-/// Shuts a server down from elsewhere.
-#[derive(Clone, Debug)]
-pub struct ServerShutdown(Lifecycle);
-
-impl ServerShutdown {
-    /// Shuts the server down, and returns when it is down: nobody is accepted any more, clients are
-    /// told, and what they have asked for may finish within the
-    /// [drain time](crate::Limits::drain).
-    ///
-    /// # Cancel safety
-    ///
-    /// Once it has been polled the server shuts down, whether or not it is waited for.
-    pub async fn shutdown(&self) {
-        self.0.stop.cancel();
-        let mut serving = self.0.serving.subscribe();
-        // The sender lives in here, so there always is one.
-        let _ = serving.wait_for(|&count| count == 0).await;
-    }
 }

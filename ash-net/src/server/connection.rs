@@ -1,42 +1,30 @@
-//! The reading side of one connection: it takes requests in and never waits for their handlers.
+//! What the handlers of one connection share: who may do what, what is in flight, how it is
+//! answered.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use ash_core::{ExitReason, SupervisorHandle};
-use bytes::Bytes;
-use tokio::io::AsyncReadExt;
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
+use ash_core::SupervisorHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Access;
-use crate::outbound::{self, Outbound, Unsent};
+use crate::outbound::{Outbound, Unsent};
 use crate::protocol::{
-    Admit, Answer, Call, ClientFrame, Due, EncodeError, Failure, Fault, FrameDecoder, GoAway,
-    Outcome, RequestHead, Requests, ServerFrame, Strikes, Vigil, decode, encode,
+    Admit, Answer, EncodeError, Failure, Outcome, Requests, ServerFrame, encode,
 };
 use crate::server::Config;
-use crate::server::greet::Guest;
-use crate::server::handler;
-use crate::transport::Reader;
-
-/// How long the last frames of a connection may take to be sent.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the handlers of one connection share.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) config: Arc<Config>,
     pub(super) supervisor: SupervisorHandle,
-    access: Access,
+    pub(super) access: Access,
     /// How large a frame may be that is sent.
-    frame: usize,
-    outbound: Arc<Outbound>,
+    pub(super) frame: usize,
+    pub(super) outbound: Arc<Outbound>,
     requests: Mutex<Requests>,
     /// The subscriptions, which end when they are cancelled.
     subscriptions: Mutex<HashMap<u64, AbortHandle>>,
@@ -53,238 +41,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves an admitted client until one of both sides ends the connection.
-pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
-    let outbound = Arc::new(Outbound::new(config.limits.outbound));
-    let connection = Arc::new(Connection {
-        supervisor: guest.supervisor,
-        access: guest.access,
-        frame: guest.frame,
-        outbound: Arc::clone(&outbound),
-        requests: Mutex::new(Requests::new(config.limits.in_flight)),
-        subscriptions: Mutex::default(),
-        stops: Mutex::default(),
-        bulk: Arc::new(Semaphore::new(1)),
-        draining: CancellationToken::new(),
-        config,
-    });
-    let limits = &connection.config.limits;
-    let writing = outbound::write(outbound, guest.stream.writer, limits.stall);
-    // Dropped in reverse: the last words are said before the writer and the handlers go.
-    let writer = AbortOnDropHandle::new(tokio::spawn(writing));
-    let mut reading = Reading {
-        vigil: Vigil::new(Instant::now(), limits),
-        farewell: Farewell(Arc::clone(&connection)),
-        decoder: guest.decoder,
-        strikes: Strikes::default(),
-        handlers: JoinSet::new(),
-    };
-    if let Err(fault) = reading.run(guest.stream.reader, stop).await {
-        let _ = connection.say(&ServerFrame::Fault(fault));
-    }
-    drop(reading);
-    let _ = tokio::time::timeout(LAST_WORDS, writer).await;
-}
-
-/// Answers, wherever the connection ends, those who wait for the tree to be down: where the server
-/// stands in that tree, it goes down with it.
-struct Farewell(Arc<Connection>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        let stops = std::mem::take(&mut *lock(&self.0.stops));
-        for id in stops {
-            self.0.answer(id, Ok(Answer::Done));
-        }
-        self.0.outbound.close();
-    }
-}
-
-struct Reading {
-    farewell: Farewell,
-    handlers: JoinSet<()>,
-    decoder: FrameDecoder,
-    vigil: Vigil,
-    strikes: Strikes,
-}
-
-/// How a connection ends from this side.
-enum Ending {
-    Draining,
-    Ended(ExitReason),
-}
-
-impl Reading {
-    /// Reads until the end of the connection, or until the peer did something for which it is
-    /// closed.
-    async fn run(&mut self, mut reader: Reader, stop: CancellationToken) -> Result<(), Fault> {
-        let connection = Arc::clone(&self.farewell.0);
-        let supervisor = connection.supervisor.clone();
-        let mut ending = Box::pin(async move {
-            tokio::select! {
-                biased;
-                reason = supervisor.wait() => Ending::Ended(reason),
-                () = stop.cancelled() => Ending::Draining,
-            }
-        });
-        let mut broken = Box::pin(connection.outbound.broken());
-        let mut timer = Box::pin(tokio::time::sleep_until(self.vigil.poll_timeout()));
-        let mut close_at = None;
-        // The client may have said something right after its hello.
-        self.take_frames()?;
-        loop {
-            if close_at.is_some() && self.handlers.is_empty() {
-                return Ok(());
-            }
-            tokio::select! {
-                biased;
-                () = &mut broken => return Ok(()),
-                why = &mut ending, if close_at.is_none() => {
-                    self.begin_to_end(why);
-                    close_at = Some(Instant::now() + connection.config.limits.drain);
-                }
-                Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
-                () = timer.as_mut() => self.on_timer(close_at)?,
-                read = reader.read_buf(self.decoder.space()) => {
-                    if !self.on_read(read)? {
-                        return Ok(());
-                    }
-                }
-            }
-            let due = self.vigil.poll_timeout();
-            let due = close_at.map_or(due, |at| due.min(at));
-            if close_at.is_some_and(|at| at <= Instant::now()) {
-                return Ok(());
-            }
-            // A timer that fires early only costs a turn; setting it anew for each read would
-            // cost more.
-            if due < timer.deadline() || timer.is_elapsed() {
-                timer.as_mut().reset(due);
-            }
-        }
-    }
-
-    fn on_timer(&mut self, close_at: Option<Instant>) -> Result<(), Fault> {
-        match self.vigil.handle_timeout(Instant::now()) {
-            Some(Due::Ping) => {
-                let _ = self.connection().say(&ServerFrame::Ping);
-                Ok(())
-            }
-            Some(Due::Close(_)) if close_at.is_some() => Ok(()),
-            Some(Due::Close(fault)) => Err(fault),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes in what was read. Tells whether there may be more.
-    fn on_read(&mut self, read: io::Result<usize>) -> Result<bool, Fault> {
-        if matches!(read, Ok(0) | Err(_)) {
-            return Ok(false);
-        }
-        while self.handlers.try_join_next().is_some() {}
-        let frames = self.take_frames()?;
-        let is_partial = self.decoder.is_partial();
-        self.vigil.on_bytes(Instant::now(), frames, is_partial);
-        Ok(true)
-    }
-
-    fn connection(&self) -> &Arc<Connection> {
-        &self.farewell.0
-    }
-
-    fn begin_to_end(&self, why: Ending) {
-        let connection = self.connection();
-        let go_away = match why {
-            Ending::Draining => {
-                // Nothing else ends them.
-                for (_, subscription) in lock(&connection.subscriptions).drain() {
-                    subscription.abort();
-                }
-                GoAway::Draining
-            }
-            Ending::Ended(reason) => {
-                GoAway::Ended { name: connection.supervisor.name().into(), reason }
-            }
-        };
-        let _ = connection.say(&ServerFrame::GoAway(go_away));
-        connection.draining.cancel();
-    }
-
-    /// Takes in the frames that have arrived, and returns how many there were.
-    fn take_frames(&mut self) -> Result<usize, Fault> {
-        let mut frames = 0;
-        loop {
-            match self.decoder.next() {
-                Ok(Some(body)) => self.on_frame(&body)?,
-                Ok(None) => return Ok(frames),
-                Err(_) => return Err(Fault::FrameTooLarge),
-            }
-            frames += 1;
-        }
-    }
-
-    fn on_frame(&mut self, body: &Bytes) -> Result<(), Fault> {
-        match decode::<ClientFrame>(body) {
-            Some(ClientFrame::Request { id, path, call }) => self.on_request(id, path, call),
-            Some(ClientFrame::Cancel { id }) => {
-                self.connection().cancel(id);
-                Ok(())
-            }
-            Some(ClientFrame::Ping) => {
-                let _ = self.connection().say(&ServerFrame::Pong);
-                Ok(())
-            }
-            Some(ClientFrame::Pong) => Ok(()),
-            None => self.on_malformed(body),
-        }
-    }
-
-    fn on_malformed(&mut self, body: &Bytes) -> Result<(), Fault> {
-        if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
-            let result = Err(Failure::BadRequest);
-            let _ = self.connection().say(&ServerFrame::Response { id, result });
-        }
-        if self.strikes.is_out() {
-            return Err(Fault::BadFrames);
-        }
-        Ok(())
-    }
-
-    fn on_request(&mut self, id: u64, path: String, call: Call) -> Result<(), Fault> {
-        let connection = self.connection();
-        let needed = Access::needed(&call);
-        let granted = connection.access;
-        let refused = if needed > granted {
-            Some(Failure::Denied { needed, granted })
-        } else if connection.draining.is_cancelled() {
-            Some(Failure::GoingAway)
-        } else {
-            match connection.begin(id) {
-                Admit::Taken => None,
-                Admit::Busy => Some(Failure::Busy),
-                Admit::Twice => return Err(Fault::BadFrames),
-            }
-        };
-        if let Some(failure) = refused {
-            let result = Err(failure);
-            let _ = connection.say(&ServerFrame::Response { id, result });
-            return Ok(());
-        }
-        let connection = Arc::clone(connection);
-        if matches!(call, Call::Events) {
-            // From now on: a call that was sent after this one must be seen.
-            let events = path.is_empty().then(|| connection.supervisor.events());
-            let mut held = lock(&connection.subscriptions);
-            let handling = handler::subscribe(Arc::clone(&connection), id, path, events);
-            held.insert(id, self.handlers.spawn(handling));
-        } else {
-            self.handlers.spawn(handler::handle(connection, id, path, call));
-        }
-        Ok(())
-    }
-}
-
 impl Connection {
+    pub(super) fn new(
+        config: Arc<Config>,
+        supervisor: SupervisorHandle,
+        access: Access,
+        frame: usize,
+    ) -> Self {
+        Self {
+            supervisor,
+            access,
+            frame,
+            outbound: Arc::new(Outbound::new(config.limits.outbound)),
+            requests: Mutex::new(Requests::new(config.limits.in_flight)),
+            subscriptions: Mutex::default(),
+            stops: Mutex::default(),
+            bulk: Arc::new(Semaphore::new(1)),
+            draining: CancellationToken::new(),
+            config,
+        }
+    }
+
     /// Encodes a frame.
     pub(super) fn encode(&self, frame: &ServerFrame) -> Result<Vec<u8>, EncodeError> {
         self.encode_within(frame, self.frame)
@@ -301,39 +78,38 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Sends a frame that does not depend on anybody's errors and texts.
-    fn say(&self, frame: &ServerFrame) -> Result<(), Unsent> {
-        match self.encode(frame) {
-            Ok(bytes) => self.send(&bytes, None),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Queues an encoded frame. A peer that lets too much of it pile up is given up.
+    /// Queues encoded frames.
     pub(super) fn send(
         &self,
         bytes: &[u8],
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<(), Unsent> {
-        let sent = self.outbound.push(bytes, permit);
+        self.check(self.outbound.push(bytes, permit))
+    }
+
+    /// A peer that lets too much pile up is given up.
+    pub(super) fn check(&self, sent: Result<(), Unsent>) -> Result<(), Unsent> {
         if sent == Err(Unsent::Full) {
             self.outbound.give_up();
         }
         sent
     }
 
+    /// Appends the answer to a request.
+    pub(super) fn encode_outcome(&self, id: u64, result: Outcome, bytes: &mut Vec<u8>) {
+        let mut append = |result| encode(&ServerFrame::Response { id, result }, bytes, self.frame);
+        if append(result) == Err(EncodeError::TooLarge) {
+            let _ = append(Err(Failure::TooLarge));
+        }
+    }
+
     /// Ends a request and sends its answer, if it is waited for.
     pub(super) fn answer(&self, id: u64, result: Outcome) {
-        // Encoded before anything is locked: texts of users' errors are made while it is.
-        let frame = |result: Outcome| self.encode(&ServerFrame::Response { id, result });
-        let bytes = match frame(result) {
-            Err(EncodeError::TooLarge) => frame(Err(Failure::TooLarge)),
-            encoded => encoded,
-        };
+        let mut bytes = Vec::with_capacity(256);
+        // Before anything is locked: texts of users' errors are made while it is encoded.
+        self.encode_outcome(id, result, &mut bytes);
         self.forget_subscription(id);
-        if self.end(id)
-            && let Ok(bytes) = bytes
-        {
+        if self.end(id) && !bytes.is_empty() {
             let _ = self.send(&bytes, None);
         }
     }
@@ -344,14 +120,14 @@ impl Connection {
         self.end(id);
     }
 
-    fn begin(&self, id: u64) -> Admit {
+    pub(super) fn begin(&self, id: u64) -> Admit {
         let mut requests = lock(&self.requests);
         let admit = requests.begin(id);
         self.outbound.set_crowd(requests.len());
         admit
     }
 
-    fn end(&self, id: u64) -> bool {
+    pub(super) fn end(&self, id: u64) -> bool {
         let mut requests = lock(&self.requests);
         let is_wanted = requests.finish(id);
         // The one that ends has its answer yet to send.
@@ -360,7 +136,10 @@ impl Connection {
     }
 
     fn forget_subscription(&self, id: u64) {
-        lock(&self.subscriptions).remove(&id);
+        let mut subscriptions = lock(&self.subscriptions);
+        if !subscriptions.is_empty() {
+            subscriptions.remove(&id);
+        }
     }
 
     /// Tells whether somebody waits for the answer to a request.
@@ -368,7 +147,7 @@ impl Connection {
         lock(&self.requests).is_wanted(id)
     }
 
-    fn cancel(&self, id: u64) {
+    pub(super) fn cancel(&self, id: u64) {
         lock(&self.requests).cancel(id);
         if let Some(subscription) = lock(&self.subscriptions).remove(&id) {
             subscription.abort();
@@ -378,5 +157,28 @@ impl Connection {
     /// Notes that a call waits for the tree to be down.
     pub(super) fn on_stop_begun(&self, id: u64) {
         lock(&self.stops).push(id);
+    }
+
+    /// Answers those who wait for the tree to be down, and has nothing more said after that.
+    pub(super) fn say_farewell(&self) {
+        let stops = std::mem::take(&mut *lock(&self.stops));
+        for id in stops {
+            self.answer(id, Ok(Answer::Done));
+        }
+        self.outbound.close();
+    }
+
+    /// Notes what ends a subscription, which begins with this.
+    pub(super) fn hold_subscription(&self, id: u64, begin: impl FnOnce() -> AbortHandle) {
+        // Locked before it begins: it may end at once.
+        let mut subscriptions = lock(&self.subscriptions);
+        subscriptions.insert(id, begin());
+    }
+
+    /// Ends all subscriptions: nothing else would.
+    pub(super) fn end_subscriptions(&self) {
+        for (_, subscription) in lock(&self.subscriptions).drain() {
+            subscription.abort();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What is done for one request, in its own task.
+//! What is done for one request in a task of its own.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use futures_core::Stream;
 
 use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
 use crate::server::connection::Connection;
-use crate::server::listing;
-use crate::status::SupervisorStatus;
+use crate::server::listing::{self, Listing};
+use crate::server::reads::{self, Reply};
 
 /// How many bytes of events are sent at a time.
 const EVENT_BATCH: usize = 32 * 1024;
@@ -48,6 +48,15 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
     }
 }
 
+/// Gives an answer that has been begun, in pages.
+pub(super) async fn go_on(connection: Arc<Connection>, id: u64, listing: Listing) {
+    let request = Request { connection, id };
+    let connection = &request.connection;
+    if let Err(failure) = listing.send(connection, id).await {
+        connection.answer(id, Err(failure));
+    }
+}
+
 /// Finds the supervisor that a request is for.
 async fn resolve(connection: &Connection, path: &str) -> Result<SupervisorHandle, SupervisorError> {
     if path.is_empty() {
@@ -63,14 +72,18 @@ async fn perform(
     target: &SupervisorHandle,
     call: Call,
 ) -> Result<Option<Answer>, Failure> {
+    let call = match reads::ask(target, call) {
+        Ok(replying) => {
+            return match replying.await {
+                Reply::Outcome(result) => result.map(Some),
+                Reply::Listing(listing) => listing.send(connection, id).await.map(|()| None),
+            };
+        }
+        Err(call) => call,
+    };
     let answer = match call {
-        Call::WhichChildren => return listing::children(connection, id, target).await,
         Call::Tree => return listing::tree(connection, id, target).await,
         Call::Shutdown => shut_down(connection, id, target).await,
-        Call::Child(id) => Answer::Child(target.child(id).await?),
-        Call::CountChildren => Answer::Counts(target.count_children().await?),
-        Call::Status => Answer::Status(status(target).await?),
-        Call::Uptime => Answer::Uptime(target.uptime()),
         Call::StartChild { id, template, args, policy } => {
             let template = connection.config.templates.get(&template);
             let template = template.ok_or(Failure::UnknownTemplate)?;
@@ -83,8 +96,13 @@ async fn perform(
         Call::RestartChild(id) => done(target.restart_child(id).await)?,
         Call::DeleteChild(id) => done(target.delete_child(id).await)?,
         Call::ShutdownWithin(limit) => Answer::Report(target.shutdown_within(limit).await?),
-        // They have a handler of their own.
-        Call::Events => return Err(Failure::BadRequest),
+        // These have a handler of their own, or have been asked.
+        Call::Events
+        | Call::WhichChildren
+        | Call::Child(_)
+        | Call::CountChildren
+        | Call::Status
+        | Call::Uptime => return Err(Failure::BadRequest),
     };
     Ok(Some(answer))
 }
@@ -92,16 +110,6 @@ async fn perform(
 fn done(result: Result<(), SupervisorError>) -> Outcome {
     result?;
     Ok(Answer::Done)
-}
-
-async fn status(target: &SupervisorHandle) -> Result<SupervisorStatus, SupervisorError> {
-    Ok(SupervisorStatus {
-        name: target.name().into(),
-        path: target.path().into(),
-        restart_strategy: target.restart_strategy(),
-        children: target.count_children().await?,
-        uptime: target.uptime(),
-    })
 }
 
 /// Shuts a tree down, and waits until it is down; or until this server goes, which it may do

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ash_core::SupervisorHandle;
+use ash_core::{ChildCursor, ChildInfo, SupervisorHandle};
 
 use crate::protocol::{Answer, Below, EncodeError, Failure, Node, ServerFrame};
 use crate::server::connection::Connection;
+use crate::server::reads::Reply;
 
 /// How many children are asked for at a time.
 const PAGE: usize = 256;
@@ -14,29 +15,35 @@ const PAGE: usize = 256;
 /// How large a page should be at most, in bytes. One child may be larger, up to a frame.
 const PAGE_BYTES: usize = 32 * 1024;
 
-/// Lists the live children. Returns the answer if it is a short one.
-pub(super) async fn children(
-    connection: &Arc<Connection>,
-    id: u64,
-    target: &SupervisorHandle,
-) -> Result<Option<Answer>, Failure> {
-    let mut after = None;
-    let mut is_first = true;
-    loop {
-        let (children, next) = target.live_children_page(after, PAGE).await?;
-        let more = next.is_some();
-        if is_first && !more && children.len() <= PAGE / 4 {
-            let children = Answer::Children { children, more };
-            return Ok(Some(children));
+/// The live children of a supervisor, of which there are too many for one answer.
+pub(super) struct Listing {
+    target: SupervisorHandle,
+    children: Vec<ChildInfo>,
+    next: Option<ChildCursor>,
+}
+
+/// Lists the live children.
+pub(super) async fn children(target: &SupervisorHandle) -> Reply {
+    match target.live_children_page(None, PAGE).await {
+        Err(error) => Reply::Outcome(Err(error.into())),
+        Ok((children, None)) if children.len() <= PAGE / 4 => {
+            Reply::Outcome(Ok(Answer::Children { children, more: false }))
         }
-        is_first = false;
-        let answer = |children, more| Answer::Children { children, more };
-        if !send_page(connection, id, children, more, answer).await? {
-            return Ok(None);
-        }
-        after = next;
-        if after.is_none() {
-            return Ok(None);
+        Ok((children, next)) => Reply::Listing(Listing { target: target.clone(), children, next }),
+    }
+}
+
+impl Listing {
+    /// Sends all of it, for as long as somebody wants it.
+    pub(super) async fn send(self, connection: &Arc<Connection>, id: u64) -> Result<(), Failure> {
+        let Self { target, mut children, mut next } = self;
+        loop {
+            let answer = |children, more| Answer::Children { children, more };
+            let more = next.is_some();
+            if !send_page(connection, id, children, more, answer).await? || !more {
+                return Ok(());
+            }
+            (children, next) = target.live_children_page(next, PAGE).await?;
         }
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `bound.rs` | a server at an address: the accept loop, its end |
+//! | `bound.rs` | a server at an address: the accept loop |
+//! | `lifecycle.rs` | how long it serves, and what shuts it down |
 //! | `admission.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
-//! | `connection.rs` | the reading side of one connection |
-//! | `handler.rs`, `listing.rs` | what is done for one request |
+//! | `connection.rs` | what the handlers of one connection share |
+//! | `reading.rs` | its reading side |
+//! | `reads.rs` | requests that the supervisor answers from what it knows |
+//! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
 //! | `template.rs` | what can be started from elsewhere |
 
 mod admission;
@@ -14,7 +17,10 @@ mod bound;
 mod connection;
 mod greet;
 mod handler;
+mod lifecycle;
 mod listing;
+mod reading;
+mod reads;
 mod template;
 
 use std::collections::HashMap;
@@ -33,10 +39,11 @@ use crate::error::ServerError;
 use crate::limits::Limits;
 use crate::log::Log;
 use admission::Admissions;
-use bound::Lifecycle;
+use lifecycle::Lifecycle;
 use template::{JsonTemplate, Template};
 
-pub use bound::{Bound, ServerShutdown};
+pub use bound::Bound;
+pub use lifecycle::ServerShutdown;
 
 /// Serves supervisors to other processes and machines.
 ///

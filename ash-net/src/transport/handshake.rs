@@ -23,10 +23,10 @@ pub(crate) async fn send(stream: &mut Stream, bodies: &[&[u8]]) -> io::Result<()
 pub(crate) async fn receive(
     stream: &mut Stream,
     decoder: &mut FrameDecoder,
-) -> io::Result<bytes::Bytes> {
+) -> io::Result<Vec<u8>> {
     loop {
         match decoder.next() {
-            Ok(Some(body)) => return Ok(body),
+            Ok(Some(body)) => return Ok(body.to_vec()),
             Ok(None) => {}
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }

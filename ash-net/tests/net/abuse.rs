@@ -221,6 +221,47 @@ async fn garbage_is_the_end_of_its_connection_only() {
 }
 
 #[tokio::test]
+async fn requests_that_come_at_once_count_until_each_is_answered() {
+    let mut limits = Limits::default();
+    limits.in_flight = 3;
+    let scene = Scene::new(|server| server.with_limits(limits)).await;
+    let mut stream = scene.enter().await;
+    // Children, one child, how many, the status, the uptime; to the supervisor and to one below.
+    let calls: [&[u8]; 5] = [&[0], &[1, 1, b'a'], &[2], &[4], &[5]];
+    for path in [&[0][..], &[3, b'w', b'e', b'b']] {
+        let requests = (0..10u8).flat_map(|id| {
+            framed(&[&[0, id], path, calls[usize::from(id) % calls.len()]].concat())
+        });
+        stream.write_all(&requests.collect::<Vec<_>>()).await.unwrap();
+        let (mut busy, mut answered) = (Vec::new(), Vec::new());
+        for _ in 0..10 {
+            // A response, its id, whether it failed, and how: 1 is `Busy`.
+            match read_frame(&mut stream).await.expect("an answer")[..] {
+                [0, id, 1, 1] => busy.push(id),
+                [0, id, _, ..] => answered.push(id),
+                ref frame => panic!("{frame:?}"),
+            }
+        }
+        answered.sort_unstable();
+        assert_eq!((busy, answered), ((3..10).collect(), vec![0, 1, 2]));
+    }
+    scene.check().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_question_is_not_answered_and_its_id_can_be_used_again() {
+    let scene = Scene::new(|server| server).await;
+    let mut stream = scene.enter().await;
+    let cancel = framed(&[1, 1]);
+    let said = [request(1), cancel, request(2)].concat();
+    stream.write_all(&said).await.unwrap();
+    assert_eq!(read_frame(&mut stream).await.expect("an answer")[..2], [0, 2]);
+    stream.write_all(&request(1)).await.unwrap();
+    assert_eq!(read_frame(&mut stream).await.expect("an answer")[..2], [0, 1]);
+    scene.check().await;
+}
+
+#[tokio::test]
 async fn one_id_twice_at_a_time_is_the_end_of_the_connection() {
     let scene = Scene::new(|server| server).await;
     let mut stream = scene.enter().await;

@@ -1,5 +1,7 @@
 //! Servers that go and come, and what their clients notice.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ash_core::{ChildSpec, RestartPolicy, SupervisorSpec, Worker, async_trait};
@@ -145,10 +147,10 @@ async fn one_server_listens_at_several_addresses() {
 
 #[tokio::test]
 async fn the_end_of_the_tree_ends_the_server_and_is_told() {
-    let told = std::sync::Arc::new(tokio::sync::Notify::new());
-    let now = std::sync::Arc::clone(&told);
+    let told = Arc::new(tokio::sync::Notify::new());
+    let now = Arc::clone(&told);
     let failing = ChildSpec::task("failing", move |_| {
-        let now = std::sync::Arc::clone(&now);
+        let now = Arc::clone(&now);
         async move {
             now.notified().await;
             Err::<(), _>("over")
@@ -166,6 +168,44 @@ async fn the_end_of_the_tree_ends_the_server_and_is_told() {
         soon(remote.which_children()).await,
         Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(_)))
     ));
+}
+
+/// An error that panics as soon as somebody wants to know what it says.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("it has no words")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[tokio::test]
+async fn an_error_that_cannot_be_told_ends_that_call_only() {
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let child = ChildSpec::task("u", move |child: ash_core::ChildContext| {
+        let is_first = !has_failed.swap(true, Ordering::Relaxed);
+        async move {
+            if is_first {
+                return Err(Unspeakable);
+            }
+            child.stop_token().cancelled().await;
+            Ok(())
+        }
+    });
+    let local = start(tree().with_child(child)).await;
+    until(|| async { local.child("u").await.is_ok_and(|child| child.restarts == 1) }).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let mut states = remote.states();
+    let panicked = |error| matches!(error, RemoteError::Protocol(ash_net::ProtocolError::Panicked));
+    assert!(panicked(soon(remote.child("u")).await.unwrap_err()));
+    assert!(panicked(soon(remote.which_children()).await.unwrap_err()));
+    let (first, second) = tokio::join!(remote.child("u"), remote.count_children());
+    assert!(panicked(first.unwrap_err()));
+    assert_eq!(second.unwrap().specs, 4);
+    assert!(futures_util::poll!(std::pin::pin!(states.next())).is_pending(), "still connected");
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ mod to_tracing;
 
 use slog::Logger;
 
+use crate::contain::contain;
 use crate::machine::{Notice, Notices};
-use crate::runtime::child::contain;
 use crate::runtime::shared::Shared;
 
 #[cfg(feature = "tracing")]

@@ -117,6 +117,9 @@ const fn message(kind: &EventKind) -> &'static str {
     }
 }
 
+/// How many sources of an error are told. One that is its own source has no last.
+const MAX_SOURCES: usize = 16;
+
 /// Why it happened. An exit is told with the sources of its error.
 #[derive(Clone, Copy)]
 pub(super) enum Reason<'a> {
@@ -131,7 +134,7 @@ impl fmt::Display for Reason<'_> {
             Self::Exit(reason) => {
                 write!(f, "{reason}")?;
                 if let ExitReason::Error(error) = reason {
-                    for source in error.texts().skip(1) {
+                    for source in error.texts().skip(1).take(MAX_SOURCES) {
                         write!(f, ": {source}")?;
                     }
                 }

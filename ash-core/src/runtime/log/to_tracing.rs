@@ -18,12 +18,14 @@ pub(super) fn wanted() -> Notices {
     }
 }
 
-/// An event at a level. The keys that a record does not have are not in it.
+/// An event at a level. The keys that a record does not have are not in it. It has no parent: the
+/// span of whoever happens to see to the supervisor says nothing of what happened there.
 macro_rules! write_at {
     ($level:ident, $record:expr) => {{
         let record: Record<'_> = $record;
         tracing::event!(
             target: TARGET,
+            parent: None,
             tracing::Level::$level,
             supervisor = record.supervisor,
             child = record.child,

@@ -134,7 +134,7 @@ fn restart_11_a_cancelled_retry_starts_the_rest_of_its_group() {
         rig.start_failed("b", failed());
         rig.skip();
         rig.stop(2, "b");
-        rig.expect(["reply 2 ok", "start c#2"]);
+        rig.expect(["let go b#2", "reply 2 ok", "start c#2"]);
         rig.started("c");
         rig.expect(["note c#2 started"]);
         rig.pass(1_000);

@@ -110,7 +110,8 @@ impl Subscriber for Listening {
         let message = values.0.iter().position(|(field, _)| field == "message");
         let message = message.map_or_else(String::new, |at| values.0.remove(at).1);
         let mut state = self.captured.state();
-        let span = state.entered.last().map(|id| state.spans[id].text.clone());
+        let entered = if event.is_root() { None } else { state.entered.last() };
+        let span = entered.map(|id| state.spans[id].text.clone());
         let metadata = event.metadata();
         let (level, target) = (*metadata.level(), metadata.target());
         state.events.push(Told { level, target, message, values: values.0, span });

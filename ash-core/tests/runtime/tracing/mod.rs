@@ -7,7 +7,7 @@ use ash_core::{
     async_trait,
 };
 use tracing::span::{Attributes, Id, Record as Values};
-use tracing::{Event, Level, Metadata, Subscriber, info};
+use tracing::{Event, Instrument as _, Level, Metadata, Subscriber, info};
 
 use crate::log::{Kept, Logged};
 use crate::support::{
@@ -199,6 +199,34 @@ async fn events_3_what_a_worker_tells_is_told_in_the_span_of_its_incarnation() {
     assert_eq!(captured.spans(), [""; 0], "a span ends with its incarnation");
     info!("outside");
     assert_eq!(of_workers(&captured), ["outside in "]);
+    down(&handle).await;
+}
+
+/// A caller may see to the supervisor itself; what happens there is not the caller's for that.
+#[tokio::test(start_paused = true)]
+async fn events_3_what_happens_is_not_told_in_the_span_of_a_caller() {
+    let captured = Captured::default();
+    let _listening = captured.listen(Level::DEBUG);
+    let record = Record::default();
+    let handle = up(SupervisorSpec::new("app")).await;
+    captured.take();
+    async {
+        handle.start_child_spec(idle("a", &record)).await.unwrap();
+        handle.terminate_child("a").await.unwrap();
+        info!("done");
+    }
+    .instrument(tracing::info_span!("request"))
+    .await;
+    let told = captured.take();
+    let spans: Vec<_> = told.iter().map(|event| (line(event), event.span.as_deref())).collect();
+    assert_eq!(
+        spans,
+        [
+            ("DEBUG child started supervisor=app child=a".to_owned(), None),
+            ("DEBUG child stopped supervisor=app child=a reason=shutdown".to_owned(), None),
+            ("INFO done".to_owned(), Some("request")),
+        ]
+    );
     down(&handle).await;
 }
 

@@ -1,0 +1,229 @@
+//! A supervisor's inbox, and whose turn it is to work on it.
+//!
+//! Whoever brings something while nobody is at work may take the turn and see to it at once, in
+//! its own thread; what comes meanwhile waits for the one who is at work. So a supervisor is
+//! worked on by one thread at a time, and mostly by the one that has news, without a hop to
+//! another task and back. A turn that nobody can take there and then is left to the supervisor's
+//! own task, which also keeps the timer.
+
+use alloc::vec::Vec;
+use std::sync::PoisonError;
+
+use tokio::sync::Notify;
+
+use crate::machine::Timestamp;
+use crate::runtime::shared::Message;
+
+// Loom plays every order in which threads may come to these: `make loom`.
+#[cfg(all(test, ash_loom))]
+use ::loom::sync::{Mutex, MutexGuard};
+#[cfg(not(all(test, ash_loom)))]
+use std::sync::{Mutex, MutexGuard};
+
+/// The emptied list of messages is kept for the next ones, if there is room for no more.
+const KEPT: usize = 1_024;
+
+/// What waits for a supervisor.
+pub(crate) struct Inbox {
+    desk: Mutex<Desk>,
+    /// Wakes the supervisor's task.
+    bell: Notify,
+}
+
+struct Desk {
+    /// In order of arrival. There is none while the turn is free.
+    messages: Vec<Message>,
+    turn: Turn,
+    /// When the supervisor wants to be woken, if nothing comes before.
+    due: Timestamp,
+    /// When its task wakes by itself.
+    alarm: Timestamp,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Anybody's.
+    Free,
+    /// Somebody is at work, and will look here before it goes.
+    Taken,
+    /// It is left to the supervisor's task, which has been woken.
+    Left,
+    /// Nobody's any more.
+    Closed,
+}
+
+/// What became of a message that was brought.
+pub(crate) enum Brought {
+    /// It waits for the one whose turn it is.
+    Left,
+    /// Nobody was at work: the turn is the bringer's.
+    Turn(Message),
+    /// The supervisor has ended.
+    Closed,
+}
+
+/// What there is to do after a turn.
+pub(crate) enum Rest {
+    /// These have come meanwhile.
+    More(Vec<Message>),
+    /// Nothing. The supervisor's task was woken if it must set its timer.
+    Done(Woken),
+    /// More than is for a bringer to do: the rest was left to the supervisor's task.
+    Left,
+}
+
+/// Whether anybody was woken who may now wait for this thread: it must be given to the runtime
+/// before code runs in it that may block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who was woken must not be stranded"]
+pub(crate) enum Woken {
+    Nobody,
+    Somebody,
+}
+
+impl Inbox {
+    /// Creates the inbox of a supervisor whose task is about to begin.
+    pub(crate) fn new() -> Self {
+        let (due, alarm) = (Timestamp::NEVER, Timestamp::NEVER);
+        let desk = Desk { messages: alloc::vec![Message::Begin], turn: Turn::Left, due, alarm };
+        Self { desk: Mutex::new(desk), bell: Notify::new() }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a message. Returns whether it will be read.
+    pub(crate) fn leave(&self, message: Message) -> bool {
+        let mut desk = self.desk();
+        match desk.turn {
+            Turn::Closed => return false,
+            Turn::Free => {
+                desk.turn = Turn::Left;
+                desk.messages.push(message);
+                drop(desk);
+                self.bell.notify_one();
+            }
+            Turn::Taken | Turn::Left => desk.messages.push(message),
+        }
+        true
+    }
+
+    /// Brings a message, and takes the turn if it is free.
+    pub(crate) fn bring(&self, message: Message) -> Brought {
+        let mut desk = self.desk();
+        match desk.turn {
+            Turn::Closed => Brought::Closed,
+            Turn::Free => {
+                desk.turn = Turn::Taken;
+                Brought::Turn(message)
+            }
+            Turn::Taken | Turn::Left => {
+                desk.messages.push(message);
+                Brought::Left
+            }
+        }
+    }
+
+    /// Takes the turn, if it is free.
+    pub(crate) fn take_free(&self) -> bool {
+        let mut desk = self.desk();
+        let is_free = desk.turn == Turn::Free;
+        if is_free {
+            desk.turn = Turn::Taken;
+        }
+        is_free
+    }
+
+    /// Ends a turn, after which the supervisor wants to be woken when it is `due`. The turn goes
+    /// on if there is more; if that is more than `limit` messages, it goes on in the supervisor's
+    /// task. `done` is an empty list for the next messages.
+    pub(crate) fn end_turn(&self, due: Timestamp, limit: usize, done: Vec<Message>) -> Rest {
+        let mut desk = self.desk();
+        desk.due = due;
+        if desk.turn == Turn::Closed {
+            return Rest::Done(Woken::Nobody);
+        }
+        if desk.messages.len() > limit {
+            desk.turn = Turn::Left;
+            drop(desk);
+            self.bell.notify_one();
+            return Rest::Left;
+        }
+        if !desk.messages.is_empty() {
+            return Rest::More(core::mem::replace(&mut desk.messages, done));
+        }
+        if done.capacity() > desk.messages.capacity() && done.capacity() <= KEPT {
+            desk.messages = done;
+        } else if desk.messages.capacity() > KEPT {
+            desk.messages = Vec::new();
+        }
+        desk.turn = Turn::Free;
+        if desk.due >= desk.alarm {
+            return Rest::Done(Woken::Nobody);
+        }
+        drop(desk);
+        self.bell.notify_one();
+        Rest::Done(Woken::Somebody)
+    }
+
+    /// Leaves a turn that was taken to the supervisor's task.
+    pub(crate) fn leave_turn(&self) {
+        let mut desk = self.desk();
+        if desk.turn == Turn::Taken {
+            desk.turn = Turn::Left;
+        }
+        drop(desk);
+        self.bell.notify_one();
+    }
+
+    /// Says that the task is about to sleep until `alarm`, or until the supervisor is due if
+    /// that is before. Returns when it is due.
+    pub(crate) fn sleep(&self, alarm: Timestamp) -> Timestamp {
+        let mut desk = self.desk();
+        desk.alarm = alarm.min(desk.due);
+        desk.due
+    }
+
+    /// Waits until something may be left for the supervisor's task.
+    pub(crate) async fn bell(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Takes the turn for the supervisor's task: one that was left to it or, if its alarm went
+    /// off, one that is free. Where somebody else is at work then, it will look at the time.
+    pub(crate) fn wake(&self, is_due: bool) -> Option<Vec<Message>> {
+        let mut desk = self.desk();
+        // It is awake, so there is no need to wake it before it says that it sleeps.
+        desk.alarm = Timestamp::ZERO;
+        match desk.turn {
+            Turn::Left => {}
+            Turn::Free if is_due => {}
+            Turn::Taken if is_due => {
+                desk.messages.push(Message::Look);
+                return None;
+            }
+            Turn::Free | Turn::Taken | Turn::Closed => return None,
+        }
+        desk.turn = Turn::Taken;
+        Some(core::mem::take(&mut desk.messages))
+    }
+
+    /// Takes no message any more, and returns those that are left.
+    pub(crate) fn close(&self) -> Vec<Message> {
+        let mut desk = self.desk();
+        desk.turn = Turn::Closed;
+        core::mem::take(&mut desk.messages)
+    }
+}
+
+impl Woken {
+    pub(crate) const fn or(self, other: Self) -> Self {
+        if self.is_somebody() { self } else { other }
+    }
+
+    pub(crate) const fn is_somebody(self) -> bool {
+        matches!(self, Self::Somebody)
+    }
+}

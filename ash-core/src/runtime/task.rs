@@ -1,0 +1,194 @@
+//! The task of one supervisor: it keeps the timer, takes the turns that are left to it, and ends
+//! the supervisor.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Poll;
+
+use tokio::time::Sleep;
+
+use crate::error::StartError;
+use crate::exit::ExitReason;
+use crate::machine::{Incarnation, Timestamp};
+use crate::runtime::alarm::Alarm;
+use crate::runtime::clock::Clock;
+use crate::runtime::driver::{Driver, End, Outcome};
+use crate::runtime::events::Bus;
+use crate::runtime::inbox::Rest;
+use crate::runtime::log::Log;
+use crate::runtime::meter::Meter;
+use crate::runtime::shared::{Message, Shared, Upward};
+use crate::runtime::spec::SupervisorSpec;
+use crate::spec::{SpecError, join};
+
+/// How many messages are taken in before the machine is drained.
+const BATCH: usize = 128;
+
+/// The task of a supervisor. It owns the supervisor: dropped, it ends it.
+pub(crate) struct Task {
+    shared: Arc<Shared>,
+    /// The one timer, armed for the earliest time that the machine asked for, or before.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the timer goes off.
+    armed: Timestamp,
+    /// Goes off when the timer should have; none where the runtime would not gain by it.
+    alarm: Option<Alarm>,
+}
+
+impl Task {
+    /// Creates the task of a root supervisor.
+    pub(crate) fn root(spec: &SupervisorSpec) -> Result<Self, SpecError> {
+        let clock = Clock::start();
+        let path = String::from(spec.name.as_str());
+        let driver = Driver::new(spec, path.clone())?;
+        Meter::describe();
+        let log = Log::root(spec.logger.as_ref());
+        let shared = Shared::new(spec, path, clock, Bus::root(), log, Upward::Root);
+        let mut task = Self::new(shared, driver);
+        // Panics here and now if the runtime has no timers, not in a task that nobody sees.
+        task.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
+        task.armed = Timestamp::ZERO;
+        Ok(task)
+    }
+
+    /// Creates the task of a supervisor that is a child of `parent`.
+    pub(crate) fn nested(
+        spec: &SupervisorSpec,
+        parent: &Arc<Shared>,
+        incarnation: Incarnation,
+    ) -> Result<Self, SpecError> {
+        let path = join(&parent.path, &spec.name);
+        let driver = Driver::new(spec, path.clone())?;
+        let log = parent.log.nested(spec.logger.as_ref());
+        let upward = Upward::Parent(Arc::clone(parent), incarnation);
+        let shared = Shared::new(spec, path, parent.clock, Bus::nested(parent), log, upward);
+        Ok(Self::new(shared, driver))
+    }
+
+    fn new(shared: Shared, driver: Driver) -> Self {
+        let shared = Arc::new(shared);
+        *shared.driver() = Some(driver);
+        Self { shared, timer: None, armed: Timestamp::NEVER, alarm: None }
+    }
+
+    /// Returns what the supervisor's handles hold.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Sees the supervisor to its end.
+    pub(crate) async fn run(mut self) {
+        self.alarm = Alarm::is_of_use().then(Alarm::default);
+        loop {
+            let messages = self.wait().await;
+            if let Some(late) = self.turn(messages).await {
+                return self.finish(late);
+            }
+        }
+    }
+
+    /// Waits until a turn is left to it, or the supervisor is due.
+    async fn wait(&mut self) -> Vec<Message> {
+        let mut is_due = false;
+        loop {
+            if let Some(messages) = self.shared.inbox.wake(is_due) {
+                return messages;
+            }
+            let due = self.shared.inbox.sleep(self.armed);
+            self.set_timer(due).await;
+            tokio::select! {
+                biased;
+                () = self.shared.inbox.bell() => is_due = false,
+                () = elapsed(&mut self.timer), if !self.armed.is_never() => {
+                    self.armed = Timestamp::NEVER;
+                    is_due = true;
+                }
+            }
+        }
+    }
+
+    /// Has the timer go off when the supervisor is due, or before.
+    async fn set_timer(&mut self, due: Timestamp) {
+        // A timer that goes off early only costs a turn. Setting it anew each time that the
+        // earliest deadline moves back would cost more.
+        if due >= self.armed {
+            return;
+        }
+        self.armed = due;
+        let at = self.shared.clock.instant(due);
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(at),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
+        }
+        if let Some(alarm) = &mut self.alarm {
+            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+            alarm.set(at.into_std(), waker);
+        }
+    }
+
+    /// Works until nothing is left. When the supervisor has ended, returns what came too late.
+    async fn turn(&self, mut messages: Vec<Message>) -> Option<Vec<Message>> {
+        loop {
+            let mut coming = messages.drain(..);
+            let outcome = loop {
+                let part = coming.by_ref().take(BATCH);
+                let outcome = self.shared.work(|driver, shared| {
+                    driver.work(shared, part);
+                    driver.outcome(0)
+                });
+                match outcome {
+                    None | Some(Outcome { has_ended: true, .. }) => return Some(coming.collect()),
+                    Some(outcome) if coming.len() == 0 => break outcome,
+                    Some(_) => tokio::task::consume_budget().await,
+                }
+            };
+            drop(coming);
+            match self.shared.inbox.end_turn(outcome.due, usize::MAX, messages) {
+                Rest::More(more) => messages = more,
+                Rest::Done(_) | Rest::Left => return None,
+            }
+        }
+    }
+
+    /// Ends the supervisor, which has nothing left to wait for.
+    fn finish(self, mut late: Vec<Message>) {
+        self.shared.finish();
+        late.append(&mut self.shared.inbox.close());
+        let driver = self.shared.driver().take();
+        if let Some(mut driver) = driver
+            && let Some((End { reason, start_error }, unstopped)) =
+                driver.finish(&self.shared, late)
+        {
+            self.shared.end(reason, start_error, unstopped);
+        }
+    }
+}
+
+impl Drop for Task {
+    /// A supervisor whose task is dropped before its end, because its runtime goes, is killed.
+    fn drop(&mut self) {
+        let status = self.shared.status.borrow();
+        let (ready, ended) = (status.ready.is_some(), status.ended.is_some());
+        drop(status);
+        if !ended {
+            let name = self.shared.name.clone();
+            let start_error = (!ready).then_some(StartError::ShuttingDown(name));
+            self.shared.end(ExitReason::Killed, start_error, Vec::new());
+        }
+        drop(self.shared.inbox.close());
+        let driver = self.shared.driver().take();
+        drop(driver);
+    }
+}
+
+/// Waits for a timer; for ever, if there is none.
+async fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.as_mut().await,
+        None => core::future::pending().await,
+    }
+}

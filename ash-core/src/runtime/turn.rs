@@ -1,0 +1,101 @@
+//! A turn at a supervisor, taken by whoever brings it something.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::contain::contain;
+use crate::machine::Timestamp;
+use crate::runtime::driver::{Driver, Outcome};
+use crate::runtime::inbox::{Brought, Rest, Woken};
+use crate::runtime::shared::{Message, Shared, Supervisor};
+
+/// How many times one who brings something sees to what others brought meanwhile.
+const ROUNDS: usize = 4;
+
+/// How many messages of others it takes in at a time.
+const LIMIT: usize = 16;
+
+impl Shared {
+    /// Brings a message, and sees to it here and now if nobody is at work. Returns `None` if the
+    /// supervisor has ended. Of those who are woken, `expected` callers do not wait for this
+    /// thread.
+    ///
+    /// This is for code that runs for nobody else: not for what is called while the driver
+    /// works, and not for a drop.
+    pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
+        match self.inbox.bring(message) {
+            Brought::Left => Some(Woken::Nobody),
+            Brought::Turn(message) => {
+                let work = |driver: &mut Driver, shared: &Arc<Self>| driver.work(shared, [message]);
+                Some(self.turn(expected, work).1)
+            }
+            Brought::Closed => None,
+        }
+    }
+
+    /// Asks the machine here and now, if nobody is at work: then returns the answer and whether
+    /// anybody was woken. Otherwise returns the question.
+    pub(crate) fn ask_now<T, Q: FnOnce(&Supervisor, Timestamp) -> T>(
+        self: &Arc<Self>,
+        question: Q,
+    ) -> Result<(Option<T>, Woken), Q> {
+        if !self.inbox.take_free() {
+            return Err(question);
+        }
+        let ask = |driver: &mut Driver, shared: &Arc<Self>| {
+            question(driver.machine(), shared.clock.now())
+        };
+        Ok(self.turn(0, ask))
+    }
+
+    /// Goes through with a turn that was taken: works, and sees to what comes meanwhile, as far
+    /// as that is one's own affair.
+    fn turn<T>(
+        self: &Arc<Self>,
+        expected: usize,
+        work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
+    ) -> (Option<T>, Woken) {
+        let mut value = None;
+        let mut outcome = self.work(|driver, shared| {
+            value = Some(work(driver, shared));
+            driver.outcome(expected)
+        });
+        let (mut woken, mut done, mut rounds) = (Woken::Nobody, Vec::new(), ROUNDS);
+        loop {
+            let Some(Outcome { due, has_ended: false, woken: also }) = outcome else {
+                self.inbox.leave_turn();
+                return (value, Woken::Somebody);
+            };
+            woken = woken.or(also);
+            let limit = if rounds == 0 { 0 } else { LIMIT };
+            let mut messages = match self.inbox.end_turn(due, limit, done) {
+                Rest::Done(also) => return (value, woken.or(also)),
+                Rest::Left => return (value, Woken::Somebody),
+                Rest::More(messages) => messages,
+            };
+            rounds = rounds.saturating_sub(1);
+            outcome = self.work(|driver, shared| {
+                driver.work(shared, messages.drain(..));
+                driver.outcome(0)
+            });
+            done = messages;
+        }
+    }
+
+    /// Has the driver do something, for one who has the turn. Returns nothing if there is none
+    /// any more. One that panics is gone, and its children with it.
+    pub(crate) fn work<T>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
+    ) -> Option<T> {
+        let mut place = self.driver();
+        let driver = place.as_mut()?;
+        if let Ok(done) = contain(|| work(driver, self)) {
+            return Some(done);
+        }
+        let lost = place.take();
+        drop(place);
+        let _ = contain(|| drop(lost));
+        None
+    }
+}

@@ -1,0 +1,168 @@
+//! The reading side of a client's connection: it takes answers in and keeps watch, over the server
+//! and over the time that calls may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::client::connection::Connection;
+use crate::client::events::Subscription;
+use crate::client::manager::Link;
+use crate::dormant::Dormant;
+use crate::protocol::{
+    ClientFrame, Due, FrameDecoder, GoAway, RequestHead, ServerFrame, Strikes, Vigil, decode,
+};
+use crate::transport::Reader;
+
+/// How long the last frames of a connection may take to be sent.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Ends a connection, wherever its task ends.
+struct Guard(Arc<Connection>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Where bytes come from, and what has come of them.
+struct Source {
+    reader: Reader,
+    decoder: FrameDecoder,
+}
+
+/// The reading side of a connection.
+pub(super) struct Reading {
+    /// Dropped first: what it still has to say the writer can send.
+    guard: Guard,
+    source: Source,
+    vigil: Vigil,
+    strikes: Strikes,
+    writer: AbortOnDropHandle<()>,
+}
+
+/// That the connection is to be closed.
+struct Close;
+
+impl Reading {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        (reader, decoder): (Reader, FrameDecoder),
+        vigil: Vigil,
+        writer: AbortOnDropHandle<()>,
+    ) -> Self {
+        let (guard, strikes) = (Guard(connection), Strikes::new());
+        Self { guard, source: Source { reader, decoder }, vigil, strikes, writer }
+    }
+
+    /// Reads until the connection ends.
+    pub(super) async fn run(&mut self, connection: &Arc<Connection>, link: &watch::Sender<Link>) {
+        let _ = self.read(connection, link).await;
+        connection.end();
+        let _ = tokio::time::timeout(LAST_WORDS, &mut self.writer).await;
+    }
+
+    async fn read(
+        &mut self,
+        connection: &Arc<Connection>,
+        link: &watch::Sender<Link>,
+    ) -> Result<(), Close> {
+        let mut broken = Dormant::new(connection.broken());
+        let first = connection.expire(Instant::now(), self.vigil.poll_timeout());
+        let mut timer = Dormant::new(tokio::time::sleep_until(first));
+        self.take_frames(link)?;
+        loop {
+            let mut has_fired = false;
+            tokio::select! {
+                biased;
+                () = &mut broken => return Err(Close),
+                () = &mut timer => has_fired = true,
+                read = self.source.reader.read_buf(self.source.decoder.space()) => {
+                    if matches!(read, Ok(0) | Err(_)) {
+                        return Err(Close);
+                    }
+                    let frames = self.take_frames(link)?;
+                    let is_partial = self.source.decoder.is_partial();
+                    self.vigil.on_bytes(Instant::now(), frames, is_partial);
+                }
+            }
+            // A timer that fires early only costs a turn; setting it anew for each read would
+            // cost more.
+            let mut due = self.vigil.poll_timeout();
+            if has_fired {
+                due = self.on_timer()?;
+            }
+            if has_fired || due < timer.get_ref().deadline() {
+                timer.rouse().reset(due);
+            }
+        }
+    }
+
+    /// Does what is due. Returns when there is more to do.
+    fn on_timer(&mut self) -> Result<Instant, Close> {
+        let (connection, now) = (&self.guard.0, Instant::now());
+        match self.vigil.handle_timeout(now) {
+            Some(Due::Ping) => connection.say(&ClientFrame::Ping),
+            Some(Due::Close(_)) => return Err(Close),
+            None => {}
+        }
+        Ok(connection.expire(now, self.vigil.poll_timeout()))
+    }
+
+    fn take_frames(&mut self, link: &watch::Sender<Link>) -> Result<usize, Close> {
+        let connection = &self.guard.0;
+        let mut frames = 0;
+        while let Some(body) = self.source.decoder.next().map_err(|_| Close)? {
+            frames += 1;
+            match decode::<ServerFrame>(body) {
+                Some(frame) => on_frame(connection, frame, link)?,
+                None => {
+                    if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
+                        connection.on_malformed(id);
+                    }
+                    if self.strikes.is_out() {
+                        return Err(Close);
+                    }
+                }
+            }
+        }
+        Ok(frames)
+    }
+}
+
+fn on_frame(
+    connection: &Connection,
+    frame: ServerFrame,
+    link: &watch::Sender<Link>,
+) -> Result<(), Close> {
+    match frame {
+        ServerFrame::Response { id, result } => connection.on_response(id, result),
+        ServerFrame::Event { id, event } => {
+            connection.with_subscription(id, |subscription| subscription.push(Ok(event)));
+        }
+        ServerFrame::Lagged { id, lost } => {
+            let lagged = ash_core::Lagged(lost);
+            connection.with_subscription(id, |subscription| subscription.push(Err(lagged)));
+        }
+        ServerFrame::EventsEnded { id } => {
+            connection.with_subscription(id, Subscription::end);
+            connection.forget(id);
+        }
+        ServerFrame::Ping => connection.say(&ClientFrame::Pong),
+        ServerFrame::Pong => {}
+        ServerFrame::GoAway(why) => {
+            connection.refuse_calls();
+            link.send_replace(match why {
+                GoAway::Draining => Link::Down,
+                GoAway::Ended { name, reason } => Link::Ended { name, reason },
+            });
+        }
+        ServerFrame::Fault(_) => return Err(Close),
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! How long a server serves, and what shuts it down from elsewhere.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How long something serves, and what ends it.
+#[derive(Clone, Debug)]
+pub(super) struct Lifecycle {
+    stop: CancellationToken,
+    serving: watch::Sender<usize>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { stop: CancellationToken::new(), serving: watch::Sender::new(0) }
+    }
+}
+
+impl Lifecycle {
+    /// Returns one that this one ends, too.
+    pub(super) fn below(&self) -> Self {
+        Self { stop: self.stop.child_token(), serving: watch::Sender::new(0) }
+    }
+
+    /// Notes that something serves, until the returned guard is dropped.
+    pub(super) fn begin(&self) -> Serving {
+        self.serving.send_modify(|count| *count += 1);
+        Serving(self.serving.clone())
+    }
+
+    /// Returns what is cancelled when it is to end.
+    pub(super) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    pub(super) fn handle(&self) -> ServerShutdown {
+        ServerShutdown(self.clone())
+    }
+}
+
+/// That something serves.
+pub(super) struct Serving(watch::Sender<usize>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Shuts a server down from elsewhere.
+#[derive(Clone, Debug)]
+pub struct ServerShutdown(Lifecycle);
+
+impl ServerShutdown {
+    /// Shuts the server down, and returns when it is down: nobody is accepted any more, clients are
+    /// told, and what they have asked for may finish within the
+    /// [drain time](crate::Limits::drain).
+    ///
+    /// # Cancel safety
+    ///
+    /// Once it has been polled the server shuts down, whether or not it is waited for.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        let mut serving = self.0.serving.subscribe();
+        // The sender lives in here, so there always is one.
+        let _ = serving.wait_for(|&count| count == 0).await;
+    }
+}

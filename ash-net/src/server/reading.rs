@@ -1,0 +1,333 @@
+//! The reading side of one connection: it takes requests in, answers the simple ones, and never
+//! waits for the handlers of the others.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash_core::{ExitReason, SupervisorHandle};
+use tokio::io::AsyncReadExt;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::access::Access;
+use crate::dormant::Dormant;
+use crate::outbound;
+use crate::protocol::{
+    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, GoAway, RequestHead, ServerFrame,
+    Strikes, Vigil, decode, encode,
+};
+use crate::server::Config;
+use crate::server::connection::Connection;
+use crate::server::greet::Guest;
+use crate::server::handler;
+use crate::server::reads::{self, Reads, Reply};
+use crate::transport::Reader;
+
+/// How long the last frames of a connection may take to be sent.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How much is gathered before it is sent, in bytes.
+const MOUTHFUL: usize = 64 * 1024;
+
+/// Serves an admitted client until one of both sides ends the connection.
+pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
+    let connection = Arc::new(Connection::new(config, guest.supervisor, guest.access, guest.frame));
+    let limits = &connection.config.limits;
+    let writing =
+        outbound::write(Arc::clone(&connection.outbound), guest.stream.writer, limits.stall);
+    // Dropped in reverse: the last words are said before the writer and the handlers go.
+    let writer = AbortOnDropHandle::new(tokio::spawn(writing));
+    let mut reading = Reading {
+        vigil: Vigil::new(Instant::now(), limits),
+        farewell: Farewell(Arc::clone(&connection)),
+        strikes: Strikes::new(),
+        handlers: JoinSet::new(),
+        reads: Reads::default(),
+        said: Vec::new(),
+    };
+    if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
+        reading.say(&ServerFrame::Fault(fault));
+    }
+    reading.speak();
+    drop(reading);
+    let _ = tokio::time::timeout(LAST_WORDS, writer).await;
+}
+
+/// Answers, wherever the connection ends, those who wait for the tree to be down: where the server
+/// stands in that tree, it goes down with it.
+struct Farewell(Arc<Connection>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.say_farewell();
+    }
+}
+
+struct Reading {
+    farewell: Farewell,
+    handlers: JoinSet<()>,
+    reads: Reads,
+    /// What is to be sent at the end of the turn, in one write.
+    said: Vec<u8>,
+    vigil: Vigil,
+    strikes: Strikes,
+}
+
+/// How a connection ends from this side.
+enum Ending {
+    Draining,
+    Ended(ExitReason),
+}
+
+impl Reading {
+    /// Reads until the end of the connection, or until the peer did something for which it is
+    /// closed.
+    async fn run(
+        &mut self,
+        mut reader: Reader,
+        mut decoder: FrameDecoder,
+        stop: CancellationToken,
+    ) -> Result<(), Fault> {
+        let connection = Arc::clone(&self.farewell.0);
+        let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
+        let mut broken = Dormant::new(connection.outbound.broken());
+        let mut timer = Dormant::new(tokio::time::sleep_until(self.vigil.poll_timeout()));
+        let mut close_at = None;
+        // The client may have said something right after its hello.
+        self.take_frames(&mut decoder)?;
+        loop {
+            self.speak();
+            if close_at.is_some() && self.handlers.is_empty() && self.reads.is_empty() {
+                return Ok(());
+            }
+            let mut has_fired = false;
+            tokio::select! {
+                biased;
+                () = &mut broken => return Ok(()),
+                why = &mut ending, if close_at.is_none() => {
+                    self.begin_to_end(why);
+                    close_at = Some(Instant::now() + connection.config.limits.drain);
+                }
+                Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
+                () = &mut timer => {
+                    self.on_timer(close_at)?;
+                    has_fired = true;
+                }
+                (id, reply) = self.reads.next() => self.on_replies(id, reply),
+                read = reader.read_buf(decoder.space()) => {
+                    if !self.on_read(read, &mut decoder)? {
+                        return Ok(());
+                    }
+                }
+            }
+            let due = self.vigil.poll_timeout();
+            let due = close_at.map_or(due, |at| due.min(at));
+            if close_at.is_some_and(|at| at <= Instant::now()) {
+                return Ok(());
+            }
+            // A timer that fires early only costs a turn; setting it anew for each read would
+            // cost more.
+            if has_fired || due < timer.get_ref().deadline() {
+                timer.rouse().reset(due);
+            }
+        }
+    }
+
+    fn on_timer(&mut self, close_at: Option<Instant>) -> Result<(), Fault> {
+        match self.vigil.handle_timeout(Instant::now()) {
+            Some(Due::Ping) => {
+                self.say(&ServerFrame::Ping);
+                Ok(())
+            }
+            Some(Due::Close(_)) if close_at.is_some() => Ok(()),
+            Some(Due::Close(fault)) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in what was read. Tells whether there may be more.
+    fn on_read(
+        &mut self,
+        read: io::Result<usize>,
+        decoder: &mut FrameDecoder,
+    ) -> Result<bool, Fault> {
+        if matches!(read, Ok(0) | Err(_)) {
+            return Ok(false);
+        }
+        while !self.handlers.is_empty() && self.handlers.try_join_next().is_some() {}
+        let frames = self.take_frames(decoder)?;
+        self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
+        Ok(true)
+    }
+
+    fn connection(&self) -> &Arc<Connection> {
+        &self.farewell.0
+    }
+
+    fn begin_to_end(&mut self, why: Ending) {
+        let connection = self.connection();
+        let go_away = match why {
+            Ending::Draining => {
+                connection.end_subscriptions();
+                GoAway::Draining
+            }
+            Ending::Ended(reason) => {
+                GoAway::Ended { name: connection.supervisor.name().into(), reason }
+            }
+        };
+        self.say(&ServerFrame::GoAway(go_away));
+        self.speak();
+        self.connection().draining.cancel();
+    }
+
+    /// Takes in the frames that have arrived, and returns how many there were.
+    fn take_frames(&mut self, decoder: &mut FrameDecoder) -> Result<usize, Fault> {
+        let mut frames = 0;
+        loop {
+            match decoder.next() {
+                Ok(Some(body)) => self.on_frame(body)?,
+                Ok(None) => return Ok(frames),
+                Err(_) => return Err(Fault::FrameTooLarge),
+            }
+            frames += 1;
+        }
+    }
+
+    fn on_frame(&mut self, body: &[u8]) -> Result<(), Fault> {
+        match decode::<ClientFrame>(body) {
+            Some(ClientFrame::Request { id, path, call }) => self.on_request(id, path, call),
+            Some(ClientFrame::Cancel { id }) => {
+                self.connection().cancel(id);
+                Ok(())
+            }
+            Some(ClientFrame::Ping) => {
+                self.say(&ServerFrame::Pong);
+                Ok(())
+            }
+            Some(ClientFrame::Pong) => Ok(()),
+            None => self.on_malformed(body),
+        }
+    }
+
+    fn on_malformed(&mut self, body: &[u8]) -> Result<(), Fault> {
+        if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
+            let result = Err(Failure::BadRequest);
+            self.say(&ServerFrame::Response { id, result });
+        }
+        if self.strikes.is_out() {
+            return Err(Fault::BadFrames);
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, id: u64, path: String, call: Call) -> Result<(), Fault> {
+        let connection = self.connection();
+        let needed = Access::needed(&call);
+        let granted = connection.access;
+        let refused = if needed > granted {
+            Some(Failure::Denied { needed, granted })
+        } else if connection.draining.is_cancelled() {
+            Some(Failure::GoingAway)
+        } else {
+            match connection.begin(id) {
+                Admit::Taken => None,
+                Admit::Busy => Some(Failure::Busy),
+                Admit::Twice => return Err(Fault::BadFrames),
+            }
+        };
+        if let Some(failure) = refused {
+            let result = Err(failure);
+            self.say(&ServerFrame::Response { id, result });
+            return Ok(());
+        }
+        self.work_on(id, path, call);
+        Ok(())
+    }
+
+    /// Has something done for a request that has been taken.
+    fn work_on(&mut self, id: u64, path: String, call: Call) {
+        let connection = Arc::clone(self.connection());
+        if matches!(call, Call::Events) {
+            // From now on: a call that was sent after this one must be seen.
+            let events = path.is_empty().then(|| connection.supervisor.events());
+            let handling = handler::subscribe(Arc::clone(&connection), id, path, events);
+            return connection.hold_subscription(id, || self.handlers.spawn(handling));
+        }
+        let call = if path.is_empty() {
+            match reads::ask(&connection.supervisor, call) {
+                Ok(replying) => return self.reads.push(id, replying),
+                Err(call) => call,
+            }
+        } else {
+            call
+        };
+        self.handlers.spawn(handler::handle(connection, id, path, call));
+    }
+
+    /// Answers one call that the supervisor has replied to, and all others of which that is true.
+    fn on_replies(&mut self, id: u64, reply: Reply) {
+        self.on_reply(id, reply);
+        while let Some((id, reply)) = self.reads.try_next() {
+            self.on_reply(id, reply);
+        }
+    }
+
+    fn on_reply(&mut self, id: u64, reply: Reply) {
+        let connection = Arc::clone(self.connection());
+        let result = match reply {
+            Reply::Outcome(result) => result,
+            Reply::Listing(listing) => {
+                self.handlers.spawn(handler::go_on(connection, id, listing));
+                return;
+            }
+        };
+        if connection.end(id) {
+            let before = self.said.len();
+            // Texts of users' errors are made while it is encoded, and may panic.
+            let encode = AssertUnwindSafe(|| connection.encode_outcome(id, result, &mut self.said));
+            if catch_unwind(encode).is_err() {
+                self.said.truncate(before);
+                let result = Err(Failure::Panicked);
+                self.say(&ServerFrame::Response { id, result });
+            }
+        }
+        self.pause();
+    }
+
+    /// Says something at the end of the turn. It does not depend on anybody's errors and texts.
+    fn say(&mut self, frame: &ServerFrame) {
+        let limit = self.connection().frame;
+        let _ = encode(frame, &mut self.said, limit);
+        self.pause();
+    }
+
+    /// Sends what was said if it is much.
+    fn pause(&mut self) {
+        if self.said.len() >= MOUTHFUL {
+            self.speak();
+        }
+    }
+
+    /// Sends what was said in this turn.
+    fn speak(&mut self) {
+        if !self.said.is_empty() {
+            let connection = &self.farewell.0;
+            let _ = connection.check(connection.outbound.push_all(&self.said));
+            self.said.clear();
+            self.said.shrink_to(MOUTHFUL);
+        }
+    }
+}
+
+/// Waits until the supervisor ends, or the server is stopped.
+async fn ending(supervisor: SupervisorHandle, stop: CancellationToken) -> Ending {
+    tokio::select! {
+        biased;
+        reason = supervisor.wait() => Ending::Ended(reason),
+        () = stop.cancelled() => Ending::Draining,
+    }
+}
