@@ -1,0 +1,5 @@
+//! START on the runtime.
+
+mod child;
+mod initial;
+mod unblocked;
