@@ -44,6 +44,28 @@ fn events_2_without_a_subscriber_only_losses_are_told() {
 }
 
 #[test]
+fn events_3_where_debug_is_not_read_what_goes_as_it_should_is_not_told() {
+    let children = [permanent("a"), permanent("b").brutal(), temporary("c")];
+    let mut rig = Rig::up(app(OneForOne), children);
+    rig.machine.set_notices(Notices::Notable);
+    rig.exited("a", error());
+    rig.expect([
+        "note a#1 exited error: boom (restart)",
+        "note a#1 restarting 1 in 0ns",
+        "start a#2",
+    ]);
+    rig.started("a");
+    rig.exited("c", ExitReason::Normal);
+    rig.expect([]);
+    rig.stop(1, "a");
+    rig.stopped("a");
+    rig.expect(["stop a#2", "reply 1 ok"]);
+    rig.stop(2, "b");
+    rig.exited("b", ExitReason::Killed);
+    rig.expect(["kill b#1", "note b#1 stopped killed", "reply 2 ok"]);
+}
+
+#[test]
 fn events_1_each_kind_says_what_happened() {
     let reason = || ExitReason::Killed;
     let restarting =
