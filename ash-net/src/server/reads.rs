@@ -1,9 +1,8 @@
 //! Calls that the supervisor answers from what it knows, in one message.
 //!
 //! They need no task of their own: the connection's task asks, goes on reading, and answers as the
-//! supervisor's replies come. These come in the order of the questions, because all of them go to
-//! one supervisor and it takes its messages one by one; so no call ever waits behind another that
-//! takes longer.
+//! supervisor's replies come. They are taken in the order of the questions: all of these go to one
+//! supervisor, which works on one at a time, so none of them waits behind one that takes longer.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -67,10 +66,17 @@ impl From<Result<Answer, SupervisorError>> for Reply {
     }
 }
 
-/// The calls of one connection whose replies have not come, in the order in which they will come.
+/// A reply, or the wait for it.
+enum Awaited {
+    Come(Reply),
+    Coming(Replying),
+}
+
+/// The calls of one connection that have not been answered, in the order in which their replies
+/// come.
 #[derive(Default)]
 pub(super) struct Reads {
-    waiting: VecDeque<(u64, Replying)>,
+    waiting: VecDeque<(u64, Awaited)>,
 }
 
 impl Reads {
@@ -80,13 +86,13 @@ impl Reads {
 
     /// Adds a call, and sends its question.
     pub(super) fn push(&mut self, id: u64, mut replying: Replying) {
-        // Should the reply be there at once, it is found when it is the first.
+        // Nobody needs to be woken before it is the first; then it is asked again.
         let context = &mut Context::from_waker(Waker::noop());
-        let replying: Replying = match replying.as_mut().poll(context) {
-            Poll::Ready(reply) => Box::pin(std::future::ready(reply)),
-            Poll::Pending => replying,
+        let awaited = match replying.as_mut().poll(context) {
+            Poll::Ready(reply) => Awaited::Come(reply),
+            Poll::Pending => Awaited::Coming(replying),
         };
-        self.waiting.push_back((id, replying));
+        self.waiting.push_back((id, awaited));
     }
 
     /// Waits for the next reply; for ever, if there is none to come.
@@ -95,13 +101,18 @@ impl Reads {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(u64, Reply)> {
-        let Some((id, replying)) = self.waiting.front_mut() else {
+        let Some((id, awaited)) = self.waiting.pop_front() else {
             return Poll::Pending;
         };
-        let id = *id;
-        let reply = std::task::ready!(replying.as_mut().poll(context));
-        self.waiting.pop_front();
-        Poll::Ready((id, reply))
+        let mut replying = match awaited {
+            Awaited::Come(reply) => return Poll::Ready((id, reply)),
+            Awaited::Coming(replying) => replying,
+        };
+        let reply = replying.as_mut().poll(context);
+        if reply.is_pending() {
+            self.waiting.push_front((id, Awaited::Coming(replying)));
+        }
+        reply.map(|reply| (id, reply))
     }
 
     /// Returns the next reply, if it has come.
