@@ -382,16 +382,16 @@ fn a_read_inside_of_with_value_does_not_wait_for_a_writer_that_waits() {
     in_time(|| {
         let ctx = Arc::new(hundred());
         for _ in 0..20 {
-            let (started, has_started) = mpsc::channel();
+            let (locked, is_locked) = mpsc::channel();
             let writer = {
                 let ctx = Arc::clone(&ctx);
                 thread::spawn(move || {
-                    started.send(()).unwrap();
+                    is_locked.recv().unwrap();
                     ctx.set("7", json!(7));
                 })
             };
             ctx.with_value("7", |_| {
-                has_started.recv().unwrap();
+                locked.send(()).unwrap();
                 // Long enough for the writer to stop spinning and go to sleep on the lock.
                 for _ in 0..2_000 {
                     thread::yield_now();
