@@ -38,6 +38,10 @@ struct Desk {
     due: Timestamp,
     /// When its task wakes by itself.
     alarm: Timestamp,
+    /// The earliest time for which its task was woken and has not set its timer yet. Its timer is
+    /// set for that even if it is not due any more by then. So a supervisor that soon does what
+    /// it has a deadline for, over and over, wakes its task for the first one only.
+    asked: Timestamp,
 }
 
 /// Whose turn it is.
@@ -85,8 +89,13 @@ pub(crate) enum Woken {
 impl Inbox {
     /// Creates the inbox of a supervisor whose task is about to begin.
     pub(crate) fn new() -> Self {
-        let (due, alarm) = (Timestamp::NEVER, Timestamp::NEVER);
-        let desk = Desk { messages: alloc::vec![Message::Begin], turn: Turn::Left, due, alarm };
+        let desk = Desk {
+            messages: alloc::vec![Message::Begin],
+            turn: Turn::Left,
+            due: Timestamp::NEVER,
+            alarm: Timestamp::NEVER,
+            asked: Timestamp::NEVER,
+        };
         Self { desk: Mutex::new(desk), bell: Notify::new() }
     }
 
@@ -160,9 +169,10 @@ impl Inbox {
             desk.messages = Vec::new();
         }
         desk.turn = Turn::Free;
-        if desk.due >= desk.alarm {
+        if desk.due >= desk.alarm.min(desk.asked) {
             return Rest::Done(Woken::Nobody);
         }
+        desk.asked = desk.due;
         drop(desk);
         self.bell.notify_one();
         Rest::Done(Woken::Somebody)
@@ -178,12 +188,13 @@ impl Inbox {
         self.bell.notify_one();
     }
 
-    /// Says that the task is about to sleep until `alarm`, or until the supervisor is due if
-    /// that is before. Returns when it is due.
+    /// Says that the task is about to sleep until `alarm`, or until the time for which it was
+    /// woken if that is before. Returns that time.
     pub(crate) fn sleep(&self, alarm: Timestamp) -> Timestamp {
         let mut desk = self.desk();
-        desk.alarm = alarm.min(desk.due);
-        desk.due
+        let due = core::mem::replace(&mut desk.asked, Timestamp::NEVER).min(desk.due);
+        desk.alarm = alarm.min(due);
+        due
     }
 
     /// Waits until something may be left for the supervisor's task.
@@ -231,3 +242,50 @@ impl Woken {
 #[cfg(all(test, ash_loom))]
 #[path = "inbox_loom.rs"]
 mod loom;
+
+#[cfg(all(test, not(ash_loom)))]
+mod tests {
+    use core::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn take_turn(inbox: &Inbox, due: Timestamp) -> Woken {
+        assert!(inbox.take_free());
+        end_turn(inbox, due)
+    }
+
+    fn end_turn(inbox: &Inbox, due: Timestamp) -> Woken {
+        match inbox.end_turn(due, usize::MAX, Vec::new()) {
+            Rest::Done(woken) => woken,
+            Rest::More(_) | Rest::Left => panic!("there is no message"),
+        }
+    }
+
+    #[test]
+    fn deadlines_that_come_and_go_wake_the_task_once() {
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let inbox = Inbox::new();
+        assert_eq!(inbox.wake(false).map(|messages| messages.len()), Some(1));
+        assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        assert!(inbox.wake(false).is_none());
+        assert!(inbox.sleep(Timestamp::NEVER).is_never());
+
+        assert_eq!(take_turn(&inbox, at(5)), Woken::Somebody);
+        assert!(inbox.bell().now_or_never().is_some());
+        assert_eq!(take_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        assert_eq!(take_turn(&inbox, at(6)), Woken::Nobody, "it has been woken for five");
+        assert_eq!(take_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        assert!(inbox.wake(false).is_none());
+        assert_eq!(inbox.sleep(Timestamp::NEVER), at(5), "its timer is set all the same");
+        assert_eq!(take_turn(&inbox, at(6)), Woken::Nobody, "it wakes before");
+        assert!(inbox.bell().now_or_never().is_none());
+
+        assert_eq!(take_turn(&inbox, at(4)), Woken::Somebody, "that would be too late");
+        assert!(inbox.bell().now_or_never().is_some());
+        assert!(inbox.wake(true).is_some_and(|messages| messages.is_empty()));
+        assert_eq!(end_turn(&inbox, at(4)), Woken::Nobody, "it is awake");
+        assert_eq!(inbox.sleep(at(5)), at(4));
+    }
+}
