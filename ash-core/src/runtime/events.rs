@@ -15,6 +15,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::ChildId;
+use crate::contain::contain;
 use crate::machine::{EventKind, Notice};
 use crate::runtime::shared::Shared;
 use crate::spec::join;
@@ -151,9 +152,10 @@ impl Bus {
         let event = Arc::new(Event { path, child, incarnation, at, time, kind });
         let mut bus = Some(self);
         while let Some(Self { own, parent, .. }) = bus {
-            if let Channel::Open(sender) = &*own.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Whoever is woken may go on at once, subscribe, or panic: so this is not locked then.
+            if let Some(sender) = open(own) {
                 // Nobody may be left to receive it.
-                let _ = sender.send(Arc::clone(&event));
+                let _ = contain(|| sender.send(Arc::clone(&event)));
             }
             bus = parent.as_ref().map(|parent| &parent.events);
         }
@@ -161,7 +163,17 @@ impl Bus {
 
     /// Ends the streams of this supervisor's own subscribers.
     pub(crate) fn close(&self) {
-        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Channel::Closed;
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = core::mem::replace(&mut *own, Channel::Closed);
+        drop(own);
+        let _ = contain(|| drop(open));
+    }
+}
+
+fn open(own: &Mutex<Channel>) -> Option<broadcast::Sender<Arc<Event>>> {
+    match &*own.lock().unwrap_or_else(PoisonError::into_inner) {
+        Channel::Open(sender) => Some(sender.clone()),
+        Channel::Unused | Channel::Closed => None,
     }
 }
 

@@ -29,3 +29,4 @@ mod stop;
 mod support;
 #[cfg(feature = "tracing")]
 mod tracing;
+mod turns;
