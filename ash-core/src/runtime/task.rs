@@ -140,10 +140,13 @@ impl Task {
                     driver.work(shared, part);
                     driver.outcome(0)
                 });
-                match outcome {
-                    None | Some(Outcome { has_ended: true, .. }) => return Some(coming.collect()),
-                    Some(outcome) if coming.len() == 0 => break outcome,
-                    Some(_) => tokio::task::consume_budget().await,
+                let Some(outcome @ Outcome { has_ended: false, .. }) = outcome else {
+                    return Some(coming.collect());
+                };
+                // More may come of each part, without an end: the thread is not its own.
+                tokio::task::consume_budget().await;
+                if coming.len() == 0 {
+                    break outcome;
                 }
             };
             drop(coming);

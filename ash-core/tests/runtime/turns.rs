@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 
-use ash_core::SupervisorSpec;
+use ash_core::{ChildSpec, SupervisorSpec};
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
 
-use crate::support::{Record, down, idle, seconds, settle, up};
+use crate::support::{Record, down, idle, intensity, seconds, settle, up};
 
 /// Polls its future wherever it is woken, in the thread and in the midst of whoever wakes it.
 struct Inline {
@@ -67,6 +67,10 @@ fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+fn threads(count: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(count).enable_all().build().unwrap()
+}
+
 #[test]
 fn events_2_a_subscriber_that_goes_on_where_it_is_woken_may_subscribe_and_call() {
     in_time(|| {
@@ -100,5 +104,50 @@ fn events_2_a_subscriber_that_goes_on_where_it_is_woken_may_subscribe_and_call()
             down(&handle).await;
             assert!(subscriber.is_done());
         });
+    });
+}
+
+#[test]
+fn start_6_calls_without_an_end_leave_the_thread_to_others() {
+    in_time(|| {
+        let runtime = one_thread();
+        let handle = runtime.block_on(up(SupervisorSpec::new("app")));
+        let is_enough = Arc::new(AtomicBool::new(false));
+        // Each answer is followed by the next question, before the turn that gave it is over.
+        let asks = {
+            let (handle, is_enough) = (handle.clone(), Arc::clone(&is_enough));
+            Inline::run(async move {
+                while !is_enough.load(Ordering::SeqCst) {
+                    handle.count_children().await.unwrap();
+                }
+            })
+        };
+        runtime.block_on(async {
+            settle().await;
+            is_enough.store(true, Ordering::SeqCst);
+            while !asks.is_done() {
+                tokio::task::yield_now().await;
+            }
+            down(&handle).await;
+        });
+    });
+}
+
+#[test]
+fn stop_10_a_runtime_comes_to_its_end_under_a_storm_of_restarts_without_limit() {
+    in_time(|| {
+        for _ in 0..100 {
+            let runtime = threads(2);
+            runtime.block_on(async {
+                let mut spec =
+                    SupervisorSpec::new("app").with_restart_intensity(intensity(usize::MAX, 1));
+                for number in 0..40 {
+                    let fails = |_| async { Err::<(), _>("crashed") };
+                    spec = spec.with_child(ChildSpec::task(format!("child-{number}"), fails));
+                }
+                let _ = up(spec).await;
+            });
+            drop(runtime);
+        }
     });
 }
