@@ -337,6 +337,9 @@ impl SupervisorHandle {
 
     async fn stop(&self, deadline: Timestamp) -> Ended {
         self.0.inbox.leave(Message::Shutdown { deadline });
+        if self.0.is_here() {
+            pass_on();
+        }
         self.ended().await
     }
 
@@ -448,6 +451,15 @@ impl ShutdownReport {
     pub const fn is_clean(&self) -> bool {
         self.killed.is_empty() && self.leaked.is_empty()
     }
+}
+
+/// Has another thread find who was just woken in this one, also if the caller does not come back
+/// to its runtime: it may poll no more, and go on to block.
+///
+/// Who was woken last is in this thread's next-to-run slot, where no other thread finds it, until
+/// the next one takes its place.
+fn pass_on() {
+    drop(tokio::spawn(core::future::ready(())));
 }
 
 /// Waits for an answer. If others were woken in this thread, gives it to them once, however soon

@@ -59,8 +59,9 @@ enum Turn {
 
 /// What became of a message that was brought.
 pub(crate) enum Brought {
-    /// It waits for the one whose turn it is.
-    Left,
+    /// It waits for the one whose turn it is. If that is the supervisor's task, which was woken,
+    /// that may have been in this thread.
+    Left(Woken),
     /// Nobody was at work: the turn is the bringer's.
     Turn(Message),
     /// The supervisor has ended.
@@ -128,9 +129,10 @@ impl Inbox {
                 desk.turn = Turn::Taken;
                 Brought::Turn(message)
             }
-            Turn::Taken | Turn::Left => {
+            turn @ (Turn::Taken | Turn::Left) => {
                 desk.messages.push(message);
-                Brought::Left
+                let is_woken = turn == Turn::Left;
+                Brought::Left(if is_woken { Woken::Somebody } else { Woken::Nobody })
             }
         }
     }

@@ -24,7 +24,7 @@ impl Shared {
     /// works, and not for a drop.
     pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
         match self.inbox.bring(message) {
-            Brought::Left => Some(Woken::Nobody),
+            Brought::Left(woken) => Some(woken),
             Brought::Turn(message) => {
                 let work = |driver: &mut Driver, shared: &Arc<Self>| driver.work(shared, [message]);
                 Some(self.turn(expected, work).1)

@@ -4,14 +4,16 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
-use ash_core::{ChildSpec, SupervisorSpec};
+use ash_core::{ChildContext, ChildSpec, SupervisorHandle, SupervisorSpec};
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
 
-use crate::support::{Record, down, idle, intensity, seconds, settle, up};
+use crate::support::{
+    Door, Record, down, idle, intensity, no_task_is_left, seconds, settle, soon, up,
+};
 
 /// Polls its future wherever it is woken, in the thread and in the midst of whoever wakes it.
 struct Inline {
@@ -150,4 +152,84 @@ fn stop_10_a_runtime_comes_to_its_end_under_a_storm_of_restarts_without_limit() 
             drop(runtime);
         }
     });
+}
+
+/// Has the whole tree stop as it initialises, does not wait for that, and blocks in `run`.
+struct Stops {
+    context: ChildContext,
+    door: Arc<Door>,
+}
+
+#[ash_core::async_trait]
+impl ash_core::Worker for Stops {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        assert!(self.context.supervisor().shutdown().now_or_never().is_none());
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        self.door.block();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_stops_its_tree_and_blocks_strands_nobody() {
+    for _ in 0..20 {
+        let (record, door) = (Record::default(), Arc::new(Door::default()));
+        let handle = up(SupervisorSpec::new("app")
+            .with_kill_grace(std::time::Duration::ZERO)
+            .with_child(idle("a", &record)))
+        .await;
+        let stops = {
+            let door = Arc::clone(&door);
+            ChildSpec::worker_with("stops", move |context| Stops {
+                context,
+                door: Arc::clone(&door),
+            })
+            .shutdown(ash_core::Shutdown::BrutalKill)
+        };
+        let starting = {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.start_child_spec(stops).await })
+        };
+        soon(handle.wait()).await;
+        door.open();
+        let _ = soon(starting).await.unwrap();
+        soon(no_task_is_left()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_stops_another_tree_and_blocks_in_its_next_life_strands_nobody() {
+    for _ in 0..20 {
+        let (door, told) = (Arc::new(Door::default()), Arc::new(tokio::sync::Notify::new()));
+        let other = up(SupervisorSpec::new("other")).await;
+        let fails = {
+            let (other, door, told) = (other.clone(), Arc::clone(&door), Arc::clone(&told));
+            ChildSpec::task("fails", move |context| {
+                let (other, door, told) = (other.clone(), Arc::clone(&door), Arc::clone(&told));
+                async move {
+                    if context.incarnation() > 1 {
+                        door.block();
+                        return std::future::pending().await;
+                    }
+                    told.notified().await;
+                    assert!(other.shutdown().now_or_never().is_none());
+                    Err("crashed")
+                }
+            })
+        };
+        let handle = up(SupervisorSpec::new("app").with_child(fails)).await;
+        for _ in 0..1_000 {
+            settle().await;
+        }
+        told.notify_one();
+        soon(door.reached()).await;
+        soon(other.wait()).await;
+        door.open();
+        soon(down(&handle)).await;
+    }
 }
