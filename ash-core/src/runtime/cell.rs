@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use tokio_util::sync::CancellationToken;
 
 use crate::ChildId;
+use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::ExitReason;
 use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
@@ -176,9 +177,7 @@ impl Cell {
             self.order.store(order as u8, Ordering::Release);
             (control.take_waker(), control.token().cloned())
         };
-        if let Some(token) = token {
-            token.cancel();
-        }
+        cancel(token);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -270,9 +269,7 @@ impl Cell {
         };
         // Kept any longer, it would keep the memory of the task.
         drop(waker);
-        if let Some(token) = token {
-            token.cancel();
-        }
+        cancel(token);
     }
 
     /// Guesses what the machine will decide.
@@ -354,6 +351,13 @@ impl Cell {
         if let Some(next) = next {
             next.leave();
         }
+    }
+}
+
+/// Cancels a worker's token. A waker of those who wait for it that panics gets no further.
+fn cancel(token: Option<CancellationToken>) {
+    if let Some(token) = token {
+        let _ = contain(|| token.cancel());
     }
 }
 

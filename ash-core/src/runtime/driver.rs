@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use std::hash::RandomState;
 
+use crate::contain::contain;
 use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::{Action, Event, Fact, Incarnation, Machine, Notice, Output, Timestamp};
@@ -120,7 +121,8 @@ impl Driver {
             Message::Command(id, command, caller) => Event::Command { id, command, caller },
             Message::Ask(question) => {
                 self.answered += 1;
-                return question(&self.machine, now);
+                let _ = contain(|| question(&self.machine, now));
+                return;
             }
             Message::Shutdown { deadline } => Event::Shutdown { deadline },
             Message::Kill => Event::Kill,
@@ -148,7 +150,8 @@ impl Driver {
                     Action::LetGo(incarnation) => self.let_go(incarnation),
                     Action::Reply(caller, result) => {
                         self.answered += 1;
-                        let _ = caller.send(result);
+                        // The caller's waker may panic.
+                        let _ = contain(|| caller.send(result));
                     }
                     Action::Ready => {
                         self.woken = Woken::Somebody;

@@ -12,6 +12,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::{oneshot, watch};
 
 use crate::ChildId;
+use crate::contain::contain;
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::{
@@ -204,7 +205,7 @@ impl Shared {
 
     /// Says that the initial start is through.
     pub(crate) fn ready(&self) {
-        self.status.send_modify(|status| status.ready = Some(Ok(())));
+        self.change(|status| status.ready = Some(Ok(())));
         self.upward.fact(Fact::Started);
     }
 
@@ -224,7 +225,7 @@ impl Shared {
             Some(_) => Fact::StartFailed(StartCause::Stopped.into()),
             None => Fact::Exited(reason.clone().into()),
         };
-        self.status.send_modify(|status| {
+        self.change(|status| {
             status.ready = Some(start_error.map_or(Ok(()), Err));
             status.ended = Some(Ended { reason, report });
         });
@@ -234,6 +235,12 @@ impl Shared {
             parent.inbox.leave(Message::Unstopped(unstopped));
         }
         self.upward.fact(fact);
+    }
+
+    /// Tells all who wait for it how far the supervisor has come. A waker of theirs that panics
+    /// gets no further.
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        let _ = contain(|| self.status.send_modify(change));
     }
 
     /// Returns the error of a call that comes too late.

@@ -109,6 +109,75 @@ fn events_2_a_subscriber_that_goes_on_where_it_is_woken_may_subscribe_and_call()
     });
 }
 
+/// Panics where it is woken.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("the waker panics");
+    }
+}
+
+/// Polls once, with a waker that panics.
+fn poll_badly<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Panics))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_harms_nobody_but_its_owner() {
+    let record = Record::default();
+    let told = Arc::new(Mutex::new(None));
+    let context = {
+        let told = Arc::clone(&told);
+        ChildSpec::task("context", move |context: ChildContext| {
+            *told.lock().unwrap() = Some(context);
+            std::future::pending::<Result<(), String>>()
+        })
+    };
+    let sub = SupervisorSpec::new("sub").with_child(context).with_child(idle("b", &record));
+    let spec = SupervisorSpec::new("app").with_child(idle("a", &record)).with_supervisor(sub);
+    let handle = up(spec).await;
+    settle().await;
+    let nested = handle.supervisor("sub").await.unwrap();
+
+    let mut call = Box::pin(nested.start_child_spec(idle("c", &record)));
+    assert!(poll_badly(call.as_mut()).is_pending());
+    settle().await;
+    assert_eq!(nested.which_children().await.unwrap().len(), 3, "a caller's");
+    drop(call);
+
+    let mut events = nested.events();
+    let mut next = Box::pin(events.next());
+    assert!(poll_badly(next.as_mut()).is_pending());
+    nested.restart_child("b").await.unwrap();
+    assert_eq!(nested.child("b").await.unwrap().incarnation, 2, "a subscriber's");
+    drop(next);
+
+    let token = told.lock().unwrap().take().unwrap().stop_token();
+    let mut cancelled = Box::pin(token.cancelled());
+    assert!(poll_badly(cancelled.as_mut()).is_pending());
+    nested.restart_child("context").await.unwrap();
+    assert_eq!(nested.child("context").await.unwrap().incarnation, 2, "one that waits for a token");
+
+    let mut wait = Box::pin(nested.wait());
+    assert!(poll_badly(wait.as_mut()).is_pending());
+    let mut events = nested.events();
+    let mut next = Box::pin(events.next());
+    assert!(poll_badly(next.as_mut()).is_pending());
+    handle.restart_child("sub").await.unwrap();
+    assert_eq!(handle.child("sub").await.unwrap().incarnation, 2, "one that waits for the end");
+    assert_eq!(handle.child("a").await.unwrap().incarnation, 1);
+
+    let slow = SupervisorHandle::start(SupervisorSpec::new("slow"));
+    let mut ready = Box::pin(slow.ready());
+    assert!(poll_badly(ready.as_mut()).is_pending());
+    settle().await;
+    slow.ready().await.unwrap();
+    assert_eq!(slow.count_children().await.unwrap().specs, 0, "one that waits until it is ready");
+    slow.shutdown().await.unwrap();
+    down(&handle).await;
+}
+
 #[test]
 fn start_6_calls_without_an_end_leave_the_thread_to_others() {
     in_time(|| {
