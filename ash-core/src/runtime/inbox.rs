@@ -215,6 +215,8 @@ impl Inbox {
             Turn::Free if is_due => {}
             Turn::Taken if is_due => {
                 desk.messages.push(Message::Look);
+                // It has been told. When it is due next, will be told to it.
+                desk.due = Timestamp::NEVER;
                 return None;
             }
             Turn::Free | Turn::Taken | Turn::Closed => return None,
@@ -289,5 +291,27 @@ mod tests {
         assert!(inbox.wake(true).is_some_and(|messages| messages.is_empty()));
         assert_eq!(end_turn(&inbox, at(4)), Woken::Nobody, "it is awake");
         assert_eq!(inbox.sleep(at(5)), at(4));
+    }
+
+    #[test]
+    fn a_task_that_is_due_while_somebody_is_at_work_says_so_once_and_sleeps() {
+        let inbox = Inbox::new();
+        assert!(inbox.wake(false).is_some_and(|first| first.len() == 1), "it begins");
+        let due = Timestamp::ZERO + Duration::from_secs(1);
+        assert!(matches!(inbox.end_turn(due, 9, Vec::new()), Rest::Done(_)));
+        assert_eq!(inbox.sleep(Timestamp::NEVER), due);
+        assert!(inbox.take_free());
+
+        assert!(inbox.wake(true).is_none());
+        assert_eq!(inbox.sleep(Timestamp::NEVER), Timestamp::NEVER, "it is not due again");
+        let Rest::More(looks) = inbox.end_turn(due, 9, Vec::new()) else {
+            panic!("who is at work looks at the time")
+        };
+        assert!(matches!(looks[..], [Message::Look]));
+        let later = due + Duration::from_secs(1);
+        let woken = inbox.end_turn(later, 9, Vec::new());
+        assert!(matches!(woken, Rest::Done(Woken::Somebody)), "it is told when it is due next");
+        assert!(inbox.wake(false).is_none());
+        assert_eq!(inbox.sleep(Timestamp::NEVER), later);
     }
 }
