@@ -10,7 +10,7 @@ use core::hash::{BuildHasher, Hasher};
 use std::hash::RandomState;
 
 use crate::contain::contain;
-use crate::error::StartError;
+use crate::error::{StartCause, StartError};
 use crate::exit::ExitReason;
 use crate::machine::{Action, Event, Fact, Incarnation, Machine, Notice, Output, Timestamp};
 use crate::runtime::cell::Order;
@@ -166,7 +166,9 @@ impl Driver {
     }
 
     fn start(&mut self, shared: &Arc<Shared>, incarnation: Incarnation) {
-        let Some((attributes, slot)) = self.machine.payload_mut(incarnation.child) else { return };
+        let Some((attributes, slot)) = self.machine.payload_mut(incarnation.child) else {
+            return self.not_started(shared, incarnation, StartCause::Killed);
+        };
         let last = slot.life.as_ref();
         let place = Place { supervisor: shared, attributes, incarnation, last };
         match slot.plan.launch(place) {
@@ -176,12 +178,16 @@ impl Driver {
                     self.woken = woken;
                 }
             }
-            Err(cause) => {
-                let failed = Fact::StartFailed(cause.into());
-                self.machine.handle_event(shared.clock.now(), Event::Fact(incarnation, failed));
-                self.meter.tell(&mut self.machine);
-            }
+            Err(cause) => self.not_started(shared, incarnation, cause),
         }
+    }
+
+    /// Answers the machine for an incarnation that there is nothing of, also if that was given up
+    /// as leaked already, and its child forgotten.
+    fn not_started(&mut self, shared: &Shared, incarnation: Incarnation, cause: StartCause) {
+        let failed = Fact::StartFailed(cause.into());
+        self.machine.handle_event(shared.clock.now(), Event::Fact(incarnation, failed));
+        self.meter.tell(&mut self.machine);
     }
 
     fn order(&mut self, incarnation: Incarnation, order: Order) {

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
-use ash_core::{ChildContext, ChildSpec, SupervisorHandle, SupervisorSpec};
+use ash_core::{
+    AutoShutdown, Backoff, ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorHandle,
+    SupervisorSpec,
+};
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
 
 use crate::support::{
-    Door, Record, down, idle, intensity, no_task_is_left, seconds, settle, soon, up,
+    Door, Record, Watch, down, idle, intensity, no_task_is_left, seconds, settle, soon, up,
 };
 
 /// Polls its future wherever it is woken, in the thread and in the midst of whoever wakes it.
@@ -258,7 +261,7 @@ async fn start_6_a_worker_that_stops_its_tree_and_blocks_strands_nobody() {
                 context,
                 door: Arc::clone(&door),
             })
-            .shutdown(ash_core::Shutdown::BrutalKill)
+            .shutdown(Shutdown::BrutalKill)
         };
         let starting = {
             let handle = handle.clone();
@@ -301,4 +304,140 @@ async fn start_6_a_worker_that_stops_another_tree_and_blocks_in_its_next_life_st
         door.open();
         soon(down(&handle)).await;
     }
+}
+
+#[test]
+fn stop_5_a_child_that_is_forgotten_before_it_was_made_is_no_leak_for_ever() {
+    let runtime = one_thread();
+    let record = Record::default();
+    let spec = SupervisorSpec::new("app").with_kill_grace(std::time::Duration::ZERO);
+    let (handle, mut watch) = runtime.block_on(async {
+        let handle = up(spec).await;
+        settle().await;
+        let watch = Watch::on(&handle);
+        (handle, watch)
+    });
+    // From outside, both calls are there before the supervisor looks.
+    let child = idle("a", &record).shutdown(Shutdown::BrutalKill);
+    let mut start = Box::pin(handle.start_child_spec(child));
+    assert!(start.as_mut().now_or_never().is_none());
+    let mut terminate = Box::pin(handle.terminate_child("a"));
+    assert!(terminate.as_mut().now_or_never().is_none());
+    runtime.block_on(async {
+        assert!(start.await.is_err());
+        terminate.await.unwrap();
+        let seen = watch.seen().await;
+        let count = |word: &str| seen.iter().filter(|line| line.ends_with(word)).count();
+        assert_eq!(count("leaked"), count("leak ended"), "{seen:?}");
+        down(&handle).await;
+    });
+}
+
+/// Counts how many of it there are.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A tree whose factories and workers are counted: children that run, complete, back off, crash
+/// and hang, on two levels.
+fn counted_tree(name: &str, count: &Arc<AtomicUsize>, levels: usize) -> SupervisorSpec {
+    let mut spec = SupervisorSpec::new(name)
+        .with_restart_intensity(intensity(usize::MAX, 1))
+        .with_child(counted("runs", count, |_| Ok(true)))
+        .with_child(counted("completes", count, |_| Ok(false)).restart(RestartPolicy::Transient))
+        .with_child(
+            counted("backs-off", count, |_| Err("crashed"))
+                .backoff(Backoff::constant(seconds(900))),
+        )
+        .with_child(counted("crashes", count, |number| {
+            if number < 300 { Err("crashed") } else { Ok(true) }
+        }));
+    if levels > 0 {
+        spec = spec.with_supervisor(counted_tree("sub", count, levels - 1));
+        let gives_up = SupervisorSpec::new("gives-up")
+            .with_restart_intensity(intensity(2, 100))
+            .with_child(counted("crashes", count, |_| Err("crashed")));
+        spec = spec.with_child(ChildSpec::supervisor(gives_up).restart(RestartPolicy::Temporary));
+        let ends = SupervisorSpec::new("ends").with_auto_shutdown(AutoShutdown::AnySignificant);
+        let last = counted("last", count, |_| Ok(false));
+        let ends = ends.with_child(last.restart(RestartPolicy::Transient).significant(true));
+        spec = spec.with_child(ChildSpec::supervisor(ends).restart(RestartPolicy::Transient));
+    }
+    spec
+}
+
+/// A child that ends with an error, ends, or goes on, as its script says of each incarnation.
+fn counted(
+    id: &str,
+    count: &Arc<AtomicUsize>,
+    script: fn(u64) -> Result<bool, &'static str>,
+) -> ChildSpec {
+    let (held, count) = (Counted::new(count), Arc::clone(count));
+    ChildSpec::task(id, move |context| {
+        let (_held, own) = (&held, Counted::new(&count));
+        async move {
+            let (_own, context) = (own, context);
+            // A handle and a context that a worker holds keep nothing for ever.
+            let _supervisor = context.supervisor();
+            if script(context.incarnation())? {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, &str>(())
+        }
+    })
+}
+
+#[test]
+fn stop_10_nothing_is_kept_of_a_tree_however_it_ends() {
+    in_time(|| {
+        let count = Arc::new(AtomicUsize::new(0));
+        for round in 0..80 {
+            let runtime = if round % 2 == 0 { threads(2) } else { one_thread() };
+            let handle = runtime.block_on(async {
+                let handle = up(counted_tree("app", &count, 2)).await;
+                for _ in 0..round % 7 {
+                    settle().await;
+                }
+                let extra = counted("extra", &count, |_| Ok(true));
+                handle.start_child_spec(extra).await.unwrap();
+                let twice = counted("extra", &count, |_| Ok(true));
+                handle.start_child_spec(twice).await.unwrap_err();
+                handle.stop_child("runs").await.unwrap();
+                handle.stop_child("backs-off").await.unwrap();
+                if let Ok(nested) = handle.supervisor("sub").await {
+                    nested.restart_child("runs").await.unwrap();
+                    drop(nested.terminate_child("crashes").now_or_never());
+                    if round % 3 == 0 {
+                        handle.restart_child("sub").await.unwrap();
+                    }
+                }
+                match round % 4 {
+                    0 | 1 => handle.shutdown().await.unwrap(),
+                    2 => drop(handle.shutdown_within(std::time::Duration::ZERO).await.unwrap()),
+                    // It goes with its runtime.
+                    _ => {}
+                }
+                handle
+            });
+            let is_down = round % 4 != 3;
+            if is_down {
+                runtime.block_on(no_task_is_left());
+                assert_eq!(count.load(Ordering::SeqCst), 0, "round {round}, with its handle");
+            }
+            drop(runtime);
+            assert_eq!(count.load(Ordering::SeqCst), 0, "round {round}, with its runtime");
+            drop(handle);
+        }
+    });
 }
