@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
+use ash_core::RestartStrategy::{OneForAll, OneForOne, RestForOne};
 use ash_core::{
     AutoShutdown, Backoff, ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorHandle,
     SupervisorSpec,
@@ -438,6 +439,154 @@ fn stop_10_nothing_is_kept_of_a_tree_however_it_ends() {
             drop(runtime);
             assert_eq!(count.load(Ordering::SeqCst), 0, "round {round}, with its runtime");
             drop(handle);
+        }
+    });
+}
+
+/// Calls its supervisor as it is dropped, for what concerns itself and others, and waits for
+/// nothing.
+struct CallsLast(ChildContext);
+
+impl Drop for CallsLast {
+    fn drop(&mut self) {
+        let (its, id) = (self.0.supervisor(), self.0.id().clone());
+        let helper = || ChildSpec::task("helper", |_| std::future::pending::<Result<(), String>>());
+        drop(its.which_children().now_or_never());
+        drop(its.start_child_spec(helper().restart(RestartPolicy::Temporary)).now_or_never());
+        drop(its.restart_child("sibling").now_or_never());
+        if self.0.incarnation() > 5 {
+            drop(its.terminate_child(&id).now_or_never());
+            drop(its.shutdown().now_or_never());
+        }
+        drop(its.tree().now_or_never());
+        drop(its.events().next().now_or_never());
+    }
+}
+
+#[ash_core::async_trait]
+impl ash_core::Worker for CallsLast {
+    type Error = String;
+
+    async fn run(&mut self) -> Result<(), String> {
+        let _last = Self(self.0.clone());
+        assert_eq!(self.0.incarnation() % 2, 0, "a panic drops that, too");
+        Err("crashed".into())
+    }
+}
+
+#[test]
+fn stop_10_calls_as_a_worker_is_dropped_hang_nowhere_though_the_runtime_goes() {
+    in_time(|| {
+        for round in 0..120 {
+            let record = Record::default();
+            let runtime = if round % 2 == 0 { threads(2) } else { one_thread() };
+            let strategy = [OneForOne, OneForAll, RestForOne][round % 3];
+            let sub = SupervisorSpec::new("sub")
+                .with_restart_intensity(intensity(usize::MAX, 1))
+                .with_restart_strategy(strategy)
+                .with_child(idle("sibling", &record))
+                .with_child(ChildSpec::worker_with("calls", CallsLast));
+            let handle = runtime.block_on(async {
+                let spec = SupervisorSpec::new("app")
+                    .with_child(ChildSpec::supervisor(sub).restart(RestartPolicy::Temporary));
+                let handle = SupervisorHandle::start(spec);
+                for _ in 0..round / 2 {
+                    tokio::task::yield_now().await;
+                }
+                if round % 5 == 0 {
+                    while handle.count_children().await.unwrap().specs > 0 {
+                        tokio::task::yield_now().await;
+                    }
+                    down(&handle).await;
+                }
+                handle
+            });
+            if round % 4 < 2 {
+                drop(runtime);
+            } else {
+                runtime.shutdown_background();
+            }
+            one_thread().block_on(handle.wait());
+        }
+    });
+}
+
+/// A drain that calls the supervisor which it is told of, waits for nothing, and panics at times.
+struct CallsBack {
+    handle: Arc<Mutex<Option<SupervisorHandle>>>,
+    calls: AtomicUsize,
+}
+
+impl slog::Drain for CallsBack {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, _: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        let Some(handle) = self.handle.lock().unwrap().clone() else { return Ok(()) };
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        if number < 200 {
+            let child =
+                ChildSpec::task(format!("child-{number}"), |_| async { Err::<(), _>("bad") });
+            let child = child.restart(RestartPolicy::Temporary);
+            assert!(handle.start_child_spec(child).now_or_never().is_none());
+            assert!(handle.which_children().now_or_never().is_none());
+        }
+        drop(handle.events());
+        assert!(number % 3 != 0, "the drain panics");
+        Ok(())
+    }
+}
+
+#[test]
+fn events_3_a_drain_may_call_the_supervisor_that_it_is_told_of() {
+    in_time(|| {
+        for count in [0, 1, 2] {
+            let runtime = if count == 0 { one_thread() } else { threads(count) };
+            runtime.block_on(async {
+                let place = Arc::new(Mutex::new(None));
+                let drain = CallsBack { handle: Arc::clone(&place), calls: AtomicUsize::new(0) };
+                let logger = slog::Logger::root(drain, slog::o!());
+                let (record, spec) = (Record::default(), SupervisorSpec::new("app"));
+                let handle = up(spec.with_logger(logger).with_child(idle("a", &record))).await;
+                *place.lock().unwrap() = Some(handle.clone());
+                handle.restart_child("a").await.unwrap();
+                let first = ChildSpec::task("first", |_| async { Err::<(), _>("bad") });
+                let first = first.restart(RestartPolicy::Temporary);
+                handle.start_child_spec(first).await.unwrap();
+                while handle.count_children().await.unwrap().specs > 1 {
+                    tokio::task::yield_now().await;
+                }
+                handle.shutdown().await.unwrap();
+                place.lock().unwrap().take();
+                no_task_is_left().await;
+            });
+        }
+    });
+}
+
+#[test]
+fn a_tree_of_many_levels_ends_however_it_ends() {
+    in_time(|| {
+        for round in 0..6 {
+            let count = Arc::new(AtomicUsize::new(0));
+            let runtime = if round % 2 == 0 { threads(2) } else { one_thread() };
+            let mut spec =
+                SupervisorSpec::new("leaf").with_child(counted("a", &count, |_| Ok(true)));
+            for _ in 0..500 {
+                spec = SupervisorSpec::new("s").with_supervisor(spec);
+            }
+            let handle = runtime.block_on(async {
+                let handle = up(spec).await;
+                match round / 2 {
+                    0 => down(&handle).await,
+                    1 => drop(handle.shutdown_within(std::time::Duration::ZERO).await.unwrap()),
+                    _ => {}
+                }
+                handle
+            });
+            drop(handle);
+            drop(runtime);
+            assert_eq!(count.load(Ordering::SeqCst), 0);
         }
     });
 }
