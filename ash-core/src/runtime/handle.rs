@@ -10,6 +10,7 @@ use core::time::Duration;
 use std::boxed::Box;
 use std::collections::HashSet;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::ChildId;
@@ -338,7 +339,7 @@ impl SupervisorHandle {
     async fn stop(&self, deadline: Timestamp) -> Ended {
         self.0.inbox.leave(Message::Shutdown { deadline });
         if self.0.is_here() {
-            pass_on();
+            drop(Waiting(Woken::Somebody));
         }
         self.ended().await
     }
@@ -395,7 +396,9 @@ impl SupervisorHandle {
             match self.0.ask_now(question) {
                 Ok((answer, woken)) => {
                     if woken.is_somebody() {
+                        let mut waiting = Waiting(woken);
                         let_others_go().await;
+                        waiting.0 = Woken::Nobody;
                     }
                     // One that asks over and over is not to keep its thread for ever.
                     tokio::task::consume_budget().await;
@@ -453,13 +456,21 @@ impl ShutdownReport {
     }
 }
 
-/// Has another thread find who was just woken in this one, also if the caller does not come back
-/// to its runtime: it may poll no more, and go on to block.
+/// Whether somebody was woken who may wait for this thread.
 ///
-/// Who was woken last is in this thread's next-to-run slot, where no other thread finds it, until
-/// the next one takes its place.
-fn pass_on() {
-    drop(tokio::spawn(core::future::ready(())));
+/// Dropped before the thread was given away, this has another thread find them: the caller polls
+/// no more, and may go on to block. Who was woken last is in this thread's next-to-run slot, where
+/// no other thread finds it until the next one takes its place.
+struct Waiting(Woken);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.0.is_somebody()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            drop(runtime.spawn(core::future::ready(())));
+        }
+    }
 }
 
 /// Waits for an answer. If others were woken in this thread, gives it to them once, however soon
@@ -468,14 +479,17 @@ async fn answered<T>(
     mut answer: oneshot::Receiver<T>,
     woken: Woken,
 ) -> Result<T, oneshot::error::RecvError> {
-    let mut is_to_yield = woken.is_somebody();
-    let mut early = None;
+    let mut waiting = Waiting(woken);
+    let (mut is_back, mut early) = (false, None);
     poll_fn(|context| {
+        if core::mem::replace(&mut is_back, true) {
+            waiting.0 = Woken::Nobody;
+        }
         if let Some(early) = early.take() {
             return Poll::Ready(early);
         }
         let polled = Pin::new(&mut answer).poll(context);
-        if core::mem::replace(&mut is_to_yield, false)
+        if waiting.0.is_somebody()
             && let Poll::Ready(answered) = polled
         {
             early = Some(answered);

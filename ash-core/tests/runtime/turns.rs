@@ -16,7 +16,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::coop::unconstrained;
 
 use crate::support::{
-    Door, Record, Watch, down, idle, intensity, no_task_is_left, seconds, settle, soon, up,
+    Door, Record, Script, Step, Watch, down, idle, intensity, millis, no_task_is_left, scripted,
+    seconds, settle, soon, up,
 };
 
 /// Polls its future wherever it is woken, in the thread and in the midst of whoever wakes it.
@@ -589,4 +590,42 @@ fn a_tree_of_many_levels_ends_however_it_ends() {
             assert_eq!(count.load(Ordering::SeqCst), 0);
         }
     });
+}
+
+/// Calls its supervisor, does not wait for that, and blocks.
+fn calls_and_blocks(call: &'static str, door: &Arc<Door>) -> ChildSpec {
+    let door = Arc::clone(door);
+    ChildSpec::task("blocks", move |context: ChildContext| {
+        let door = Arc::clone(&door);
+        async move {
+            let its = context.supervisor();
+            if call == "stop" {
+                assert!(its.stop_child("deaf").now_or_never().is_none());
+            } else {
+                let new = ChildSpec::task("new", |_| std::future::pending::<Result<(), String>>());
+                assert!(its.start_child_spec(new).now_or_never().is_none());
+            }
+            door.block();
+            std::future::pending::<Result<(), String>>().await
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_calls_its_supervisor_and_blocks_strands_nobody() {
+    for call in ["stop", "start"] {
+        for _ in 0..20 {
+            let (record, door) = (Record::default(), Arc::new(Door::default()));
+            let deaf = scripted("deaf", &record, Script::run(Step::Deaf));
+            let deaf = deaf.shutdown(Shutdown::Timeout(millis(5)));
+            let handle = up(SupervisorSpec::new("app").with_child(deaf)).await;
+            let mut events = Watch::on(&handle);
+            handle.start_child_spec(calls_and_blocks(call, &door)).await.unwrap();
+            soon(door.reached()).await;
+            let wanted = if call == "stop" { "deaf#1 stopped: killed" } else { "new#1 started" };
+            soon(events.until(&format!("app/{wanted}"))).await;
+            door.open();
+            soon(down(&handle)).await;
+        }
+    }
 }
