@@ -1,9 +1,7 @@
 //! When the machine has to look at a child again: at most one time for each child.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::vec::Vec;
-
-use hashbrown::HashSet;
 
 use crate::time::Timestamp;
 
@@ -14,6 +12,8 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Timers {
     deadlines: BTreeMap<Deadline, Slots>,
+    /// The deadline that was taken out last, as long as others may be due.
+    taken: Deadline,
     last_turn: u32,
 }
 
@@ -24,12 +24,12 @@ pub(super) struct Deadline {
     turn: u32,
 }
 
-/// The children of one deadline. Many children share one when they are asked to stop together.
+/// The children of one deadline. Many share one when they are asked to stop together, so they are
+/// only counted out, not looked for: a child that has another deadline by then is told by that.
 #[derive(Debug)]
 enum Slots {
-    None,
     One(u32),
-    Many(HashSet<u32>),
+    Many { left: usize, slots: Vec<u32> },
 }
 
 impl Deadline {
@@ -43,7 +43,9 @@ impl Deadline {
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Self { deadlines: BTreeMap::from([(Deadline::NEVER, Slots::None)]), last_turn: 0 }
+        let never = Slots::Many { left: 0, slots: Vec::new() };
+        let deadlines = BTreeMap::from([(Deadline::NEVER, never)]);
+        Self { deadlines, taken: Deadline::NEVER, last_turn: 0 }
     }
 
     /// Makes a deadline that comes after all that were made so before and are due at the same time.
@@ -54,19 +56,22 @@ impl Timers {
 
     /// Replaces the deadline of the child in a slot.
     pub(super) fn set(&mut self, slot: u32, old: Deadline, new: Deadline) {
+        // One that has come is not held any more, though a child may still be in its state.
+        let old = if old == self.taken { Deadline::NEVER } else { old };
         if old == new {
             return;
         }
         if !old.at.is_never()
-            && let Some(slots) = self.deadlines.get_mut(&old)
+            && let Entry::Occupied(mut entry) = self.deadlines.entry(old)
+            && entry.get_mut().count_out() == 0
         {
-            slots.remove(slot);
-            if slots.is_empty() {
-                self.deadlines.remove(&old);
-            }
+            entry.remove();
         }
         if !new.at.is_never() {
-            self.deadlines.entry(new).or_insert(Slots::None).insert(slot);
+            match self.deadlines.entry(new) {
+                Entry::Vacant(entry) => drop(entry.insert(Slots::One(slot))),
+                Entry::Occupied(mut entry) => entry.get_mut().insert(slot),
+            }
         }
     }
 
@@ -75,13 +80,16 @@ impl Timers {
         self.deadlines.first_key_value().map_or(Timestamp::NEVER, |(deadline, _)| deadline.at)
     }
 
-    /// Takes out a deadline that has come, with its children in order.
+    /// Takes out a deadline that has come, with its children in order; some of them may have
+    /// another by now.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Option<(Deadline, Vec<u32>)> {
+        self.taken = Deadline::NEVER;
         let first = self.deadlines.first_entry()?;
         let deadline = *first.key();
         if deadline.at > now || deadline.at.is_never() {
             return None;
         }
+        self.taken = deadline;
         Some((deadline, first.remove().into_sorted()))
     }
 }
@@ -89,41 +97,88 @@ impl Timers {
 impl Slots {
     fn insert(&mut self, slot: u32) {
         match self {
-            Self::None => *self = Self::One(slot),
-            Self::One(first) => *self = Self::Many(HashSet::from_iter([*first, slot])),
-            Self::Many(slots) => {
-                slots.insert(slot);
+            Self::One(first) => *self = Self::Many { left: 2, slots: Vec::from([*first, slot]) },
+            Self::Many { left, slots } => {
+                *left += 1;
+                slots.push(slot);
             }
         }
     }
 
-    fn remove(&mut self, slot: u32) {
+    /// One of them has another deadline now. Returns how many are left.
+    const fn count_out(&mut self) -> usize {
         match self {
-            Self::One(first) if *first == slot => *self = Self::None,
-            Self::None | Self::One(_) => {}
-            Self::Many(slots) => {
-                slots.remove(&slot);
+            Self::One(_) => 0,
+            Self::Many { left, .. } => {
+                *left = left.saturating_sub(1);
+                *left
             }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::None => true,
-            Self::One(_) => false,
-            Self::Many(slots) => slots.is_empty(),
         }
     }
 
     fn into_sorted(self) -> Vec<u32> {
         match self {
-            Self::None => Vec::new(),
             Self::One(slot) => Vec::from([slot]),
-            Self::Many(slots) => {
-                let mut slots: Vec<u32> = slots.into_iter().collect();
+            Self::Many { mut slots, .. } => {
                 slots.sort_unstable();
+                slots.dedup();
                 slots
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Deadline {
+        Deadline::at(Timestamp::ZERO + Duration::from_secs(seconds))
+    }
+
+    fn timers(deadlines: &[(u32, u64)]) -> Timers {
+        let mut timers = Timers::new();
+        for &(slot, seconds) in deadlines {
+            timers.set(slot, Deadline::NEVER, at(seconds));
+        }
+        timers
+    }
+
+    #[test]
+    fn a_deadline_that_nobody_has_any_more_is_none() {
+        let mut timers = timers(&[(1, 5), (2, 5), (3, 6)]);
+        timers.set(2, at(5), Deadline::NEVER);
+        assert_eq!(timers.next(), at(5).at);
+        timers.set(1, at(5), at(7));
+        assert_eq!(timers.next(), at(6).at);
+        timers.set(3, at(6), Deadline::NEVER);
+        timers.set(1, at(7), Deadline::NEVER);
+        assert!(timers.next().is_never());
+        assert_eq!(timers.take_due(at(9).at), None);
+    }
+
+    #[test]
+    fn who_comes_back_to_a_deadline_is_told_once() {
+        let mut timers = timers(&[(2, 5), (1, 5)]);
+        timers.set(2, at(5), Deadline::NEVER);
+        timers.set(2, Deadline::NEVER, at(5));
+        timers.set(1, at(5), Deadline::NEVER);
+        timers.set(1, Deadline::NEVER, at(5));
+        assert_eq!(timers.take_due(at(5).at), Some((at(5), Vec::from([1, 2]))));
+    }
+
+    #[test]
+    fn a_deadline_that_is_set_anew_for_the_very_time_that_has_come_comes_again() {
+        let mut timers = timers(&[(1, 5), (2, 5)]);
+        assert_eq!(timers.take_due(at(5).at), Some((at(5), Vec::from([1, 2]))));
+        timers.set(1, at(5), at(5));
+        timers.set(2, at(5), at(5));
+        timers.set(2, at(5), Deadline::NEVER);
+        let due = timers.take_due(at(5).at);
+        assert!(due.is_some_and(|(_, slots)| slots.contains(&1)), "the first is due again");
+        assert_eq!(timers.take_due(at(5).at), None);
+        assert!(timers.next().is_never());
     }
 }
