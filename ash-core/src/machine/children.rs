@@ -5,6 +5,7 @@
 //! 1. The list through `previous` and `next` holds every occupied slot once, by rising serial.
 //! 2. `by_id` holds every occupied slot once, under the hash of its child's id.
 //! 3. A serial is given once; a key whose serial is not its slot's is stale and finds nothing.
+//! 4. A buried child keeps its place in all of these, under a serial that no key has.
 
 use core::hash::BuildHasher;
 
@@ -22,6 +23,7 @@ pub(super) struct Children<P, C> {
     first: u32,
     last: u32,
     next_serial: u64,
+    buried: usize,
     /// How many children were taken out since memory was last given back.
     removals: usize,
 }
@@ -37,6 +39,9 @@ struct Entry<P, C> {
 /// The end of the list, on either side.
 const NONE: u32 = u32::MAX;
 
+/// The serial of a child that was buried.
+const BURIED: u64 = u64::MAX;
+
 /// How large a table has to be for its memory to matter.
 const WORTH_GIVING_BACK: usize = 1_024;
 
@@ -49,12 +54,13 @@ impl<P, C> Children<P, C> {
             first: NONE,
             last: NONE,
             next_serial: 0,
+            buried: 0,
             removals: 0,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.len() - self.buried
     }
 
     /// Appends a child at the end of the start order. Its id must not be held.
@@ -97,6 +103,20 @@ impl<P, C> Children<P, C> {
         Some(child)
     }
 
+    /// Takes a child out of a table that will go as a whole: nothing finds it any more, but it and
+    /// its place stay. With many children that costs much less than to [`remove`](Self::remove)
+    /// them.
+    pub(super) fn bury(&mut self, key: ChildKey) {
+        let entry = self.slots.get_mut(key.slot as usize);
+        let Some(entry) = entry.filter(|entry| entry.serial == key.serial) else { return };
+        entry.serial = BURIED;
+        self.buried += 1;
+        while let Some(&Entry { serial: BURIED, previous, .. }) = self.slots.get(self.last as usize)
+        {
+            self.last = previous;
+        }
+    }
+
     /// Gives memory back when most of the table has become empty, from its last child on. It looks
     /// through the table, and is done so seldom that a removal costs no more for it.
     fn give_back(&mut self) {
@@ -134,7 +154,8 @@ impl<P, C> Children<P, C> {
 
     /// Returns the child in a slot, if one is there.
     pub(super) fn key(&self, slot: u32) -> Option<ChildKey> {
-        self.slots.get(slot as usize).map(|entry| ChildKey { serial: entry.serial, slot })
+        let entry = self.slots.get(slot as usize).filter(|entry| entry.serial != BURIED)?;
+        Some(ChildKey { serial: entry.serial, slot })
     }
 
     /// Returns the child at the end of the start order.
@@ -187,10 +208,14 @@ impl<P, C> Children<P, C> {
     ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
         let mut slot = from;
         core::iter::from_fn(move || {
-            let entry = self.slots.get(slot as usize)?;
-            let key = ChildKey { serial: entry.serial, slot };
-            slot = step(entry);
-            Some((key, &entry.child))
+            loop {
+                let entry = self.slots.get(slot as usize)?;
+                let key = ChildKey { serial: entry.serial, slot };
+                slot = step(entry);
+                if key.serial != BURIED {
+                    return Some((key, &entry.child));
+                }
+            }
         })
     }
 }
@@ -242,6 +267,25 @@ mod tests {
             [keys[2], keys[3]],
             "a listing goes on after a child that is gone, though its slot was used again"
         );
+    }
+
+    #[test]
+    fn who_is_buried_is_found_by_nothing_and_passed_over() {
+        let mut children = Children::new();
+        let keys: Vec<_> = ["a", "b", "c", "d"].map(|id| children.push(child(id))).into();
+        children.bury(keys[1]);
+        children.bury(keys[1]);
+        assert_eq!((children.len(), ids(&children)), (3, Vec::from(["a", "c", "d"])));
+        assert!(children.get(keys[1]).is_none());
+        assert_eq!((children.find("b"), children.key(keys[1].slot)), (None, None));
+        children.bury(keys[2]);
+        assert_eq!(children.last(), Some(keys[3]));
+        children.bury(keys[3]);
+        assert_eq!(children.last(), Some(keys[0]));
+        assert!(children.remove(keys[2]).is_none());
+        children.bury(keys[0]);
+        assert_eq!((children.len(), children.last()), (0, None));
+        assert_eq!(children.iter_after(Some(keys[0])).count(), 0);
     }
 
     #[test]

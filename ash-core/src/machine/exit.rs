@@ -206,9 +206,10 @@ impl<P, C> Machine<P, C> {
     /// The child would need one restart too many: the supervisor ends.
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
-        let Some(child) = self.forget(key) else { return };
-        let exceeded =
-            ExitReason::IntensityExceeded { child: child.attributes.id, reason: Box::new(reason) };
+        let Some(child) = self.children.get(key) else { return };
+        let id = child.attributes.id.clone();
+        self.forget(key);
+        let exceeded = ExitReason::IntensityExceeded { child: id, reason: Box::new(reason) };
         self.begin_end(now, exceeded, None);
     }
 }

@@ -297,14 +297,18 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Forgets a child.
-    fn forget(&mut self, key: ChildKey) -> Option<Child<P, C>> {
-        let child = self.children.remove(key)?;
-        self.timers.set(key.slot, child.state.deadline(), Deadline::NEVER);
-        self.tally.lose(child.state.is_running());
-        if child.attributes.significant {
-            self.significant_live -= usize::from(child.state.is_live());
+    fn forget(&mut self, key: ChildKey) {
+        let Some(Child { state, attributes, .. }) = self.children.get(key) else { return };
+        self.timers.set(key.slot, state.deadline(), Deadline::NEVER);
+        self.tally.lose(state.is_running());
+        if attributes.significant {
+            self.significant_live -= usize::from(state.is_live());
         }
-        Some(child)
+        if self.is_ending() {
+            self.children.bury(key);
+        } else {
+            drop(self.children.remove(key));
+        }
     }
 
     fn act(&mut self, action: Action<C>) {

@@ -166,6 +166,8 @@ impl Task {
             && let Some((End { reason, start_error }, unstopped)) =
                 driver.finish(&self.shared, late)
         {
+            // Whoever waits for the end finds that nothing is left of what the factories held.
+            drop(driver);
             self.shared.end(reason, start_error, unstopped);
         }
     }
