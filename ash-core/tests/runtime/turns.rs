@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use ash_core::RestartStrategy::{OneForAll, OneForOne, RestForOne};
 use ash_core::{
-    AutoShutdown, Backoff, ChildContext, ChildId, ChildSpec, EventKind, Events, RestartPolicy,
-    Shutdown, SupervisorError, SupervisorHandle, SupervisorSpec,
+    AutoShutdown, Backoff, ChildContext, ChildId, ChildSpec, ChildState, EventKind, Events,
+    RestartPolicy, Shutdown, SupervisorError, SupervisorHandle, SupervisorSpec,
 };
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
@@ -620,11 +620,21 @@ async fn start_6_a_worker_that_calls_its_supervisor_and_blocks_strands_nobody() 
             let deaf = scripted("deaf", &record, Script::run(Step::Deaf));
             let deaf = deaf.shutdown(Shutdown::Timeout(millis(5)));
             let handle = up(SupervisorSpec::new("app").with_child(deaf)).await;
-            let mut events = Watch::on(&handle);
+            while !record.has("deaf#1 run") {
+                tokio::task::yield_now().await;
+            }
             handle.start_child_spec(calls_and_blocks(call, &door)).await.unwrap();
             soon(door.reached()).await;
-            let wanted = if call == "stop" { "deaf#1 stopped: killed" } else { "new#1 started" };
-            soon(events.until(&format!("app/{wanted}"))).await;
+            let (id, wanted) = match call {
+                "stop" => ("deaf", ChildState::Stopped),
+                _ => ("new", ChildState::Running),
+            };
+            soon(async {
+                while handle.child(id).await.unwrap().state != wanted {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
             door.open();
             soon(down(&handle)).await;
         }
