@@ -1,0 +1,166 @@
+//! Whoever blocks a thread, in whatever hook, strands nobody.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ash_core::{ChildContext, ChildSpec, ChildState, Shutdown, SupervisorSpec};
+use futures_util::FutureExt;
+
+use crate::support::{
+    Door, Record, Script, Step, down, idle, millis, no_task_is_left, scripted, settle, soon, up,
+};
+use crate::turns::{Inline, in_time, one_thread};
+
+#[test]
+fn start_6_calls_without_an_end_leave_the_thread_to_others() {
+    in_time(|| {
+        let runtime = one_thread();
+        let handle = runtime.block_on(up(SupervisorSpec::new("app")));
+        let is_enough = Arc::new(AtomicBool::new(false));
+        // Each answer is followed by the next question, before the turn that gave it is over.
+        let asks = {
+            let (handle, is_enough) = (handle.clone(), Arc::clone(&is_enough));
+            Inline::run(async move {
+                while !is_enough.load(Ordering::SeqCst) {
+                    handle.count_children().await.unwrap();
+                }
+            })
+        };
+        runtime.block_on(async {
+            settle().await;
+            is_enough.store(true, Ordering::SeqCst);
+            while !asks.is_done() {
+                tokio::task::yield_now().await;
+            }
+            down(&handle).await;
+        });
+    });
+}
+
+/// Has the whole tree stop as it initialises, does not wait for that, and blocks in `run`.
+struct Stops {
+    context: ChildContext,
+    door: Arc<Door>,
+}
+
+#[ash_core::async_trait]
+impl ash_core::Worker for Stops {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        assert!(self.context.supervisor().shutdown().now_or_never().is_none());
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        self.door.block();
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_stops_its_tree_and_blocks_strands_nobody() {
+    for _ in 0..20 {
+        let (record, door) = (Record::default(), Arc::new(Door::default()));
+        let handle = up(SupervisorSpec::new("app")
+            .with_kill_grace(std::time::Duration::ZERO)
+            .with_child(idle("a", &record)))
+        .await;
+        let stops = {
+            let door = Arc::clone(&door);
+            ChildSpec::worker_with("stops", move |context| Stops {
+                context,
+                door: Arc::clone(&door),
+            })
+            .shutdown(Shutdown::BrutalKill)
+        };
+        let starting = {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.start_child_spec(stops).await })
+        };
+        soon(handle.wait()).await;
+        door.open();
+        let _ = soon(starting).await.unwrap();
+        soon(no_task_is_left()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_stops_another_tree_and_blocks_in_its_next_life_strands_nobody() {
+    for _ in 0..20 {
+        let (door, told) = (Arc::new(Door::default()), Arc::new(tokio::sync::Notify::new()));
+        let other = up(SupervisorSpec::new("other")).await;
+        let fails = {
+            let (other, door, told) = (other.clone(), Arc::clone(&door), Arc::clone(&told));
+            ChildSpec::task("fails", move |context| {
+                let (other, door, told) = (other.clone(), Arc::clone(&door), Arc::clone(&told));
+                async move {
+                    if context.incarnation() > 1 {
+                        door.block();
+                        return std::future::pending().await;
+                    }
+                    told.notified().await;
+                    assert!(other.shutdown().now_or_never().is_none());
+                    Err("crashed")
+                }
+            })
+        };
+        let handle = up(SupervisorSpec::new("app").with_child(fails)).await;
+        for _ in 0..1_000 {
+            settle().await;
+        }
+        told.notify_one();
+        soon(door.reached()).await;
+        soon(other.wait()).await;
+        door.open();
+        soon(down(&handle)).await;
+    }
+}
+
+/// Calls its supervisor, does not wait for that, and blocks.
+fn calls_and_blocks(call: &'static str, door: &Arc<Door>) -> ChildSpec {
+    let door = Arc::clone(door);
+    ChildSpec::task("blocks", move |context: ChildContext| {
+        let door = Arc::clone(&door);
+        async move {
+            let its = context.supervisor();
+            if call == "stop" {
+                assert!(its.stop_child("deaf").now_or_never().is_none());
+            } else {
+                let new = ChildSpec::task("new", |_| std::future::pending::<Result<(), String>>());
+                assert!(its.start_child_spec(new).now_or_never().is_none());
+            }
+            door.block();
+            std::future::pending::<Result<(), String>>().await
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_calls_its_supervisor_and_blocks_strands_nobody() {
+    for call in ["stop", "start"] {
+        for _ in 0..20 {
+            let (record, door) = (Record::default(), Arc::new(Door::default()));
+            let deaf = scripted("deaf", &record, Script::run(Step::Deaf));
+            let deaf = deaf.shutdown(Shutdown::Timeout(millis(5)));
+            let handle = up(SupervisorSpec::new("app").with_child(deaf)).await;
+            while !record.has("deaf#1 run") {
+                tokio::task::yield_now().await;
+            }
+            handle.start_child_spec(calls_and_blocks(call, &door)).await.unwrap();
+            soon(door.reached()).await;
+            let (id, wanted) = match call {
+                "stop" => ("deaf", ChildState::Stopped),
+                _ => ("new", ChildState::Running),
+            };
+            soon(async {
+                while handle.child(id).await.unwrap().state != wanted {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            door.open();
+            soon(down(&handle)).await;
+        }
+    }
+}
