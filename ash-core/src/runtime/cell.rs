@@ -248,17 +248,16 @@ impl Cell {
         self.supervisor.bring(message, 0).unwrap_or(Woken::Nobody)
     }
 
-    /// Tells the supervisor how the incarnation ended, and whether the task stays for the next
-    /// one. What its worker left behind with the stop token is asked to stop, too.
-    pub(crate) fn report_end(&self, fact: Fact) -> (Stays, Woken) {
-        let stays = self.expects_next(&fact);
+    /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
+    /// token is asked to stop, too.
+    pub(crate) fn report_end(&self, fact: Fact, stays: Stays) -> Woken {
         self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone });
         let message = Message::Fact(self.incarnation(), fact);
         let woken = self.supervisor.bring(message, 0);
         if woken.is_none() {
             self.supervisor.leak_ended(&self.id, self.incarnation());
         }
-        (stays, woken.unwrap_or(Woken::Nobody))
+        woken.unwrap_or(Woken::Nobody)
     }
 
     fn end(&self, stage: Stage) {
@@ -272,8 +271,9 @@ impl Cell {
         cancel(token);
     }
 
-    /// Guesses what the machine will decide.
-    fn expects_next(&self, fact: &Fact) -> Stays {
+    /// Guesses what the machine will decide of one that has ended so, and thereby whether its task
+    /// stays for the next.
+    pub(crate) fn expects_next(&self, fact: &Fact) -> Stays {
         match fact {
             Fact::Exited(exit)
                 if !self.is_asked()

@@ -56,6 +56,12 @@ fn ends(shared: &Shared) -> Vec<u64> {
     all
 }
 
+fn end(cell: &Cell) -> Stays {
+    let stays = cell.expects_next(&crash());
+    let _ = cell.report_end(crash(), stays);
+    stays
+}
+
 fn crash() -> Fact {
     Fact::Exited(Exit::from(ExitReason::Panic("x".into())))
 }
@@ -95,7 +101,7 @@ fn a_task_that_stays_is_handed_its_next_or_let_go() {
         let (_shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
-            thread::spawn(move || match cell.report_end(crash()).0 {
+            thread::spawn(move || match end(&cell) {
                 Stays::Yes => block_on(poll_fn(|context| cell.poll_next(context))).is_some(),
                 Stays::No => false,
             })
@@ -115,7 +121,7 @@ fn an_incarnation_that_was_handed_to_a_task_that_goes_is_told_to_have_failed() {
         let task = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || {
-                if cell.report_end(crash()).0 == Stays::Yes {
+                if end(&cell) == Stays::Yes {
                     // Its runtime goes.
                     cell.leave();
                 }
@@ -136,7 +142,7 @@ fn a_stop_that_meets_the_end_leaves_no_task_behind() {
             let cell = Arc::clone(&cell);
             thread::spawn(move || {
                 let _ = cell.report_started();
-                if cell.report_end(crash()).0 == Stays::Yes {
+                if end(&cell) == Stays::Yes {
                     assert!(block_on(poll_fn(|context| cell.poll_next(context))).is_none());
                 }
             })

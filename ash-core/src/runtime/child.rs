@@ -50,7 +50,11 @@ where
             let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
             let dropped = worker.clear();
             let fact = conclude(end, guard.cell.has_started(), dropped);
-            let (stays, woken) = guard.cell.report_end(fact);
+            let stays = guard.cell.expects_next(&fact);
+            if stays == Stays::No {
+                guard.let_go();
+            }
+            let woken = guard.cell.report_end(fact, stays);
             if stays == Stays::No {
                 return;
             }
@@ -244,19 +248,26 @@ impl<W> Drop for Slot<'_, W> {
 /// The task's side: the factory, and the cell of its incarnation. It speaks for a task that is
 /// dropped before it could.
 pub(crate) struct Guard<F, W> {
-    maker: Arc<Maker<F, W>>,
+    maker: Option<Arc<Maker<F, W>>>,
     cell: Arc<Cell>,
 }
 
 impl<F, W> Guard<F, W> {
     pub(crate) const fn new(maker: Arc<Maker<F, W>>, cell: Arc<Cell>) -> Self {
-        Self { maker, cell }
+        Self { maker: Some(maker), cell }
+    }
+
+    /// Lets go of the factory: when the supervisor has been told of the last end, nothing of what
+    /// it holds is held here.
+    fn let_go(&mut self) {
+        let _ = contain(|| drop(self.maker.take()));
     }
 }
 
 impl<F: Fn(ChildContext) -> W, W> Guard<F, W> {
     fn make(&self) -> W {
-        self.maker.make(ChildContext::new(Arc::clone(&self.cell)))
+        let maker = self.maker.as_ref().expect("it is let go of after the last worker");
+        maker.make(ChildContext::new(Arc::clone(&self.cell)))
     }
 }
 

@@ -1,6 +1,11 @@
 //! STOP 6, 7: in which order children stop, and when all is down.
 
-use ash_core::{RestartStrategy, SupervisorSpec};
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use ash_core::{ChildSpec, RestartStrategy, SupervisorHandle, SupervisorSpec};
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use crate::support::{
@@ -102,6 +107,39 @@ async fn stop_7_shutdown_returns_when_all_is_down_however_many_call_it() {
     handle.shutdown().await.unwrap();
     assert!(handle.shutdown_within(seconds(1)).await.unwrap().is_clean());
     down(&handle).await;
+}
+
+#[test]
+fn stop_7_when_all_is_down_nothing_is_held_of_what_the_factories_held() {
+    for threads in [1, 2] {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(threads).enable_time().build().unwrap();
+        for _ in 0..20 {
+            let held = Arc::new(());
+            let child = |id: String| {
+                let held = Arc::clone(&held);
+                ChildSpec::task(id, move |_| {
+                    let held = Arc::clone(&held);
+                    async move {
+                        let _held = held;
+                        pending::<Result<(), Infallible>>().await
+                    }
+                })
+            };
+            let nested = SupervisorSpec::new("nested").with_child(child("a".into()));
+            let spec = SupervisorSpec::new("app").with_child(child("b".into()));
+            let shut_down = async {
+                let handle = SupervisorHandle::start(spec.with_supervisor(nested));
+                handle.ready().await.unwrap();
+                for number in 0..50 {
+                    handle.start_child_spec(child(number.to_string())).await.unwrap();
+                }
+                handle.shutdown().await.unwrap();
+            };
+            runtime.block_on(shut_down);
+            assert_eq!(Arc::strong_count(&held), 1);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
