@@ -8,7 +8,8 @@ CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
 .PHONY: all check fmt lint features fence test observed examples consumers doc bench peers growth \
 	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
-	miri-smoke mutants soak soak-smoke sim sim-smoke loom netns ci
+	miri-smoke mutants soak soak-smoke sim sim-smoke optimized \
+	loom netns ci
 
 all: check test
 
@@ -122,6 +123,11 @@ soak:
 
 soak-smoke:
 	$(MAKE) soak SOAK_SECONDS=30
+
+## The tests of the machine and its runtime as the optimiser makes them: who yields to whom is for
+## it to change.
+optimized:
+	$(CARGO) test --quiet --profile checked -p ash-core --test machine --test runtime
 
 ## Servers, clients and links in a simulated network: SIM_SEEDS seeds, from SIM_FROM on.
 SIM_FROM ?= 0
