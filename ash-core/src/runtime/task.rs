@@ -49,9 +49,9 @@ impl Task {
         Meter::describe();
         let shared = Shared::new(spec, path, clock, Bus::root(), log, Upward::Root);
         let mut task = Self::new(shared, driver);
-        // Panics here and now if the runtime has no timers, not in a task that nobody sees.
+        // Panics here and now if the runtime has no timers, not in a task that nobody sees. It is
+        // not to go off: whatever is due would be left to it, and it has no alarm.
         task.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
-        task.armed = Timestamp::ZERO;
         Ok(task)
     }
 

