@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::sync::PoisonError;
 
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,10 @@ use {
     core::sync::atomic::AtomicU8,
     std::sync::{Mutex, MutexGuard},
 };
+
+/// How late the supervisor may be told that `run` has returned, where the `shutdown` hook blocks
+/// its thread.
+const LINGERS: Duration = Duration::from_millis(20);
 
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
@@ -246,6 +251,18 @@ impl Cell {
     pub(crate) fn report(&self, fact: Fact) -> Woken {
         let message = Message::Fact(self.incarnation(), fact);
         self.supervisor.bring(message, 0).unwrap_or(Woken::Nobody)
+    }
+
+    /// Leaves word for the supervisor that `run` has returned, so that it bounds the time of the
+    /// `shutdown` hook. Most hooks are through at once, and the word that comes then says more.
+    pub(crate) fn leave_returned(&self) -> Woken {
+        let message = Message::Fact(self.incarnation(), Fact::Returned);
+        self.supervisor.inbox.linger(message, self.supervisor.clock.now() + LINGERS)
+    }
+
+    /// Has the supervisor take in what was left for it.
+    pub(crate) fn report_left(&self) -> Woken {
+        self.supervisor.bring(Message::Look, 0).unwrap_or(Woken::Nobody)
     }
 
     /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop

@@ -28,6 +28,7 @@ use crate::exit::{BoxError, ExitReason, WorkerError};
 use crate::machine::{Exit, Fact};
 use crate::runtime::cell::{Cell, Stays};
 use crate::runtime::context::ChildContext;
+use crate::runtime::inbox::Woken;
 use crate::runtime::plan::Maker;
 use crate::runtime::span::{ChildSpan, Inside};
 use crate::worker::Worker;
@@ -129,9 +130,8 @@ where
         let asked = guard.cell.is_asked();
         let ran = Ran::of(returned, asked);
         let mut hook = slot.worker().shutdown();
-        let mut is_told = asked;
-        let hook_error =
-            poll_fn(move |cx| poll_last(&mut hook, &guard.cell, &mut is_told, cx)).await;
+        let mut told = if asked { Told::All } else { Told::Nothing };
+        let hook_error = poll_fn(move |cx| poll_last(&mut hook, &guard.cell, &mut told, cx)).await;
         End::Exited { ran, hook_error }
     }
 }
@@ -165,35 +165,47 @@ fn poll_unless<E: Into<BoxError>>(
     hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
 }
 
+/// What the supervisor has been told of the end of `run`.
+#[derive(Clone, Copy)]
+enum Told {
+    Nothing,
+    /// Word was left for it.
+    Left,
+    /// It knows: it was told, or has asked the worker to stop.
+    All,
+}
+
 /// Polls the `shutdown` hook. Where `run` has returned by itself, the supervisor is told before, so
-/// that it bounds the hook's time, and whom that wakes gets to run.
+/// that it bounds the hook's time, and whom that wakes gets to run. A hook that is through at once
+/// only leaves word, so that the supervisor works once for both.
 ///
-/// Not so if the hook has no size, as one that the worker does not have: what `async_trait` makes of
-/// a user's holds the worker. There is no time to be bound then, mostly, and so it is told only if
-/// there is.
+/// Not even that if the hook has no size, as one that the worker does not have: what `async_trait`
+/// makes of a user's holds the worker. There is no time to be bound then, mostly, and so it is told
+/// only if there is.
 fn poll_last<E: Into<BoxError>>(
     hook: &mut Hook<'_, E>,
     cell: &Cell,
-    is_told: &mut bool,
+    told: &mut Told,
     context: &mut Context<'_>,
 ) -> Poll<Option<WorkerError>> {
     let is_small = size_of_val(&**hook) == 0;
-    if *is_told || is_small {
-        match hook.as_mut().poll(context) {
-            Poll::Ready(result) => return Poll::Ready(result.err().map(WorkerError::new)),
-            Poll::Pending if *is_told => return Poll::Pending,
-            Poll::Pending => {}
+    if matches!(told, Told::Nothing) && !is_small {
+        *told = Told::Left;
+        if cell.leave_returned().is_somebody() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
     }
-    *is_told = true;
-    if cell.report(Fact::Returned).is_somebody() {
-        context.waker().wake_by_ref();
-        return Poll::Pending;
+    if let Poll::Ready(result) = hook.as_mut().poll(context) {
+        return Poll::Ready(result.err().map(WorkerError::new));
     }
-    if is_small {
-        return Poll::Pending;
-    }
-    hook.as_mut().poll(context).map(|result| result.err().map(WorkerError::new))
+    // Whom it wakes gets to run now.
+    let _ = match core::mem::replace(told, Told::All) {
+        Told::Nothing => cell.report(Fact::Returned),
+        Told::Left => cell.report_left(),
+        Told::All => Woken::Nobody,
+    };
+    Poll::Pending
 }
 
 /// What the supervisor is told of an incarnation whose worker has been dropped.

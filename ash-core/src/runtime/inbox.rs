@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::Notify;
 
-use crate::machine::Timestamp;
+use crate::machine::{Fact, Timestamp};
 use crate::runtime::shared::Message;
 
 // Loom plays every order in which threads may come to these: `make loom`.
@@ -31,7 +31,7 @@ pub(crate) struct Inbox {
 }
 
 struct Desk {
-    /// In order of arrival. There is none while the turn is free.
+    /// In order of arrival. While the turn is free there are only some that linger.
     messages: Vec<Message>,
     turn: Turn,
     /// When the supervisor wants to be woken, if nothing comes before.
@@ -62,8 +62,8 @@ pub(crate) enum Brought {
     /// It waits for the one whose turn it is. If that is the supervisor's task, which was woken,
     /// that may have been in this thread.
     Left(Woken),
-    /// Nobody was at work: the turn is the bringer's.
-    Turn(Message),
+    /// Nobody was at work: the turn is the bringer's, with what lingered and what was brought.
+    Turn(Vec<Message>, Message),
     /// The supervisor has ended.
     Closed,
 }
@@ -127,24 +127,39 @@ impl Inbox {
             Turn::Closed => Brought::Closed,
             Turn::Free => {
                 desk.turn = Turn::Taken;
-                Brought::Turn(message)
+                desk.drop_what_is_outdated_by(&message);
+                Brought::Turn(desk.take_lingering(), message)
             }
-            turn @ (Turn::Taken | Turn::Left) => {
+            Turn::Taken | Turn::Left => Brought::Left(desk.leave(message)),
+        }
+    }
+
+    /// Leaves a message that has time until `due`: the next turn will do, whoever takes it and
+    /// for whatever, and if there is none, the supervisor's task takes one then. Returns whether
+    /// anybody was woken.
+    pub(crate) fn linger(&self, message: Message, due: Timestamp) -> Woken {
+        let mut desk = self.desk();
+        match desk.turn {
+            Turn::Closed => Woken::Nobody,
+            Turn::Taken | Turn::Left => desk.leave(message),
+            Turn::Free => {
                 desk.messages.push(message);
-                let is_woken = turn == Turn::Left;
-                Brought::Left(if is_woken { Woken::Somebody } else { Woken::Nobody })
+                desk.due = desk.due.min(due);
+                let woken = desk.ask();
+                drop(desk);
+                self.ring(woken)
             }
         }
     }
 
-    /// Takes the turn, if it is free.
-    pub(crate) fn take_free(&self) -> bool {
+    /// Takes the turn, if it is free, with what lingers.
+    pub(crate) fn take_free(&self) -> Option<Vec<Message>> {
         let mut desk = self.desk();
-        let is_free = desk.turn == Turn::Free;
-        if is_free {
-            desk.turn = Turn::Taken;
+        if desk.turn != Turn::Free {
+            return None;
         }
-        is_free
+        desk.turn = Turn::Taken;
+        Some(desk.take_lingering())
     }
 
     /// Ends a turn, after which the supervisor wants to be woken when it is `due`. The turn goes
@@ -171,13 +186,16 @@ impl Inbox {
             desk.messages = Vec::new();
         }
         desk.turn = Turn::Free;
-        if desk.due >= desk.alarm.min(desk.asked) {
-            return Rest::Done(Woken::Nobody);
-        }
-        desk.asked = desk.due;
+        let woken = desk.ask();
         drop(desk);
-        self.bell.notify_one();
-        Rest::Done(Woken::Somebody)
+        Rest::Done(self.ring(woken))
+    }
+
+    fn ring(&self, woken: Woken) -> Woken {
+        if woken.is_somebody() {
+            self.bell.notify_one();
+        }
+        woken
     }
 
     /// Leaves a turn that was taken to the supervisor's task.
@@ -233,6 +251,39 @@ impl Inbox {
     }
 }
 
+impl Desk {
+    /// Leaves a message to the one whose turn it is. If that is the supervisor's task, it was
+    /// woken, maybe in this thread.
+    fn leave(&mut self, message: Message) -> Woken {
+        self.messages.push(message);
+        if self.turn == Turn::Left { Woken::Somebody } else { Woken::Nobody }
+    }
+
+    /// Finds out whether the task has to be woken to set its timer.
+    fn ask(&mut self) -> Woken {
+        if self.due >= self.alarm.min(self.asked) {
+            return Woken::Nobody;
+        }
+        self.asked = self.due;
+        Woken::Somebody
+    }
+
+    /// The end of an incarnation says all that its return would have said.
+    fn drop_what_is_outdated_by(&mut self, message: &Message) {
+        if let Message::Fact(ended, Fact::Exited(_)) = message
+            && let Some(Message::Fact(returned, Fact::Returned)) = self.messages.last()
+            && ended == returned
+        {
+            self.messages.pop();
+        }
+    }
+
+    /// Takes what lingers. Mostly there is nothing, and the list stays with its memory.
+    fn take_lingering(&mut self) -> Vec<Message> {
+        if self.messages.is_empty() { Vec::new() } else { core::mem::take(&mut self.messages) }
+    }
+}
+
 impl Woken {
     pub(crate) const fn or(self, other: Self) -> Self {
         if self.is_somebody() { self } else { other }
@@ -256,7 +307,7 @@ mod tests {
     use super::*;
 
     fn take_turn(inbox: &Inbox, due: Timestamp) -> Woken {
-        assert!(inbox.take_free());
+        assert!(inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
         end_turn(inbox, due)
     }
 
@@ -300,7 +351,7 @@ mod tests {
         let due = Timestamp::ZERO + Duration::from_secs(1);
         assert!(matches!(inbox.end_turn(due, 9, Vec::new()), Rest::Done(_)));
         assert_eq!(inbox.sleep(Timestamp::NEVER), due);
-        assert!(inbox.take_free());
+        assert!(inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
 
         assert!(inbox.wake(true).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), Timestamp::NEVER, "it is not due again");

@@ -40,8 +40,9 @@ impl Work {
     }
 
     fn bring(&self, limit: usize) {
-        if let Brought::Turn(message) = self.inbox.bring(Message::Look) {
-            self.turn(alloc::vec![message], limit);
+        if let Brought::Turn(mut messages, message) = self.inbox.bring(Message::Look) {
+            messages.push(message);
+            self.turn(messages, limit);
         }
     }
 
@@ -64,7 +65,7 @@ fn whatever_is_brought_is_taken_in_by_one_at_a_time() {
         work.bring(9);
         other.join().unwrap();
         assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free());
+        assert!(work.inbox.take_free().is_some());
     });
 }
 
@@ -80,7 +81,7 @@ fn what_one_does_not_see_to_is_left_to_the_task() {
         other.join().unwrap();
         work.wake(false);
         assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free());
+        assert!(work.inbox.take_free().is_some());
     });
 }
 
@@ -95,7 +96,29 @@ fn a_task_that_is_due_works_or_has_the_one_at_work_look_at_the_time() {
         work.wake(true);
         other.join().unwrap();
         assert!(work.taken.load(SeqCst) >= 1);
-        assert!(work.inbox.take_free(), "nobody keeps the turn");
+        assert!(work.inbox.take_free().is_some(), "nobody keeps the turn");
+    });
+}
+
+#[test]
+fn what_lingers_is_taken_in_by_whoever_comes_or_else_when_it_is_due() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let due = Timestamp::ZERO + core::time::Duration::from_millis(1);
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work.inbox.linger(Message::Look, due))
+        };
+        work.bring(9);
+        let woken = other.join().unwrap();
+        if work.taken.load(SeqCst) == 1 {
+            assert_eq!(woken, Woken::Somebody);
+            assert!(work.inbox.wake(false).is_none());
+            assert_eq!(work.inbox.sleep(Timestamp::NEVER), due);
+            work.wake(true);
+        }
+        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
     });
 }
 

@@ -1,7 +1,7 @@
 //! A turn at a supervisor, taken by whoever brings it something.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use alloc::vec::{Drain, Vec};
 
 use crate::contain::contain;
 use crate::machine::Timestamp;
@@ -25,9 +25,11 @@ impl Shared {
     pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
         match self.inbox.bring(message) {
             Brought::Left(woken) => Some(woken),
-            Brought::Turn(message) => {
-                let work = |driver: &mut Driver, shared: &Arc<Self>| driver.work(shared, [message]);
-                Some(self.turn(expected, work).1)
+            Brought::Turn(lingering, message) => {
+                let work = |driver: &mut Driver, shared: &Arc<Self>, lingering: Drain<'_, _>| {
+                    driver.work(shared, lingering.chain([message]));
+                };
+                Some(self.turn(lingering, expected, work).1)
             }
             Brought::Closed => None,
         }
@@ -39,28 +41,32 @@ impl Shared {
         self: &Arc<Self>,
         question: Q,
     ) -> Result<(Option<T>, Woken), Q> {
-        if !self.inbox.take_free() {
+        let Some(lingering) = self.inbox.take_free() else {
             return Err(question);
-        }
-        let ask = |driver: &mut Driver, shared: &Arc<Self>| {
+        };
+        let ask = |driver: &mut Driver, shared: &Arc<Self>, lingering: Drain<'_, _>| {
+            if lingering.len() > 0 {
+                driver.work(shared, lingering);
+            }
             question(driver.machine(), shared.clock.now())
         };
-        Ok(self.turn(0, ask))
+        Ok(self.turn(lingering, 0, ask))
     }
 
     /// Goes through with a turn that was taken: works, and sees to what comes meanwhile, as far
     /// as that is one's own affair.
     fn turn<T>(
         self: &Arc<Self>,
+        mut lingering: Vec<Message>,
         expected: usize,
-        work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
+        work: impl FnOnce(&mut Driver, &Arc<Self>, Drain<'_, Message>) -> T,
     ) -> (Option<T>, Woken) {
         let mut value = None;
         let mut outcome = self.work(|driver, shared| {
-            value = Some(work(driver, shared));
+            value = Some(work(driver, shared, lingering.drain(..)));
             driver.outcome(expected)
         });
-        let (mut woken, mut done, mut rounds) = (Woken::Nobody, Vec::new(), ROUNDS);
+        let (mut woken, mut done, mut rounds) = (Woken::Nobody, lingering, ROUNDS);
         loop {
             let Some(Outcome { due, has_ended: false, woken: also }) = outcome else {
                 self.inbox.leave_turn();

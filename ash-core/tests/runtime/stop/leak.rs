@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ash_core::{ChildSpec, Shutdown, SupervisorError, SupervisorSpec};
+use ash_core::{ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorError, SupervisorSpec};
 
 use super::blocking;
 use crate::support::{
@@ -138,4 +138,32 @@ async fn stop_5_a_hook_that_blocks_after_a_timer_woke_it_is_left_behind() {
         door.open();
         no_task_is_left().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_3_a_hook_that_blocks_after_run_has_returned_is_bounded_though_nobody_calls() {
+    for door in [Arc::new(Door::default()), Arc::default()] {
+        let record = Record::default();
+        let script = Script::run(Step::Ok).and_shutdown(Step::Block(Arc::clone(&door)));
+        let child = scripted("blocks", &record, script)
+            .restart(RestartPolicy::Temporary)
+            .shutdown(Shutdown::Timeout(millis(10)));
+        let handle = up(SupervisorSpec::new("app").with_kill_grace(millis(10))).await;
+        let mut watch = Watch::on(&handle);
+        handle.start_child_spec(child).await.unwrap();
+        soon(watch.until("app/blocks#1 leaked")).await;
+        assert!(soon(handle.child("blocks")).await.is_err(), "it is forgotten");
+        door.open();
+        soon(watch.until("app/blocks#1 leak ended")).await;
+        soon(down(&handle)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_3_while_the_hook_goes_on_after_run_has_returned_the_child_is_stopping() {
+    let record = Record::default();
+    let script = Script::run(Step::Ok).and_shutdown(Step::Sleep(millis(10)));
+    let handle = up(SupervisorSpec::new("app").with_child(scripted("a", &record, script))).await;
+    assert_eq!(handle.child("a").await.unwrap().state, ChildState::Stopping);
+    down(&handle).await;
 }
