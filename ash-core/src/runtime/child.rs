@@ -31,6 +31,7 @@ use crate::runtime::context::ChildContext;
 use crate::runtime::inbox::Woken;
 use crate::runtime::plan::Maker;
 use crate::runtime::span::{ChildSpan, Inside};
+use crate::runtime::waiting::let_others_go;
 use crate::worker::Worker;
 
 /// Lives a worker's incarnations from factory to drop, one after the other.
@@ -138,20 +139,6 @@ where
 
 /// What a hook of a worker is, as `async_trait` writes it.
 type Hook<'a, E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send + 'a>>;
-
-/// Yields once, so that those run who were just woken in this thread.
-///
-/// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
-pub(crate) fn let_others_go() -> impl Future<Output = ()> {
-    let mut yielded = false;
-    poll_fn(move |context| {
-        if core::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-}
 
 /// Polls a hook, unless it is to be cut short. The task is polled whenever that may have changed.
 fn poll_unless<E: Into<BoxError>>(

@@ -19,7 +19,8 @@ use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
 use crate::runtime::meter::Meter;
 use crate::runtime::plan::{Life, Place, Plan};
-use crate::runtime::shared::{Message, Shared, Supervisor, Unstopped};
+use crate::runtime::report::Unstopped;
+use crate::runtime::shared::{Message, Shared, Supervisor};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
 

@@ -1,16 +1,10 @@
 //! What a user holds: the handle of a supervisor.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
-use core::pin::Pin;
-use core::task::Poll;
 use core::time::Duration;
 use std::boxed::Box;
-use std::collections::HashSet;
 
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::ChildId;
@@ -18,13 +12,14 @@ use crate::error::{StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::{ChildCommand, ChildCounts, ChildInfo, Timestamp};
 use crate::runtime::cell::Order;
-use crate::runtime::child::let_others_go;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::events::Events;
 use crate::runtime::inbox::Woken;
-use crate::runtime::shared::{Ended, Message, Reply, Shared, Status, Supervisor, Unstopped};
+use crate::runtime::report::ShutdownReport;
+use crate::runtime::shared::{Ended, Message, Reply, Shared, Status, Supervisor};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::task::Task;
+use crate::runtime::waiting::{Waiting, answered};
 use crate::spec::{RestartPolicy, RestartStrategy};
 use crate::worker::Worker;
 
@@ -339,7 +334,7 @@ impl SupervisorHandle {
     async fn stop(&self, deadline: Timestamp) -> Ended {
         self.0.inbox.leave(Message::Shutdown { deadline });
         if self.0.is_here() {
-            drop(Waiting(Woken::Somebody));
+            drop(Waiting::new(Woken::Somebody));
         }
         self.ended().await
     }
@@ -395,11 +390,7 @@ impl SupervisorHandle {
         let question = if self.0.is_here() {
             match self.0.ask_now(question) {
                 Ok((answer, woken)) => {
-                    if woken.is_somebody() {
-                        let mut waiting = Waiting(woken);
-                        let_others_go().await;
-                        waiting.0 = Woken::Nobody;
-                    }
+                    Waiting::new(woken).let_go().await;
                     // One that asks over and over is not to keep its thread for ever.
                     tokio::task::consume_budget().await;
                     return answer.ok_or_else(|| self.0.shutting_down());
@@ -422,83 +413,6 @@ impl SupervisorHandle {
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
     }
-}
-
-/// What a stop had to kill or leave behind: the paths of children that did not stop in time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Children that were killed: workers dropped at an await, without having finished, and
-    /// supervisors that were stopping such workers, or had not come to stop.
-    pub killed: Vec<String>,
-    /// Workers that could not even be killed, because they block their thread.
-    pub leaked: Vec<String>,
-}
-
-impl ShutdownReport {
-    pub(crate) fn new(unstopped: &[(String, Unstopped)]) -> Self {
-        let of = |fate| {
-            let paths = unstopped.iter().filter(|(_, its)| *its == fate);
-            paths.map(|(path, _)| path.clone()).collect::<Vec<_>>()
-        };
-        let leaked = of(Unstopped::Leaked);
-        let mut killed = of(Unstopped::Killed);
-        let is_leaked: HashSet<&String> = leaked.iter().collect();
-        killed.retain(|path| !is_leaked.contains(path));
-        Self { killed, leaked }
-    }
-
-    /// Tells whether all stopped by themselves, in time.
-    #[must_use]
-    pub const fn is_clean(&self) -> bool {
-        self.killed.is_empty() && self.leaked.is_empty()
-    }
-}
-
-/// Whether somebody was woken who may wait for this thread.
-///
-/// Dropped before the thread was given away, this has another thread find them: the caller polls
-/// no more, and may go on to block. Who was woken last is in this thread's next-to-run slot, where
-/// no other thread finds it until the next one takes its place.
-struct Waiting(Woken);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.0.is_somebody()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            drop(runtime.spawn(core::future::ready(())));
-        }
-    }
-}
-
-/// Waits for an answer. If others were woken in this thread, gives it to them once, however soon
-/// the answer is there.
-async fn answered<T>(
-    mut answer: oneshot::Receiver<T>,
-    woken: Woken,
-) -> Result<T, oneshot::error::RecvError> {
-    let mut waiting = Waiting(woken);
-    let (mut is_back, mut early) = (false, None);
-    poll_fn(|context| {
-        if core::mem::replace(&mut is_back, true) {
-            waiting.0 = Woken::Nobody;
-        }
-        if let Some(early) = early.take() {
-            return Poll::Ready(early);
-        }
-        let polled = Pin::new(&mut answer).poll(context);
-        if waiting.0.is_somebody()
-            && let Poll::Ready(answered) = polled
-        {
-            early = Some(answered);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        polled
-    })
-    .await
 }
 
 impl SupervisorError {

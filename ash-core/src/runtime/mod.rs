@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
 //! | `inbox.rs`, `turn.rs` | what comes for a supervisor, and whose turn it is to work on it |
+//! | `waiting.rs` | who was woken meanwhile is not to wait for the thread |
 //! | `driver.rs` | a supervisor at work: feed the machine, drain it |
 //! | `task.rs` | one task for each supervisor: its timer, its turns that nobody else takes, its end |
 //! | `plan.rs` | how a child is made: a factory, or a spec |
@@ -12,6 +13,7 @@
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
+//! | `report.rs` | what did not stop by itself |
 //! | `partitioned/` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |
 //! | `events.rs`, `log/`, `meter.rs` | what is told of all that, and what is counted |
@@ -32,6 +34,7 @@ mod meter;
 mod page;
 mod partitioned;
 mod plan;
+mod report;
 mod shared;
 mod signal;
 mod span;
@@ -39,13 +42,15 @@ mod spec;
 mod task;
 mod tree;
 mod turn;
+mod waiting;
 
 pub use child_spec::ChildSpec;
 pub use context::ChildContext;
 pub use events::{Event, Events, Lagged};
-pub use handle::{ShutdownReport, SupervisorHandle};
+pub use handle::SupervisorHandle;
 pub use page::{ChildCursor, ChildPage};
 pub use partitioned::PartitionedSupervisor;
+pub use report::ShutdownReport;
 pub use signal::Signal;
 pub use spec::SupervisorSpec;
 pub use tree::{Tree, TreeNode};

@@ -22,9 +22,9 @@ use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::{Driver, Slot};
 use crate::runtime::events::Bus;
-use crate::runtime::handle::ShutdownReport;
 use crate::runtime::inbox::Inbox;
 use crate::runtime::log::Log;
+use crate::runtime::report::{ShutdownReport, Unstopped};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::RestartStrategy;
 
@@ -103,26 +103,6 @@ pub(crate) enum Message {
     Unstopped(Vec<(String, Unstopped)>),
     /// It may be time for what the supervisor waits for.
     Look,
-}
-
-/// What became of a worker that did not stop in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unstopped {
-    Killed,
-    Leaked,
-}
-
-impl Unstopped {
-    /// Returns what an event says of a worker that is to stop, if it did not by itself.
-    pub(crate) const fn of(kind: &EventKind) -> Option<Self> {
-        if matches!(kind, EventKind::Stopped { reason: ExitReason::Killed }) {
-            Some(Self::Killed)
-        } else if matches!(kind, EventKind::Leaked) {
-            Some(Self::Leaked)
-        } else {
-            None
-        }
-    }
 }
 
 impl Shared {

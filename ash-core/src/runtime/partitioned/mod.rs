@@ -14,7 +14,8 @@ use std::sync::Mutex;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::ExitReason;
 use crate::runtime::events::Events;
-use crate::runtime::handle::{ShutdownReport, SupervisorHandle};
+use crate::runtime::handle::SupervisorHandle;
+use crate::runtime::report::ShutdownReport;
 use crate::runtime::signal::Signal;
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::tree::Tree;
@@ -23,8 +24,8 @@ use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 /// A supervisor whose dynamic children are spread over several supervisors, its partitions, so
 /// that more than one core starts, restarts and stops them.
 ///
-/// A supervisor is one task, and a task runs on one core at a time. Where children come, crash and
-/// go faster than that task can see to, and another core is idle, partitions share the work. The
+/// A supervisor is worked on by one thread at a time. Where children come, crash and go faster than
+/// one thread can see to, and another core is idle, partitions share the work. The
 /// calls are those of [`SupervisorHandle`], where they are described in full. The id of a child
 /// says which partition holds it, so that every call finds it again and no two children have the
 /// same id.

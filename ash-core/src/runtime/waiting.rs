@@ -1,0 +1,83 @@
+//! Whoever is woken in a turn is not to wait for what this thread does next.
+
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::runtime::inbox::Woken;
+
+/// Yields once, so that those run who were just woken in this thread.
+///
+/// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
+pub(crate) fn let_others_go() -> impl Future<Output = ()> {
+    let mut yielded = false;
+    poll_fn(move |context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
+/// Whether somebody was woken who may wait for this thread.
+///
+/// Dropped before the thread was given away, this has another thread find them: the caller polls
+/// no more, and may go on to block. Who was woken last is in this thread's next-to-run slot, where
+/// no other thread finds it until the next one takes its place.
+pub(crate) struct Waiting(Woken);
+
+impl Waiting {
+    pub(crate) const fn new(woken: Woken) -> Self {
+        Self(woken)
+    }
+
+    /// Gives the thread to them, if there are any.
+    pub(crate) async fn let_go(mut self) {
+        if self.0.is_somebody() {
+            let_others_go().await;
+            self.0 = Woken::Nobody;
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.0.is_somebody()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            drop(runtime.spawn(core::future::ready(())));
+        }
+    }
+}
+
+/// Waits for an answer. If others were woken in this thread, gives it to them once, however soon
+/// the answer is there.
+pub(crate) async fn answered<T>(
+    mut answer: oneshot::Receiver<T>,
+    woken: Woken,
+) -> Result<T, oneshot::error::RecvError> {
+    let mut waiting = Waiting(woken);
+    let (mut is_back, mut early) = (false, None);
+    poll_fn(|context| {
+        if core::mem::replace(&mut is_back, true) {
+            waiting.0 = Woken::Nobody;
+        }
+        if let Some(early) = early.take() {
+            return Poll::Ready(early);
+        }
+        let polled = Pin::new(&mut answer).poll(context);
+        if waiting.0.is_somebody()
+            && let Poll::Ready(answered) = polled
+        {
+            early = Some(answered);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        polled
+    })
+    .await
+}
