@@ -8,8 +8,7 @@ CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
 .PHONY: all check fmt lint features fence test observed examples consumers doc bench peers growth \
 	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
-	miri-smoke mutants soak soak-smoke sim sim-smoke optimized \
-	loom netns ci
+	miri-smoke mutants soak soak-smoke sim sim-smoke loom netns ci
 
 all: check test
 
@@ -47,9 +46,10 @@ test: observed
 	$(CARGO) test --workspace
 
 ## The features that nothing in the workspace turns on: who observes is told the right things, and
-## everything goes as it does without.
+## everything goes as it does without. And as the optimiser makes it, which may change who yields to
+## whom.
 observed:
-	$(CARGO) test -p ash-core --features metrics,tracing --lib --test machine --test runtime
+	$(CARGO) test --profile checked -p ash-core --features metrics,tracing --lib --test machine --test runtime
 	$(CARGO) test -p ash-net --features tracing --test net log::
 
 ## Every example runs to its end by itself.
@@ -123,11 +123,6 @@ soak:
 
 soak-smoke:
 	$(MAKE) soak SOAK_SECONDS=30
-
-## The tests of the machine and its runtime as the optimiser makes them: who yields to whom is for
-## it to change.
-optimized:
-	$(CARGO) test --quiet --profile checked -p ash-core --test machine --test runtime
 
 ## Servers, clients and links in a simulated network: SIM_SEEDS seeds, from SIM_FROM on.
 SIM_FROM ?= 0
