@@ -52,11 +52,7 @@ where
             let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
             let dropped = worker.clear();
             let fact = conclude(end, guard.cell.has_started(), dropped);
-            let stays = guard.cell.expects_next(&fact);
-            if stays == Stays::No {
-                guard.let_go();
-            }
-            let woken = guard.cell.report_end(fact, stays);
+            let (stays, woken) = guard.report_end(fact);
             if stays == Stays::No {
                 return;
             }
@@ -256,10 +252,14 @@ impl<F, W> Guard<F, W> {
         Self { maker: Some(maker), cell }
     }
 
-    /// Lets go of the factory: when the supervisor has been told of the last end, nothing of what
-    /// it holds is held here.
-    fn let_go(&mut self) {
-        let _ = contain(|| drop(self.maker.take()));
+    /// Tells the supervisor how the incarnation ended. If that was the last, nothing of what the
+    /// factory holds is held here by then.
+    fn report_end(&mut self, fact: Fact) -> (Stays, Woken) {
+        let stays = self.cell.expects_next(&fact);
+        if stays == Stays::No {
+            let _ = contain(|| drop(self.maker.take()));
+        }
+        (stays, self.cell.report_end(fact, stays))
     }
 }
 
@@ -317,5 +317,40 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
             Ok(()) => end,
             Err(message) => End::Panicked(message),
         })
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64", not(any(ash_loom, feature = "tracing"))))]
+mod tests {
+    use core::convert::Infallible;
+
+    use super::*;
+
+    struct Idle;
+
+    #[crate::async_trait]
+    impl Worker for Idle {
+        type Error = Infallible;
+
+        async fn run(&mut self) -> Result<(), Infallible> {
+            core::future::pending().await
+        }
+    }
+
+    /// Returns the size of the future of workers that such a factory makes.
+    const fn size_of_life<F>(_: &F) -> usize
+    where
+        F: Fn(ChildContext) -> Idle + Send + Sync + 'static,
+    {
+        const fn size<A, R>(_: &impl Fn(A) -> R) -> usize {
+            size_of::<R>()
+        }
+        size(&live::<F, Idle>)
+    }
+
+    /// The runtime rounds up what it keeps of a task: a little more here is 128 bytes a child.
+    #[test]
+    fn the_future_of_a_child_is_small() {
+        assert!(size_of_life(&|_| Idle) <= 112, "{}", size_of_life(&|_| Idle));
     }
 }
