@@ -2,10 +2,11 @@
 //!
 //! Invariants:
 //!
-//! 1. The list through `previous` and `next` holds every occupied slot once, by rising serial.
+//! 1. `order` holds every occupied slot once, by rising serial.
 //! 2. `by_id` holds every occupied slot once, under the hash of its child's id.
 //! 3. A serial is given once; a key whose serial is not its slot's is stale and finds nothing.
-//! 4. A buried child keeps its place in all of these, under a serial that no key has.
+//! 4. A buried child is out of order, and keeps its slot and its place in `by_id`, under a serial
+//!    that no key has.
 
 use core::hash::BuildHasher;
 
@@ -14,14 +15,14 @@ use slab::Slab;
 
 use crate::machine::child::Child;
 use crate::machine::event::ChildKey;
+use crate::machine::order::Order;
 
 #[derive(Debug)]
 pub(super) struct Children<P, C> {
     slots: Slab<Entry<P, C>>,
+    order: Order,
     by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    first: u32,
-    last: u32,
     next_serial: u64,
     buried: usize,
     /// How many children were taken out since memory was last given back.
@@ -31,13 +32,8 @@ pub(super) struct Children<P, C> {
 #[derive(Debug)]
 struct Entry<P, C> {
     serial: u64,
-    previous: u32,
-    next: u32,
     child: Child<P, C>,
 }
-
-/// The end of the list, on either side.
-const NONE: u32 = u32::MAX;
 
 /// The serial of a child that was buried.
 const BURIED: u64 = u64::MAX;
@@ -49,10 +45,9 @@ impl<P, C> Children<P, C> {
     pub(super) fn new() -> Self {
         Self {
             slots: Slab::new(),
+            order: Order::new(),
             by_id: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            first: NONE,
-            last: NONE,
             next_serial: 0,
             buried: 0,
             removals: 0,
@@ -69,13 +64,9 @@ impl<P, C> Children<P, C> {
         let hash = self.hasher.hash_one(child.attributes.id.as_str());
         let serial = self.next_serial;
         self.next_serial += 1;
-        let entry = Entry { serial, previous: self.last, next: NONE, child };
+        let entry = Entry { serial, child };
         let slot = u32::try_from(self.slots.insert(entry)).expect("fewer than 2^32 children");
-        match self.slots.get_mut(self.last as usize) {
-            Some(last) => last.next = slot,
-            None => self.first = slot,
-        }
-        self.last = slot;
+        self.order.push(slot);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_id.insert_unique(hash, slot, |&slot| {
             hasher.hash_one(slots[slot as usize].child.attributes.id.as_str())
@@ -90,15 +81,8 @@ impl<P, C> Children<P, C> {
         if let Ok(found) = self.by_id.find_entry(hash, |&slot| slot == key.slot) {
             found.remove();
         }
-        let Entry { previous, next, child, .. } = self.slots.remove(key.slot as usize);
-        match self.slots.get_mut(previous as usize) {
-            Some(entry) => entry.next = next,
-            None => self.first = next,
-        }
-        match self.slots.get_mut(next as usize) {
-            Some(entry) => entry.previous = previous,
-            None => self.last = previous,
-        }
+        let Entry { child, .. } = self.slots.remove(key.slot as usize);
+        self.order.remove(key.slot);
         self.give_back();
         Some(child)
     }
@@ -111,10 +95,7 @@ impl<P, C> Children<P, C> {
         let Some(entry) = entry.filter(|entry| entry.serial == key.serial) else { return };
         entry.serial = BURIED;
         self.buried += 1;
-        while let Some(&Entry { serial: BURIED, previous, .. }) = self.slots.get(self.last as usize)
-        {
-            self.last = previous;
-        }
+        self.order.remove(key.slot);
     }
 
     /// Gives memory back when most of the table has become empty, from its last child on. It looks
@@ -128,6 +109,8 @@ impl<P, C> Children<P, C> {
         }
         self.removals = 0;
         self.slots.shrink_to_fit();
+        // The slab keeps its slots up to the last one that is in use.
+        self.order.shrink_to(self.slots.iter().next_back().map_or(0, |(slot, _)| slot + 1));
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_id.shrink_to(slots.len(), |&slot| {
             hasher.hash_one(slots[slot as usize].child.attributes.id.as_str())
@@ -160,12 +143,12 @@ impl<P, C> Children<P, C> {
 
     /// Returns the child at the end of the start order.
     pub(super) fn last(&self) -> Option<ChildKey> {
-        self.key(self.last)
+        self.key(self.order.last()?)
     }
 
     /// Returns the children in start order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        self.walk(self.first, |entry| entry.next)
+        self.iter_after(None)
     }
 
     /// Returns the children from `key` on, in start order.
@@ -173,8 +156,7 @@ impl<P, C> Children<P, C> {
         &self,
         key: ChildKey,
     ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        let first = if self.get(key).is_some() { key.slot } else { NONE };
-        self.walk(first, |entry| entry.next)
+        self.walk(self.get(key).map(|_| key.slot), Order::next)
     }
 
     /// Returns the children after `key`, in start order; all of them if there is no key.
@@ -183,39 +165,31 @@ impl<P, C> Children<P, C> {
         key: Option<ChildKey>,
     ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
         let first = match key {
-            None => self.first,
-            Some(key) => match self.slots.get(key.slot as usize) {
-                Some(entry) if entry.serial == key.serial => entry.next,
-                // It is gone, and with it the way to its successor.
-                Some(_) | None => self
-                    .iter()
-                    .find(|(later, _)| later.serial > key.serial)
-                    .map_or(NONE, |(later, _)| later.slot),
-            },
+            None => self.order.first(),
+            Some(key) if self.get(key).is_some() => self.order.next(key.slot),
+            // It is gone, and with it the way to its successor.
+            Some(key) => self
+                .walk(self.order.first(), Order::next)
+                .find(|(later, _)| later.serial > key.serial)
+                .map(|(later, _)| later.slot),
         };
-        self.walk(first, |entry| entry.next)
+        self.walk(first, Order::next)
     }
 
     /// Returns the children in reverse start order.
     pub(super) fn iter_back(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        self.walk(self.last, |entry| entry.previous)
+        self.walk(self.order.last(), Order::previous)
     }
 
     fn walk(
         &self,
-        from: u32,
-        step: impl Fn(&Entry<P, C>) -> u32,
+        from: Option<u32>,
+        step: impl Fn(&Order, u32) -> Option<u32>,
     ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        let mut slot = from;
-        core::iter::from_fn(move || {
-            loop {
-                let entry = self.slots.get(slot as usize)?;
-                let key = ChildKey { serial: entry.serial, slot };
-                slot = step(entry);
-                if key.serial != BURIED {
-                    return Some((key, &entry.child));
-                }
-            }
+        let slots = core::iter::successors(from, move |&slot| step(&self.order, slot));
+        slots.filter_map(|slot| {
+            let entry = self.slots.get(slot as usize)?;
+            Some((ChildKey { serial: entry.serial, slot }, &entry.child))
         })
     }
 }

@@ -19,12 +19,22 @@ impl<P, C> Machine<P, C> {
         caller: C,
     ) {
         if self.is_ending() {
-            let name = self.config.name.clone();
-            return self.reply(caller, Err(SupervisorError::ShuttingDown(name)));
+            return self.reply(caller, Err(self.shutting_down()));
         }
         let Some(key) = self.children.find(&id) else {
             return self.reply(caller, Err(SupervisorError::ChildNotFound(id)));
         };
+        self.command_on(now, key, command, caller);
+    }
+
+    /// Carries out a call on a child that is there.
+    pub(super) fn command_on(
+        &mut self,
+        now: Timestamp,
+        key: ChildKey,
+        command: ChildCommand,
+        caller: C,
+    ) {
         if let Some(child) = self.children.get_mut(key)
             && let State::Stopping(stopping) = &mut child.state
         {

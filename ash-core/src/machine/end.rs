@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::error::StartError;
+use crate::error::{StartError, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Stage, State, Stopping, Then};
@@ -144,6 +144,11 @@ impl<P, C> Machine<P, C> {
             self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
             self.act(Action::Finish { reason, start_error });
         }
+    }
+
+    /// Returns the error of a call that comes too late.
+    pub(super) fn shutting_down(&self) -> SupervisorError {
+        SupervisorError::ShuttingDown(self.config.name.clone())
     }
 
     /// Tells whether the supervisor has begun to stop, or has ended.

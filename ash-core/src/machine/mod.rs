@@ -48,6 +48,7 @@ mod event;
 mod exit;
 mod group;
 mod info;
+mod order;
 mod output;
 mod phase;
 mod query;
@@ -182,6 +183,7 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Takes one event in. `now` must not go back.
+    #[inline]
     pub fn handle_event(&mut self, now: Timestamp, event: Event<P, C>) {
         match event {
             Event::Begin => self.begin(),

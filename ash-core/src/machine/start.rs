@@ -35,7 +35,7 @@ impl<P, C> Machine<P, C> {
 
     fn admits(&self, attributes: &ChildAttributes) -> Result<(), SupervisorError> {
         if self.is_ending() {
-            return Err(SupervisorError::ShuttingDown(self.config.name.clone()));
+            return Err(self.shutting_down());
         }
         check_child(&self.config.path, self.config.auto_shutdown, attributes)?;
         if self.children.find(&attributes.id).is_some() {

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use crate::ChildId;
 use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::Machine;
@@ -151,10 +152,8 @@ impl<P, C> Machine<P, C> {
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
                 self.start_failed(now, key, *pending, failure);
             }
-            Then::Rest => {
-                self.note(key, EventKind::Stopped { reason });
-                self.set_state(key, State::Stopped);
-            }
+            // It is stopped already.
+            Then::Rest => self.note(key, EventKind::Stopped { reason }),
             Then::Regroup(pending) => {
                 self.note(key, EventKind::Stopped { reason });
                 if temporary {
@@ -171,7 +170,7 @@ impl<P, C> Machine<P, C> {
         }
         for (caller, command) in calls {
             if let Some(id) = &id {
-                self.command_after_stop(now, id, command, caller);
+                self.command_after_stop(now, key, id, command, caller);
             }
         }
         if ended_by_itself && called_off {
@@ -195,20 +194,21 @@ impl<P, C> Machine<P, C> {
     fn command_after_stop(
         &mut self,
         now: Timestamp,
-        id: &crate::ChildId,
+        key: ChildKey,
+        id: &ChildId,
         command: ChildCommand,
         caller: C,
     ) {
-        match command {
-            // The stop they asked for has been done, whatever the supervisor does by now.
-            ChildCommand::Terminate | ChildCommand::Stop if self.is_ending() => {
-                self.reply(caller, Ok(()));
-            }
-            ChildCommand::Terminate
-            | ChildCommand::Stop
-            | ChildCommand::Restart
-            | ChildCommand::Delete => self.command(now, id.clone(), command, caller),
+        if self.is_ending() {
+            // The stop that some asked for has been done, whatever the supervisor does by now.
+            let asked = matches!(command, ChildCommand::Terminate | ChildCommand::Stop);
+            let result = if asked { Ok(()) } else { Err(self.shutting_down()) };
+            return self.reply(caller, result);
         }
+        if self.children.get(key).is_none() {
+            return self.reply(caller, Err(SupervisorError::ChildNotFound(id.clone())));
+        }
+        self.command_on(now, key, command, caller);
     }
 
     /// Tells those who wait for a start that it will not come.
@@ -222,7 +222,7 @@ impl<P, C> Machine<P, C> {
     /// The error of a start that another call cut short.
     fn stopped_error(&self, key: ChildKey) -> SupervisorError {
         if self.is_ending() {
-            return SupervisorError::ShuttingDown(self.config.name.clone());
+            return self.shutting_down();
         }
         let id = self.children.get(key).map_or("", |child| child.attributes.id.as_str());
         let path = join(&self.config.path, id);

@@ -7,10 +7,11 @@ use crate::time::Timestamp;
 
 /// The deadlines of all children that have one, by time.
 ///
-/// The map also holds one deadline that never comes: it keeps its memory while the others come
-/// and go.
+/// Mostly there is none, or a single one that comes and goes, which is kept beside the map.
 #[derive(Debug)]
 pub(super) struct Timers {
+    /// A child's deadline that came while there was no other such; never, if there is none.
+    single: (Deadline, u32),
     deadlines: BTreeMap<Deadline, Slots>,
     /// The deadline that was taken out last, as long as others may be due.
     taken: Deadline,
@@ -43,9 +44,12 @@ impl Deadline {
 
 impl Timers {
     pub(super) fn new() -> Self {
-        let never = Slots::Many { left: 0, slots: Vec::new() };
-        let deadlines = BTreeMap::from([(Deadline::NEVER, never)]);
-        Self { deadlines, taken: Deadline::NEVER, last_turn: 0 }
+        Self {
+            single: (Deadline::NEVER, 0),
+            deadlines: BTreeMap::new(),
+            taken: Deadline::NEVER,
+            last_turn: 0,
+        }
     }
 
     /// Makes a deadline that comes after all that were made so before and are due at the same time.
@@ -61,36 +65,62 @@ impl Timers {
         if old == new {
             return;
         }
-        if !old.at.is_never()
-            && let Entry::Occupied(mut entry) = self.deadlines.entry(old)
+        if !old.at.is_never() {
+            self.remove(slot, old);
+        }
+        if !new.at.is_never() {
+            self.insert(slot, new);
+        }
+    }
+
+    fn remove(&mut self, slot: u32, old: Deadline) {
+        if self.single == (old, slot) {
+            self.single = (Deadline::NEVER, 0);
+        } else if let Entry::Occupied(mut entry) = self.deadlines.entry(old)
             && entry.get_mut().count_out() == 0
         {
             entry.remove();
         }
-        if !new.at.is_never() {
-            match self.deadlines.entry(new) {
-                Entry::Vacant(entry) => drop(entry.insert(Slots::One(slot))),
-                Entry::Occupied(mut entry) => entry.get_mut().insert(slot),
-            }
+    }
+
+    fn insert(&mut self, slot: u32, new: Deadline) {
+        if self.single.0 == Deadline::NEVER {
+            self.single = (new, slot);
+            return;
+        }
+        match self.deadlines.entry(new) {
+            Entry::Vacant(entry) => drop(entry.insert(Slots::One(slot))),
+            Entry::Occupied(mut entry) => entry.get_mut().insert(slot),
         }
     }
 
     /// Returns the earliest deadline.
     pub(super) fn next(&self) -> Timestamp {
-        self.deadlines.first_key_value().map_or(Timestamp::NEVER, |(deadline, _)| deadline.at)
+        self.first().at
+    }
+
+    fn first(&self) -> Deadline {
+        let (single, _) = self.single;
+        self.deadlines.first_key_value().map_or(single, |(&deadline, _)| single.min(deadline))
     }
 
     /// Takes out a deadline that has come, with its children in order; some of them may have
     /// another by now.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Option<(Deadline, Vec<u32>)> {
         self.taken = Deadline::NEVER;
-        let first = self.deadlines.first_entry()?;
-        let deadline = *first.key();
+        let deadline = self.first();
         if deadline.at > now || deadline.at.is_never() {
             return None;
         }
         self.taken = deadline;
-        Some((deadline, first.remove().into_sorted()))
+        let mut slots = self.deadlines.remove(&deadline).map_or(Vec::new(), Slots::into_vec);
+        if self.single.0 == deadline {
+            slots.push(self.single.1);
+            self.single = (Deadline::NEVER, 0);
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        Some((deadline, slots))
     }
 }
 
@@ -116,14 +146,10 @@ impl Slots {
         }
     }
 
-    fn into_sorted(self) -> Vec<u32> {
+    fn into_vec(self) -> Vec<u32> {
         match self {
             Self::One(slot) => Vec::from([slot]),
-            Self::Many { mut slots, .. } => {
-                slots.sort_unstable();
-                slots.dedup();
-                slots
-            }
+            Self::Many { slots, .. } => slots,
         }
     }
 }

@@ -1,0 +1,79 @@
+//! The start order of the children in a table, by their slots.
+
+use alloc::vec::Vec;
+
+/// The occupied slots of a table, from the child that was added first to the last.
+///
+/// Neighbours are linked apart from the children: whoever is taken out from between two others
+/// does not fetch their memory for it.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// The neighbours of each slot. Those of a slot that is not in use mean nothing.
+    links: Vec<Link>,
+    first: u32,
+    last: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    previous: u32,
+    next: u32,
+}
+
+/// The end, on either side.
+const NONE: u32 = u32::MAX;
+
+impl Order {
+    pub(super) const fn new() -> Self {
+        Self { links: Vec::new(), first: NONE, last: NONE }
+    }
+
+    /// Puts a slot at the end. It is in use before, or the next that never was.
+    pub(super) fn push(&mut self, slot: u32) {
+        let link = Link { previous: self.last, next: NONE };
+        match self.links.get_mut(slot as usize) {
+            Some(unused) => *unused = link,
+            None => self.links.push(link),
+        }
+        match self.links.get_mut(self.last as usize) {
+            Some(last) => last.next = slot,
+            None => self.first = slot,
+        }
+        self.last = slot;
+    }
+
+    /// Takes out a slot that is in it.
+    pub(super) fn remove(&mut self, slot: u32) {
+        let Some(&Link { previous, next }) = self.links.get(slot as usize) else { return };
+        match self.links.get_mut(previous as usize) {
+            Some(link) => link.next = next,
+            None => self.first = next,
+        }
+        match self.links.get_mut(next as usize) {
+            Some(link) => link.previous = previous,
+            None => self.last = previous,
+        }
+    }
+
+    /// Gives back what is kept for slots from `count` on, none of which is in use.
+    pub(super) fn shrink_to(&mut self, count: usize) {
+        self.links.truncate(count);
+        self.links.shrink_to_fit();
+    }
+
+    pub(super) fn first(&self) -> Option<u32> {
+        (self.first != NONE).then_some(self.first)
+    }
+
+    pub(super) fn last(&self) -> Option<u32> {
+        (self.last != NONE).then_some(self.last)
+    }
+
+    pub(super) fn next(&self, slot: u32) -> Option<u32> {
+        self.links.get(slot as usize).map(|link| link.next).filter(|&next| next != NONE)
+    }
+
+    pub(super) fn previous(&self, slot: u32) -> Option<u32> {
+        self.links.get(slot as usize).map(|link| link.previous).filter(|&previous| previous != NONE)
+    }
+}
