@@ -371,7 +371,11 @@ impl RemoteSupervisorHandle {
                 Err(RemoteError::Disconnected { maybe_executed: true }) if may_repeat => {
                     may_repeat = false;
                 }
-                Err(RemoteError::Disconnected { maybe_executed: false }) => {}
+                // The next attempt waits for another connection. That this one is of no use, who
+                // replaces it may have yet to find out, and in this very thread.
+                Err(RemoteError::Disconnected { maybe_executed: false }) => {
+                    connection.refuse_calls();
+                }
                 result => return result,
             }
         }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
-use ash_net::{ConnectError, Connector, RemoteSupervisorHandle, ServerError};
+use ash_net::{ConnectError, Connector, RemoteError, RemoteSupervisorHandle, ServerError};
 
 use crate::processes::Process;
 use crate::support::*;
@@ -141,4 +141,38 @@ async fn another_user_is_refused_although_the_file_lets_it_connect() {
     assert_eq!(Process::client_as(NOBODY, &path).await, "3 children");
     let own = Connector::unix(&path).connect().await;
     assert!(matches!(own, Err(ConnectError::Unauthenticated { .. })), "the list is all");
+}
+
+#[test]
+fn a_call_that_finds_the_connection_broken_lets_the_others_of_its_thread_find_out() {
+    let place = Place::new();
+    let path = place.path("sock");
+    let elsewhere = tokio::runtime::Runtime::new().unwrap();
+    let listening = path.clone();
+    elsewhere.block_on(async move {
+        let local = start(tree()).await;
+        let bound = server(&local).bind_unix(listening).await.unwrap();
+        drop(tokio::spawn(bound.serve()));
+    });
+    let (done, is_done) = std::sync::mpsc::channel();
+    let client = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let remote = RemoteSupervisorHandle::connect_unix(&path).await.unwrap();
+            let remote = remote.with_timeout(std::time::Duration::from_millis(50));
+            // Without an await the client cannot know of it before its first call, and not of what
+            // that has found before its second.
+            std::thread::spawn(move || drop(elsewhere)).join().unwrap();
+            let (first, second) = tokio::join!(remote.which_children(), remote.count_children());
+            for error in [first.unwrap_err(), second.unwrap_err()] {
+                assert!(
+                    matches!(error, RemoteError::Disconnected { .. } | RemoteError::TimedOut),
+                    "{error:?}"
+                );
+            }
+        });
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(SOON).expect("the call gives its thread to others");
+    client.join().unwrap();
 }
