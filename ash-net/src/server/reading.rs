@@ -33,6 +33,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much is gathered before it is sent, in bytes.
 const MOUTHFUL: usize = 64 * 1024;
 
+/// How many frames are gathered before they are sent: not all that there are to say, so that the
+/// peer works on the first while this side works on the others.
+const FRAMES: usize = 16;
+
 /// Serves an admitted client until one of both sides ends the connection.
 pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
     let connection = Arc::new(Connection::new(config, guest.supervisor, guest.access, guest.frame));
@@ -48,6 +52,7 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
         handlers: JoinSet::new(),
         reads: Reads::default(),
         said: Vec::new(),
+        said_frames: 0,
     };
     if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
         reading.say(&ServerFrame::Fault(fault));
@@ -71,8 +76,10 @@ struct Reading {
     farewell: Farewell,
     handlers: JoinSet<()>,
     reads: Reads,
-    /// What is to be sent at the end of the turn, in one write.
+    /// What is to be sent at the end of the turn, if it is not too much until then.
     said: Vec<u8>,
+    /// How many frames those are.
+    said_frames: usize,
     vigil: Vigil,
     strikes: Strikes,
 }
@@ -305,9 +312,10 @@ impl Reading {
         self.pause();
     }
 
-    /// Sends what was said if it is much.
+    /// Sends what was said so far if it is much.
     fn pause(&mut self) {
-        if self.said.len() >= MOUTHFUL {
+        self.said_frames += 1;
+        if self.said_frames >= FRAMES || self.said.len() >= MOUTHFUL {
             self.speak();
         }
     }
@@ -318,6 +326,7 @@ impl Reading {
             let connection = &self.farewell.0;
             let _ = connection.check(connection.outbound.push_all(&self.said));
             self.said.clear();
+            self.said_frames = 0;
             self.said.shrink_to(MOUTHFUL);
         }
     }
