@@ -28,8 +28,8 @@ use {
     std::sync::{Mutex, MutexGuard},
 };
 
-/// How late the supervisor may be told that `run` has returned, where the `shutdown` hook blocks
-/// its thread.
+/// How late the supervisor may be told that the worker has started, where `run` blocks its thread,
+/// or that `run` has returned, where the `shutdown` hook does.
 const LINGERS: Duration = Duration::from_millis(20);
 
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
@@ -237,10 +237,16 @@ impl Cell {
         self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
-    /// Tells the supervisor that the worker has started.
-    pub(crate) fn report_started(&self) -> Woken {
+    /// Tells the supervisor that the worker has started, if anybody listens to its events; else
+    /// leaves word. Most `run`s soon wait for something or are through, and then it is told, before
+    /// anybody has to be woken for it.
+    pub(crate) fn tell_started(&self) -> Woken {
         self.stage.store(Stage::Started as u8, Ordering::Release);
-        self.report(Fact::Started)
+        if self.supervisor.events.is_on() {
+            self.report(Fact::Started)
+        } else {
+            self.leave(Fact::Started)
+        }
     }
 
     pub(crate) fn has_started(&self) -> bool {
@@ -256,13 +262,17 @@ impl Cell {
     /// Leaves word for the supervisor that `run` has returned, so that it bounds the time of the
     /// `shutdown` hook. Most hooks are through at once, and the word that comes then says more.
     pub(crate) fn leave_returned(&self) -> Woken {
-        let message = Message::Fact(self.incarnation(), Fact::Returned);
+        self.leave(Fact::Returned)
+    }
+
+    fn leave(&self, fact: Fact) -> Woken {
+        let message = Message::Fact(self.incarnation(), fact);
         self.supervisor.inbox.linger(message, self.supervisor.clock.now() + LINGERS)
     }
 
     /// Has the supervisor take in what was left for it.
     pub(crate) fn report_left(&self) -> Woken {
-        self.supervisor.bring(Message::Look, 0).unwrap_or(Woken::Nobody)
+        self.supervisor.take_in_what_lingers()
     }
 
     /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
@@ -346,7 +356,7 @@ impl Cell {
     }
 
     /// The task is gone, however far it had come.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn go(&self) {
         if !self.has_ended() {
             let killed = if self.has_started() {
                 Fact::Exited(ExitReason::Killed.into())
@@ -366,7 +376,7 @@ impl Cell {
             control.take_next()
         };
         if let Some(next) = next {
-            next.leave();
+            next.go();
         }
     }
 }

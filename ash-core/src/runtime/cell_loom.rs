@@ -123,7 +123,7 @@ fn an_incarnation_that_was_handed_to_a_task_that_goes_is_told_to_have_failed() {
             thread::spawn(move || {
                 if end(&cell) == Stays::Yes {
                     // Its runtime goes.
-                    cell.leave();
+                    cell.go();
                 }
             })
         };
@@ -141,7 +141,7 @@ fn a_stop_that_meets_the_end_leaves_no_task_behind() {
         let task = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || {
-                let _ = cell.report_started();
+                let _ = cell.tell_started();
                 if end(&cell) == Stays::Yes {
                     assert!(block_on(poll_fn(|context| cell.poll_next(context))).is_none());
                 }

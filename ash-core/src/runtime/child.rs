@@ -110,7 +110,7 @@ where
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
                 None => return End::NotStarted(StartCause::Stopped),
                 Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
-                Some(Ok(())) => guard.cell.report_started(),
+                Some(Ok(())) => guard.cell.tell_started(),
             }
         };
         if woken.is_somebody() {
@@ -118,7 +118,8 @@ where
         }
         let returned = {
             let mut hook = slot.worker().run();
-            poll_fn(move |cx| poll_unless(guard.cell.is_to_be_cut(), &mut hook, cx)).await
+            let mut has_begun = false;
+            poll_fn(move |cx| poll_run(&mut hook, &guard.cell, &mut has_begun, cx)).await
         };
         if guard.cell.is_killed() {
             // It was, while it blocked its thread.
@@ -146,6 +147,22 @@ fn poll_unless<E: Into<BoxError>>(
         return Poll::Ready(None);
     }
     hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
+}
+
+/// Polls `run`. The supervisor is told that the worker has started after the first time, unless
+/// `run` is through by then: so none of those that this wakes waits for a `run` that blocks.
+fn poll_run<E: Into<BoxError>>(
+    hook: &mut Hook<'_, E>,
+    cell: &Cell,
+    has_begun: &mut bool,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<(), WorkerError>>> {
+    let polled = poll_unless(cell.is_to_be_cut(), hook, context);
+    if polled.is_pending() && !core::mem::replace(has_begun, true) {
+        // Whom it wakes gets to run now.
+        let _ = cell.report_left();
+    }
+    polled
 }
 
 /// What the supervisor has been told of the end of `run`.
@@ -272,7 +289,7 @@ impl<F: Fn(ChildContext) -> W, W> Guard<F, W> {
 
 impl<F, W> Drop for Guard<F, W> {
     fn drop(&mut self) {
-        self.cell.leave();
+        self.cell.go();
     }
 }
 

@@ -162,6 +162,16 @@ impl Inbox {
         Some(desk.take_lingering())
     }
 
+    /// Takes the turn, if it is free and anything lingers.
+    pub(crate) fn take_lingering(&self) -> Option<Vec<Message>> {
+        let mut desk = self.desk();
+        if desk.turn != Turn::Free || desk.messages.is_empty() {
+            return None;
+        }
+        desk.turn = Turn::Taken;
+        Some(desk.take_lingering())
+    }
+
     /// Ends a turn, after which the supervisor wants to be woken when it is `due`. The turn goes
     /// on if there is more; if that is more than `limit` messages, it goes on in the supervisor's
     /// task. `done` is an empty list for the next messages.

@@ -35,6 +35,18 @@ impl Shared {
         }
     }
 
+    /// Sees to what lingers, if there is anything and nobody is at work. Returns whether anybody
+    /// was woken.
+    pub(crate) fn take_in_what_lingers(self: &Arc<Self>) -> Woken {
+        let Some(lingering) = self.inbox.take_lingering() else {
+            return Woken::Nobody;
+        };
+        let work = |driver: &mut Driver, shared: &Arc<Self>, lingering: Drain<'_, _>| {
+            driver.work(shared, lingering);
+        };
+        self.turn(lingering, 0, work).1
+    }
+
     /// Asks the machine here and now, if nobody is at work: then returns the answer and whether
     /// anybody was woken. Otherwise returns the question.
     pub(crate) fn ask_now<T, Q: FnOnce(&Supervisor, Timestamp) -> T>(

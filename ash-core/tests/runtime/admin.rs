@@ -260,18 +260,21 @@ async fn admin_1_stop_child_forgets_a_temporary_child() {
 
 #[tokio::test(start_paused = true)]
 async fn admin_2_a_terminate_that_races_with_the_childs_own_exit_is_ok() {
+    // It has yet to notice that it is to crash, or is already in its last hook.
     for turns in 0..8 {
         let record = Record::default();
-        let (a, crash) = crashing("a", &record);
+        let crash = Arc::new(Notify::new());
+        let run = Step::ErrWhen(Arc::clone(&crash), "crashed");
+        let shutdown = Step::Sleep(seconds(1));
+        let a = scripted("a", &record, Script { run, shutdown, ..Script::default() });
         let spec = SupervisorSpec::new("app").with_restart_intensity(intensity(0, 1)).with_child(a);
         let handle = up(spec).await;
         settle().await;
         crash.notify_one();
-        let terminated = aside(&handle, Call::Terminate, "a");
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
-        terminated.await.unwrap().unwrap();
+        handle.terminate_child("a").await.unwrap();
         settle().await;
         assert!(now(handle.wait()).is_none(), "no charge");
         assert_eq!(record.take_only("made").len(), 1, "no restart");
