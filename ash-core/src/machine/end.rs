@@ -66,15 +66,36 @@ impl<P, C> Machine<P, C> {
         if self.config.strategy != RestartStrategy::OneForOne {
             return;
         }
+        let mut is_first_stop = true;
         let dynamic: Vec<ChildKey> = self
             .children
             .iter_back()
             .take_while(|(_, child)| child.origin == Origin::Dynamic)
-            .filter(|(_, child)| !matches!(child.state, State::Stopping(_)))
+            .filter(|(_, child)| {
+                let is_live = !matches!(child.state, State::Stopping(_));
+                is_first_stop &= is_live;
+                is_live
+            })
             .map(|(key, _)| key)
             .collect();
+        // Somebody may wait for the end of one that was stopping already.
+        if let Phase::Stopping { together, .. } = &mut self.phase
+            && is_first_stop
+        {
+            *together = dynamic.len();
+        }
         for key in dynamic {
             self.ask_to_stop(now, key, Then::Remove);
+        }
+    }
+
+    /// Returns how many reports of children that have ended may wait, because nothing follows from
+    /// them before one more comes: so many children stop together.
+    #[must_use]
+    pub fn patience(&self) -> usize {
+        match self.phase {
+            Phase::Stopping { together, .. } => together.saturating_sub(1),
+            Phase::Idle | Phase::Starting { .. } | Phase::Running { .. } | Phase::Ended => 0,
         }
     }
 
@@ -89,7 +110,8 @@ impl<P, C> Machine<P, C> {
             Phase::Running { .. } => None,
             Phase::Stopping { .. } | Phase::Ended => return,
         };
-        self.phase = Phase::Stopping { reason, start_error, deadline: Timestamp::NEVER };
+        let deadline = Timestamp::NEVER;
+        self.phase = Phase::Stopping { reason, start_error, deadline, together: 0 };
         let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
         for key in keys {
             self.call_off(key);

@@ -7,6 +7,7 @@
 //! | [`handle_event`](Machine::handle_event), [`handle_timeout`](Machine::handle_timeout) | facts, commands and the passing of time go in |
 //! | [`poll_output`](Machine::poll_output) | actions that must be done and notices of what happened come out, in order |
 //! | [`poll_timeout`](Machine::poll_timeout) | when it wants to be woken |
+//! | [`patience`](Machine::patience) | how many facts may wait for one more |
 //! | [`children`](Machine::children), [`child`](Machine::child), [`counts`](Machine::counts), … | questions, answered from what it knows |
 //!
 //! A driver feeds any number of events, drains all output, and waits for the next event or the
@@ -300,13 +301,16 @@ impl<P, C> Machine<P, C> {
 
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) {
-        let Some(Child { state, attributes, .. }) = self.children.get(key) else { return };
+        let Some(Child { state, attributes, origin, .. }) = self.children.get(key) else { return };
         self.timers.set(key.slot, state.deadline(), Deadline::NEVER);
         self.tally.lose(state.is_running());
         if attributes.significant {
             self.significant_live -= usize::from(state.is_live());
         }
-        if self.is_ending() {
+        if let Phase::Stopping { together, .. } = &mut self.phase {
+            if *origin == Origin::Dynamic {
+                *together = together.saturating_sub(1);
+            }
             self.children.bury(key);
         } else {
             drop(self.children.remove(key));

@@ -20,7 +20,13 @@ pub(super) enum Phase {
     /// It is up; under `OneForAll` and `RestForOne` a group may be on its way down and up again.
     Running { group: Option<Group> },
     /// Its children stop. What is left at the deadline is killed.
-    Stopping { reason: ExitReason, start_error: Option<StartError>, deadline: Timestamp },
+    Stopping {
+        reason: ExitReason,
+        start_error: Option<StartError>,
+        deadline: Timestamp,
+        /// How many children that stop together are left.
+        together: usize,
+    },
     /// It has ended.
     Ended,
 }

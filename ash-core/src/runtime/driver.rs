@@ -16,7 +16,7 @@ use crate::machine::{Action, Event, Fact, Incarnation, Machine, Notice, Output, 
 use crate::runtime::cell::Order;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::handle::SupervisorHandle;
-use crate::runtime::inbox::Woken;
+use crate::runtime::inbox::{Wants, Woken};
 use crate::runtime::meter::Meter;
 use crate::runtime::plan::{Life, Place, Plan};
 use crate::runtime::report::Unstopped;
@@ -42,6 +42,8 @@ pub(crate) struct Driver {
     answered: usize,
     /// Whether anybody else was woken in this turn.
     woken: Woken,
+    /// Whether anybody listens to its events.
+    is_heard: bool,
 }
 
 /// How a supervisor ended.
@@ -53,8 +55,7 @@ pub(crate) struct End {
 /// What came of a part of a turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    /// When the supervisor wants to be woken, if nothing comes before.
-    pub(crate) due: Timestamp,
+    pub(crate) wants: Wants,
     pub(crate) has_ended: bool,
     /// Whether anybody was woken.
     pub(crate) woken: Woken,
@@ -68,7 +69,7 @@ impl Driver {
         let meter = Meter::new(&path);
         let machine = Machine::new(spec.config(path, seed), children)?;
         let (end, unstopped, answered, woken) = (None, Vec::new(), 0, Woken::Nobody);
-        Ok(Self { machine, end, unstopped, meter, answered, woken })
+        Ok(Self { machine, end, unstopped, meter, answered, woken, is_heard: false })
     }
 
     /// Returns the machine, to be asked.
@@ -83,6 +84,7 @@ impl Driver {
         messages: impl IntoIterator<Item = Message>,
     ) {
         let now = shared.clock.now();
+        self.is_heard = shared.events.is_on();
         self.machine.set_notices(shared.notices());
         for message in messages {
             self.take(now, message);
@@ -99,10 +101,12 @@ impl Driver {
     /// callers do not count.
     pub(crate) fn outcome(&mut self, expected: usize) -> Outcome {
         let due = self.machine.poll_timeout().unwrap_or(Timestamp::NEVER);
+        // Who listens is told at once.
+        let patience = if self.is_heard { 0 } else { self.machine.patience() };
         let answered = core::mem::take(&mut self.answered);
         let woken = core::mem::replace(&mut self.woken, Woken::Nobody);
         let woken = if answered > expected { Woken::Somebody } else { woken };
-        Outcome { due, has_ended: self.end.is_some(), woken }
+        Outcome { wants: Wants { due, patience }, has_ended: self.end.is_some(), woken }
     }
 
     /// Says that the supervisor has gone with its runtime.

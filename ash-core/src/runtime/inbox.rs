@@ -20,6 +20,9 @@ use ::loom::sync::{Mutex, MutexGuard};
 #[cfg(not(all(test, ash_loom)))]
 use std::sync::{Mutex, MutexGuard};
 
+/// How many ends of children linger at most.
+const MOST_ENDS: usize = 64;
+
 /// The emptied list of messages is kept for the next ones, if there is room for no more.
 const KEPT: usize = 1_024;
 
@@ -42,6 +45,9 @@ struct Desk {
     /// set for that even if it is not due any more by then. So a supervisor that soon does what
     /// it has a deadline for, over and over, wakes its task for the first one only.
     asked: Timestamp,
+    /// How many ends of children may linger, because nothing follows from them before one more
+    /// comes.
+    patience: usize,
 }
 
 /// Whose turn it is.
@@ -66,6 +72,15 @@ pub(crate) enum Brought {
     Turn(Vec<Message>, Message),
     /// The supervisor has ended.
     Closed,
+}
+
+/// What a supervisor wants after a turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// When it wants to be woken, if nothing comes before.
+    pub(crate) due: Timestamp,
+    /// How many ends of children may wait for one more.
+    pub(crate) patience: usize,
 }
 
 /// What there is to do after a turn.
@@ -96,6 +111,7 @@ impl Inbox {
             due: Timestamp::NEVER,
             alarm: Timestamp::NEVER,
             asked: Timestamp::NEVER,
+            patience: 0,
         };
         Self { desk: Mutex::new(desk), bell: Notify::new() }
     }
@@ -120,11 +136,15 @@ impl Inbox {
         true
     }
 
-    /// Brings a message, and takes the turn if it is free.
+    /// Brings a message, and takes the turn if it is free and the message cannot wait.
     pub(crate) fn bring(&self, message: Message) -> Brought {
         let mut desk = self.desk();
         match desk.turn {
             Turn::Closed => Brought::Closed,
+            Turn::Free if desk.can_wait(&message) => {
+                desk.messages.push(message);
+                Brought::Left(Woken::Nobody)
+            }
             Turn::Free => {
                 desk.turn = Turn::Taken;
                 desk.drop_what_is_outdated_by(&message);
@@ -172,12 +192,13 @@ impl Inbox {
         Some(desk.take_lingering())
     }
 
-    /// Ends a turn, after which the supervisor wants to be woken when it is `due`. The turn goes
-    /// on if there is more; if that is more than `limit` messages, it goes on in the supervisor's
-    /// task. `done` is an empty list for the next messages.
-    pub(crate) fn end_turn(&self, due: Timestamp, limit: usize, done: Vec<Message>) -> Rest {
+    /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more; if
+    /// that is more than `limit` messages, it goes on in the supervisor's task. `done` is an empty
+    /// list for the next messages.
+    pub(crate) fn end_turn(&self, wants: Wants, limit: usize, done: Vec<Message>) -> Rest {
         let mut desk = self.desk();
-        desk.due = due;
+        desk.due = wants.due;
+        desk.patience = wants.patience.min(MOST_ENDS);
         if desk.turn == Turn::Closed {
             return Rest::Done(Woken::Nobody);
         }
@@ -278,6 +299,11 @@ impl Desk {
         Woken::Somebody
     }
 
+    /// Tells whether a message may linger until more of its kind have come.
+    fn can_wait(&self, message: &Message) -> bool {
+        self.messages.len() < self.patience && matches!(message, Message::Fact(_, Fact::Exited(_)))
+    }
+
     /// The end of an incarnation says all that its return would have said.
     fn drop_what_is_outdated_by(&mut self, message: &Message) {
         if let Message::Fact(ended, Fact::Exited(_)) = message
@@ -321,11 +347,36 @@ mod tests {
         end_turn(inbox, due)
     }
 
+    fn wants(due: Timestamp) -> Wants {
+        Wants { due, patience: 0 }
+    }
+
     fn end_turn(inbox: &Inbox, due: Timestamp) -> Woken {
-        match inbox.end_turn(due, usize::MAX, Vec::new()) {
+        match inbox.end_turn(wants(due), usize::MAX, Vec::new()) {
             Rest::Done(woken) => woken,
             Rest::More(_) | Rest::Left => panic!("there is no message"),
         }
+    }
+
+    #[test]
+    fn ends_of_children_linger_as_long_as_nothing_follows_from_them() {
+        let end = |serial| {
+            let child = crate::machine::ChildKey { serial, slot: 0 };
+            let exit = crate::ExitReason::Shutdown.into();
+            Message::Fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
+        };
+        let inbox = Inbox::new();
+        assert!(inbox.wake(false).is_some());
+        let wants = Wants { due: Timestamp::NEVER, patience: 2 };
+        assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.bring(end(1)), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(end(2)), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(end(3)), Brought::Turn(ends, _) if ends.len() == 2));
+
+        assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.bring(end(4)), Brought::Left(Woken::Nobody)));
+        let asked = inbox.bring(Message::Look);
+        assert!(matches!(asked, Brought::Turn(ends, _) if ends.len() == 1), "others do not wait");
     }
 
     #[test]
@@ -359,18 +410,18 @@ mod tests {
         let inbox = Inbox::new();
         assert!(inbox.wake(false).is_some_and(|first| first.len() == 1), "it begins");
         let due = Timestamp::ZERO + Duration::from_secs(1);
-        assert!(matches!(inbox.end_turn(due, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(wants(due), 9, Vec::new()), Rest::Done(_)));
         assert_eq!(inbox.sleep(Timestamp::NEVER), due);
         assert!(inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
 
         assert!(inbox.wake(true).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), Timestamp::NEVER, "it is not due again");
-        let Rest::More(looks) = inbox.end_turn(due, 9, Vec::new()) else {
+        let Rest::More(looks) = inbox.end_turn(wants(due), 9, Vec::new()) else {
             panic!("who is at work looks at the time")
         };
         assert!(matches!(looks[..], [Message::Look]));
         let later = due + Duration::from_secs(1);
-        let woken = inbox.end_turn(later, 9, Vec::new());
+        let woken = inbox.end_turn(wants(later), 9, Vec::new());
         assert!(matches!(woken, Rest::Done(Woken::Somebody)), "it is told when it is due next");
         assert!(inbox.wake(false).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), later);

@@ -8,6 +8,8 @@ use ::loom::thread;
 
 use super::*;
 
+const NOTHING: Wants = Wants { due: Timestamp::NEVER, patience: 0 };
+
 /// A supervisor without a driver: who is at work on it, and what was taken in.
 struct Work {
     inbox: Inbox,
@@ -20,7 +22,7 @@ impl Work {
     fn begun() -> Arc<Self> {
         let inbox = Inbox::new();
         assert_eq!(inbox.wake(false).map(|first| first.len()), Some(1), "it begins");
-        assert!(matches!(inbox.end_turn(Timestamp::NEVER, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(NOTHING, 9, Vec::new()), Rest::Done(_)));
         inbox.sleep(Timestamp::NEVER);
         let (at_work, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { inbox, at_work, taken })
@@ -32,7 +34,7 @@ impl Work {
             assert_eq!(self.at_work.fetch_add(1, SeqCst), 0, "one at a time");
             self.taken.fetch_add(messages.drain(..).count(), SeqCst);
             self.at_work.fetch_sub(1, SeqCst);
-            match self.inbox.end_turn(Timestamp::NEVER, limit, messages) {
+            match self.inbox.end_turn(NOTHING, limit, messages) {
                 Rest::More(more) => messages = more,
                 Rest::Done(_) | Rest::Left => return,
             }
@@ -117,6 +119,35 @@ fn what_lingers_is_taken_in_by_whoever_comes_or_else_when_it_is_due() {
             assert_eq!(work.inbox.sleep(Timestamp::NEVER), due);
             work.wake(true);
         }
+        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
+    });
+}
+
+#[test]
+fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
+    fn end(serial: u64) -> Message {
+        let child = crate::machine::ChildKey { serial, slot: 0 };
+        let exit = crate::ExitReason::Shutdown.into();
+        Message::Fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
+    }
+    fn bring(work: &Work, end: Message) {
+        if let Brought::Turn(mut messages, message) = work.inbox.bring(end) {
+            messages.push(message);
+            work.turn(messages, 9);
+        }
+    }
+    ::loom::model(|| {
+        let work = Work::begun();
+        assert!(work.inbox.take_free().is_some());
+        let wants = Wants { patience: 1, ..NOTHING };
+        assert!(matches!(work.inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || bring(&work, end(1)))
+        };
+        bring(&work, end(2));
+        other.join().unwrap();
         assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
         assert!(work.inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
     });

@@ -150,7 +150,7 @@ impl Task {
                 }
             };
             drop(coming);
-            match self.shared.inbox.end_turn(outcome.due, usize::MAX, messages) {
+            match self.shared.inbox.end_turn(outcome.wants, usize::MAX, messages) {
                 Rest::More(more) => messages = more,
                 Rest::Done(_) | Rest::Left => return None,
             }

@@ -80,13 +80,13 @@ impl Shared {
         });
         let (mut woken, mut done, mut rounds) = (Woken::Nobody, lingering, ROUNDS);
         loop {
-            let Some(Outcome { due, has_ended: false, woken: also }) = outcome else {
+            let Some(Outcome { wants, has_ended: false, woken: also }) = outcome else {
                 self.inbox.leave_turn();
                 return (value, Woken::Somebody);
             };
             woken = woken.or(also);
             let limit = if rounds == 0 { 0 } else { LIMIT };
-            let mut messages = match self.inbox.end_turn(due, limit, done) {
+            let mut messages = match self.inbox.end_turn(wants, limit, done) {
                 Rest::Done(also) => return (value, woken.or(also)),
                 Rest::Left => return (value, Woken::Somebody),
                 Rest::More(messages) => messages,

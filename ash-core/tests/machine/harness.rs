@@ -317,6 +317,10 @@ impl Rig {
         self.machine.poll_timeout().map(|at| at.since_epoch().as_millis())
     }
 
+    pub(crate) fn patience(&self) -> usize {
+        self.machine.patience()
+    }
+
     /// Compares the trace since the last look with what is expected, line by line.
     #[track_caller]
     pub(crate) fn expect<const N: usize>(&mut self, lines: [&str; N]) {

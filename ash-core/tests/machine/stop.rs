@@ -253,11 +253,14 @@ fn stop_6_one_for_one_stops_dynamic_children_together_before_the_static_ones() {
     }
     rig.shutdown();
     rig.expect(["stop z#1", "stop y#1", "stop x#1"]);
+    assert_eq!(rig.patience(), 2, "nothing follows before the last of them has ended");
     rig.stopped("y");
     rig.stopped("z");
     rig.expect(["note y#1 stopped shutdown", "note z#1 stopped shutdown"]);
+    assert_eq!(rig.patience(), 0);
     rig.stopped("x");
     rig.expect(["note x#1 stopped shutdown", "stop b#1"]);
+    assert_eq!(rig.patience(), 0);
     rig.stopped("b");
     rig.stopped("a");
     rig.expect([
@@ -267,6 +270,20 @@ fn stop_6_one_for_one_stops_dynamic_children_together_before_the_static_ones() {
         "note ended shutdown",
         "finish shutdown",
     ]);
+}
+
+#[test]
+fn stop_6_the_end_of_a_child_that_somebody_waits_for_cannot_wait() {
+    let mut rig = Rig::up(app(OneForOne), []);
+    for id in ["x", "y", "z"] {
+        rig.add(permanent(id));
+    }
+    rig.terminate(1, "y");
+    rig.shutdown();
+    rig.expect(["stop y#1", "stop z#1", "stop x#1"]);
+    assert_eq!(rig.patience(), 0);
+    rig.stopped("y");
+    rig.expect(["note y#1 stopped shutdown", "reply 1 ok"]);
 }
 
 #[test]

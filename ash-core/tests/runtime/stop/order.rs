@@ -176,3 +176,24 @@ async fn stop_7_a_nested_supervisor_that_is_shut_down_comes_back_charged() {
     ends_with(&handle, "restart intensity exceeded by child `sub` (shutdown)").await;
     no_task_is_left().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn stop_6_who_waits_for_one_child_does_not_wait_for_those_that_stop_with_it() {
+    let record = Record::default();
+    let handle = up(SupervisorSpec::new("app")).await;
+    for (id, needs) in [("a", 4), ("b", 1), ("c", 4)] {
+        let slow = Script::default().and_shutdown(Step::Sleep(seconds(needs)));
+        handle.start_child_spec(scripted(id, &record, slow)).await.unwrap();
+    }
+    let since = Instant::now();
+    let calling = handle.clone();
+    let terminated = tokio::spawn(async move { calling.terminate_child("b").await });
+    settle().await;
+    let stopping = handle.clone();
+    let stopped = tokio::spawn(async move { stopping.shutdown().await });
+    terminated.await.unwrap().unwrap();
+    assert_eq!(since.elapsed(), seconds(1));
+    stopped.await.unwrap().unwrap();
+    assert_eq!(since.elapsed(), seconds(4));
+    no_task_is_left().await;
+}
