@@ -5,8 +5,7 @@
 //! 1. `order` holds every occupied slot once, by rising serial.
 //! 2. `by_id` holds every occupied slot once, under the hash of its child's id.
 //! 3. A serial is given once; a key whose serial is not its slot's is stale and finds nothing.
-//! 4. A buried child is out of order, and keeps its slot and its place in `by_id`, under a serial
-//!    that no key has.
+//! 4. In a table that takes in no child any more, `by_id` may also hold slots that are empty.
 
 use core::hash::BuildHasher;
 
@@ -24,7 +23,6 @@ pub(super) struct Children<P, C> {
     by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
     next_serial: u64,
-    buried: usize,
     /// How many children were taken out since memory was last given back.
     removals: usize,
 }
@@ -34,9 +32,6 @@ struct Entry<P, C> {
     serial: u64,
     child: Child<P, C>,
 }
-
-/// The serial of a child that was buried.
-const BURIED: u64 = u64::MAX;
 
 /// How large a table has to be for its memory to matter.
 const WORTH_GIVING_BACK: usize = 1_024;
@@ -49,13 +44,12 @@ impl<P, C> Children<P, C> {
             by_id: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             next_serial: 0,
-            buried: 0,
             removals: 0,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.buried
+        self.slots.len()
     }
 
     /// Appends a child at the end of the start order. Its id must not be held.
@@ -87,15 +81,13 @@ impl<P, C> Children<P, C> {
         Some(child)
     }
 
-    /// Takes a child out of a table that will go as a whole: nothing finds it any more, but it and
-    /// its place stay. With many children that costs much less than to [`remove`](Self::remove)
-    /// them.
-    pub(super) fn bury(&mut self, key: ChildKey) {
-        let entry = self.slots.get_mut(key.slot as usize);
-        let Some(entry) = entry.filter(|entry| entry.serial == key.serial) else { return };
-        entry.serial = BURIED;
-        self.buried += 1;
+    /// Takes a child out of a table that takes in none any more, and will soon go as a whole. Its
+    /// place is left as it is, which costs less with many children than to
+    /// [`remove`](Self::remove) them.
+    pub(super) fn bury(&mut self, key: ChildKey) -> Option<Child<P, C>> {
+        self.get(key)?;
         self.order.remove(key.slot);
+        Some(self.slots.remove(key.slot as usize).child)
     }
 
     /// Gives memory back when most of the table has become empty, from its last child on. It looks
@@ -129,15 +121,16 @@ impl<P, C> Children<P, C> {
 
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
         let hash = self.hasher.hash_one(id);
-        let slot = *self
-            .by_id
-            .find(hash, |&slot| self.slots[slot as usize].child.attributes.id.as_str() == id)?;
+        let slot = *self.by_id.find(hash, |&slot| {
+            let entry = self.slots.get(slot as usize);
+            entry.is_some_and(|entry| entry.child.attributes.id.as_str() == id)
+        })?;
         self.key(slot)
     }
 
     /// Returns the child in a slot, if one is there.
     pub(super) fn key(&self, slot: u32) -> Option<ChildKey> {
-        let entry = self.slots.get(slot as usize).filter(|entry| entry.serial != BURIED)?;
+        let entry = self.slots.get(slot as usize)?;
         Some(ChildKey { serial: entry.serial, slot })
     }
 
@@ -244,20 +237,20 @@ mod tests {
     }
 
     #[test]
-    fn who_is_buried_is_found_by_nothing_and_passed_over() {
+    fn who_is_buried_is_found_by_nothing() {
         let mut children = Children::new();
         let keys: Vec<_> = ["a", "b", "c", "d"].map(|id| children.push(child(id))).into();
-        children.bury(keys[1]);
-        children.bury(keys[1]);
+        assert!(children.bury(keys[1]).is_some());
+        assert!(children.bury(keys[1]).is_none());
         assert_eq!((children.len(), ids(&children)), (3, Vec::from(["a", "c", "d"])));
         assert!(children.get(keys[1]).is_none());
         assert_eq!((children.find("b"), children.key(keys[1].slot)), (None, None));
-        children.bury(keys[2]);
+        assert!(children.bury(keys[2]).is_some());
         assert_eq!(children.last(), Some(keys[3]));
-        children.bury(keys[3]);
+        assert!(children.bury(keys[3]).is_some());
         assert_eq!(children.last(), Some(keys[0]));
         assert!(children.remove(keys[2]).is_none());
-        children.bury(keys[0]);
+        assert!(children.bury(keys[0]).is_some());
         assert_eq!((children.len(), children.last()), (0, None));
         assert_eq!(children.iter_after(Some(keys[0])).count(), 0);
     }

@@ -311,7 +311,7 @@ impl<P, C> Machine<P, C> {
             if *origin == Origin::Dynamic {
                 *together = together.saturating_sub(1);
             }
-            self.children.bury(key);
+            drop(self.children.bury(key));
         } else {
             drop(self.children.remove(key));
         }
