@@ -139,6 +139,12 @@ impl<P, C> Children<P, C> {
         self.key(self.order.last()?)
     }
 
+    /// Returns the child before one that is held, in start order.
+    pub(super) fn before(&self, key: ChildKey) -> Option<ChildKey> {
+        self.get(key)?;
+        self.key(self.order.previous(key.slot)?)
+    }
+
     /// Returns the children in start order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
         self.iter_after(None)
@@ -149,7 +155,7 @@ impl<P, C> Children<P, C> {
         &self,
         key: ChildKey,
     ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        self.walk(self.get(key).map(|_| key.slot), Order::next)
+        self.walk(self.get(key).map(|_| key.slot))
     }
 
     /// Returns the children after `key`, in start order; all of them if there is no key.
@@ -162,24 +168,15 @@ impl<P, C> Children<P, C> {
             Some(key) if self.get(key).is_some() => self.order.next(key.slot),
             // It is gone, and with it the way to its successor.
             Some(key) => self
-                .walk(self.order.first(), Order::next)
+                .walk(self.order.first())
                 .find(|(later, _)| later.serial > key.serial)
                 .map(|(later, _)| later.slot),
         };
-        self.walk(first, Order::next)
+        self.walk(first)
     }
 
-    /// Returns the children in reverse start order.
-    pub(super) fn iter_back(&self) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        self.walk(self.order.last(), Order::previous)
-    }
-
-    fn walk(
-        &self,
-        from: Option<u32>,
-        step: impl Fn(&Order, u32) -> Option<u32>,
-    ) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
-        let slots = core::iter::successors(from, move |&slot| step(&self.order, slot));
+    fn walk(&self, from: Option<u32>) -> impl Iterator<Item = (ChildKey, &Child<P, C>)> {
+        let slots = core::iter::successors(from, |&slot| self.order.next(slot));
         slots.filter_map(|slot| {
             let entry = self.slots.get(slot as usize)?;
             Some((ChildKey { serial: entry.serial, slot }, &entry.child))
@@ -218,8 +215,9 @@ mod tests {
         assert!(children.remove(e).is_some());
         assert_eq!(ids(&children), ["c", "d"]);
         assert_eq!(children.last(), Some(keys[3]));
-        let back: Vec<_> = children.iter_back().map(|(key, _)| key).collect();
-        assert_eq!(back, [keys[3], keys[2]]);
+        assert_eq!(children.before(keys[3]), Some(keys[2]));
+        assert_eq!(children.before(keys[2]), None);
+        assert_eq!(children.before(keys[0]), None, "who is gone is before nobody");
         let rest: Vec<_> = children.iter_from(keys[3]).map(|(key, _)| key).collect();
         assert_eq!(rest, [keys[3]]);
         let after = |key| {

@@ -1,7 +1,5 @@
 //! The end of the supervisor: its children stop in reverse order, and it finishes.
 
-use alloc::vec::Vec;
-
 use crate::error::{StartError, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::Machine;
@@ -32,14 +30,21 @@ impl<P, C> Machine<P, C> {
         if let Phase::Stopping { reason: reason @ ExitReason::Shutdown, .. } = &mut self.phase {
             *reason = ExitReason::Killed;
         }
-        self.enter_stopping(ExitReason::Killed, None);
+        if self.enter_stopping(ExitReason::Killed, None) {
+            let mut next = self.children.last();
+            while let Some(key) = next {
+                next = self.children.before(key);
+                self.bind_to_end(key);
+            }
+        }
         self.kill_all(now);
     }
 
     /// Kills all children at once.
     fn kill_all(&mut self, now: Timestamp) {
-        let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
-        for key in keys {
+        let mut next = self.children.last();
+        while let Some(key) = next {
+            next = self.children.before(key);
             self.kill(now, key, Stage::Killed, Then::Remove);
         }
     }
@@ -62,30 +67,30 @@ impl<P, C> Machine<P, C> {
         reason: ExitReason,
         start_error: Option<StartError>,
     ) {
-        self.enter_stopping(reason, start_error);
-        if self.config.strategy != RestartStrategy::OneForOne {
+        if !self.enter_stopping(reason, start_error) {
             return;
         }
-        let mut is_first_stop = true;
-        let dynamic: Vec<ChildKey> = self
-            .children
-            .iter_back()
-            .take_while(|(_, child)| child.origin == Origin::Dynamic)
-            .filter(|(_, child)| {
-                let is_live = !matches!(child.state, State::Stopping(_));
-                is_first_stop &= is_live;
-                is_live
-            })
-            .map(|(key, _)| key)
-            .collect();
-        // Somebody may wait for the end of one that was stopping already.
-        if let Phase::Stopping { together, .. } = &mut self.phase
-            && is_first_stop
-        {
-            *together = dynamic.len();
+        let together = self.config.strategy == RestartStrategy::OneForOne;
+        let (mut asked, mut somebody_waits) = (0, false);
+        let mut next = self.children.last();
+        while let Some(key) = next {
+            next = self.children.before(key);
+            self.bind_to_end(key);
+            let Some(child) = self.children.get(key) else { continue };
+            if !together || child.origin == Origin::Static {
+                continue;
+            }
+            if matches!(child.state, State::Stopping(_)) {
+                somebody_waits = true;
+            } else {
+                asked += 1;
+                self.ask_to_stop(now, key, Then::Remove);
+            }
         }
-        for key in dynamic {
-            self.ask_to_stop(now, key, Then::Remove);
+        if let Phase::Stopping { together, .. } = &mut self.phase
+            && !somebody_waits
+        {
+            *together = asked;
         }
     }
 
@@ -99,28 +104,25 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// Enters the last phase but one, if the supervisor is not in it: whoever waits for a start
-    /// is told, and only children that have an incarnation are left.
-    fn enter_stopping(&mut self, reason: ExitReason, start_error: Option<StartError>) {
+    /// Enters the last phase but one. Returns whether the supervisor was not in it before.
+    fn enter_stopping(&mut self, reason: ExitReason, start_error: Option<StartError>) -> bool {
         let start_error = match &self.phase {
             Phase::Idle | Phase::Starting { .. } => {
                 let name = || self.config.name.clone();
                 Some(start_error.unwrap_or_else(|| StartError::ShuttingDown(name())))
             }
             Phase::Running { .. } => None,
-            Phase::Stopping { .. } | Phase::Ended => return,
+            Phase::Stopping { .. } | Phase::Ended => return false,
         };
         let deadline = Timestamp::NEVER;
         self.phase = Phase::Stopping { reason, start_error, deadline, together: 0 };
-        let keys: Vec<ChildKey> = self.children.iter_back().map(|(key, _)| key).collect();
-        for key in keys {
-            self.call_off(key);
-            self.bind_to_end(key);
-        }
+        true
     }
 
-    /// Lets a child end with its supervisor, whatever it was to become.
+    /// Lets a child end with its supervisor, whatever it was to become: whoever waits for its start
+    /// is told, and one that has no incarnation is gone.
     fn bind_to_end(&mut self, key: ChildKey) {
+        self.call_off(key);
         let Some(child) = self.children.get_mut(key) else { return };
         match &mut child.state {
             State::Starting { .. } | State::Running { .. } => {}

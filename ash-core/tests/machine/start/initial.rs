@@ -90,8 +90,8 @@ fn start_4_the_end_of_an_initial_start_tells_all_who_wait() {
     rig.expect([
         "note a#1 failed app/a: boom",
         "reply 1 shutting down",
-        "reply 2 shutting down",
         "stop x#1",
+        "reply 2 shutting down",
     ]);
     rig.start_failed("x", StartCause::Stopped);
     rig.expect(["note x#1 stopped shutdown", "note ended error", "finish error: app/a: boom"]);
