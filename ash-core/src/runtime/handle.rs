@@ -3,9 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
-use std::boxed::Box;
-
-use tokio::sync::oneshot;
 
 use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
@@ -16,10 +13,10 @@ use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::events::Events;
 use crate::runtime::inbox::Woken;
 use crate::runtime::report::ShutdownReport;
-use crate::runtime::shared::{Ended, Message, Reply, Shared, Status, Supervisor};
+use crate::runtime::shared::{Ended, Message, Shared, Status};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::task::Task;
-use crate::runtime::waiting::{Waiting, answered};
+use crate::runtime::waiting::Waiting;
 use crate::spec::{RestartPolicy, RestartStrategy};
 use crate::worker::Worker;
 
@@ -55,7 +52,7 @@ use crate::worker::Worker;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct SupervisorHandle(Arc<Shared>);
+pub struct SupervisorHandle(pub(super) Arc<Shared>);
 
 impl SupervisorHandle {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
@@ -362,52 +359,6 @@ impl SupervisorHandle {
             Order::Stop => Message::Shutdown { deadline: Timestamp::NEVER },
             Order::Kill => Message::Kill,
         });
-    }
-
-    async fn command(&self, id: &str, command: ChildCommand) -> Result<(), SupervisorError> {
-        self.call(|reply| Message::Command(id.into(), command, reply)).await
-    }
-
-    async fn call(&self, message: impl FnOnce(Reply) -> Message) -> Result<(), SupervisorError> {
-        let (reply, answer) = oneshot::channel();
-        let message = message(reply);
-        let woken = if self.0.is_here() {
-            self.0.bring(message, 1)
-        } else {
-            self.0.inbox.leave(message).then_some(Woken::Nobody)
-        };
-        let Some(woken) = woken else {
-            return Err(self.0.shutting_down());
-        };
-        answered(answer, woken).await.unwrap_or_else(|_| Err(self.0.shutting_down()))
-    }
-
-    /// Asks the machine in the supervisor's task.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Supervisor, Timestamp) -> T + Send + 'static,
-    ) -> Result<T, SupervisorError> {
-        let question = if self.0.is_here() {
-            match self.0.ask_now(question) {
-                Ok((answer, woken)) => {
-                    Waiting::new(woken).let_go().await;
-                    // One that asks over and over is not to keep its thread for ever.
-                    tokio::task::consume_budget().await;
-                    return answer.ok_or_else(|| self.0.shutting_down());
-                }
-                Err(question) => question,
-            }
-        } else {
-            question
-        };
-        let (reply, answer) = oneshot::channel();
-        let question = Box::new(move |machine: &Supervisor, now| {
-            let _ = reply.send(question(machine, now));
-        });
-        if !self.0.inbox.leave(Message::Ask(question)) {
-            return Err(self.0.shutting_down());
-        }
-        answer.await.map_err(|_| self.0.shutting_down())
     }
 
     pub(crate) fn shared(&self) -> &Shared {

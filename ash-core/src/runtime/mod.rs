@@ -13,6 +13,7 @@
 //! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
+//! | `call.rs` | what becomes of a call on it |
 //! | `report.rs` | what did not stop by itself |
 //! | `partitioned/` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |
@@ -20,6 +21,7 @@
 //! | `span.rs` | what a worker's own log is attributed to |
 
 mod alarm;
+mod call;
 mod cell;
 mod child;
 mod child_spec;
