@@ -30,7 +30,7 @@ use {
 
 /// How late the supervisor may be told that the worker has started, where `run` blocks its thread,
 /// or that `run` has returned, where the `shutdown` hook does.
-const LINGERS: Duration = Duration::from_millis(20);
+const LINGERS: Duration = Duration::from_millis(2);
 
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
@@ -237,12 +237,12 @@ impl Cell {
         self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
-    /// Tells the supervisor that the worker has started, if anybody listens to its events; else
-    /// leaves word. Most `run`s soon wait for something or are through, and then it is told, before
-    /// anybody has to be woken for it.
+    /// Tells the supervisor that the worker has started, if another may wait for its turn to start
+    /// or somebody listens; else leaves word. Most `run`s soon wait for something or are through,
+    /// and then it is told, without anybody woken before.
     pub(crate) fn tell_started(&self) -> Woken {
         self.stage.store(Stage::Started as u8, Ordering::Release);
-        if self.supervisor.events.is_on() {
+        if self.supervisor.starts_in_turn() || self.supervisor.events.is_on() {
             self.report(Fact::Started)
         } else {
             self.leave(Fact::Started)

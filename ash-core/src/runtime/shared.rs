@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     driver: Mutex<Option<Driver>>,
     upward: Upward,
     pub(crate) status: watch::Sender<Status>,
+    /// Whether the initial start is through.
+    is_up: AtomicBool,
     /// Whether the supervisor has come to its end: all that it had started has ended, or was
     /// given up as leaked.
     finished: AtomicBool,
@@ -148,6 +150,7 @@ impl Shared {
             driver: Mutex::new(None),
             upward,
             status: watch::Sender::new(Status::default()),
+            is_up: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             events,
             log,
@@ -162,6 +165,11 @@ impl Shared {
     /// Returns the driver, for whoever has the turn.
     pub(crate) fn driver(&self) -> MutexGuard<'_, Option<Driver>> {
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether children may start one after the other: at first, and in groups.
+    pub(crate) fn starts_in_turn(&self) -> bool {
+        self.strategy != RestartStrategy::OneForOne || !self.is_up.load(Ordering::Relaxed)
     }
 
     /// Says that the supervisor has come to its end. After that its inbox may be closed.
@@ -185,6 +193,7 @@ impl Shared {
 
     /// Says that the initial start is through.
     pub(crate) fn ready(&self) {
+        self.is_up.store(true, Ordering::Relaxed);
         self.change(|status| status.ready = Some(Ok(())));
         self.upward.fact(Fact::Started);
     }

@@ -175,6 +175,22 @@ async fn start_6_a_worker_that_blocks_at_once_in_run_strands_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_dynamic_child_that_blocks_at_once_in_run_holds_up_no_call() {
+    let handle = up(SupervisorSpec::new("app")).await;
+    for id in (0..50).map(|number| &*format!("blocks-{number}").leak()) {
+        let record = Record::default();
+        let door = Arc::new(Door::default());
+        let blocks = Script::run(Step::Block(Arc::clone(&door)));
+        let id = soon(handle.start_child_spec(temporary(id, &record, blocks))).await.unwrap();
+        soon(door.reached()).await;
+        let info = soon(handle.child(&id)).await.unwrap();
+        assert_eq!(info.state, ChildState::Running);
+        door.open();
+    }
+    soon(down(&handle)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn start_6_a_restarted_worker_that_blocks_at_once_strands_nobody_and_is_known_to_run() {
     for _ in 0..50 {
         let door = Arc::new(Door::default());
