@@ -104,12 +104,15 @@ $(PLOTS): benches/requirements.txt
 	python3 -m venv target/plots
 	target/plots/bin/pip install --quiet --requirement benches/requirements.txt
 
-## The same programs for a moment: they build, and they run.
-bench-smoke: peers
-	$(CARGO) run --quiet --release -p benches --bin figures -- --children 1000 --pairs 1
-	$(CARGO) run --quiet --release -p benches --bin growth -- --most 1000
-	$(CARGO) bench --quiet -p benches --bench hot -- --test
+## The same programs for a moment: they build, and they run. Without the optimiser, which would take
+## most of the time.
+bench-smoke: PEERS := $(filter-out --release,$(PEERS))
+bench-smoke:
+	$(CARGO) run --quiet -p benches --bin figures -- --children 1000 --pairs 1
+	$(CARGO) run --quiet -p benches --bin growth -- --most 1000
+	$(CARGO) test --quiet -p benches --bench hot
 	$(CARGO) test $(PEERS) --lib
+	$(CARGO) build $(PEERS) --bins
 	$(CARGO) run $(PEERS) --bin compare -- --children 200 --pairs 1 --limit 60
 
 ## A large tree in a storm, with real threads, sockets and time (docs/simulation.md): SOAK_SECONDS of
