@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::client::clock::Clock;
 use crate::client::connector::Established;
 use crate::client::events::Subscription;
 use crate::client::parts::Parts;
@@ -31,6 +32,7 @@ pub(super) struct Connection {
     waiting: Mutex<Waiting>,
     /// Whether calls may still be made.
     is_open: AtomicBool,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,7 @@ impl Connection {
         };
         let connection = Arc::new(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            clock: Clock::current(),
             frame: welcomed.frame,
             outbound,
             waiting: Mutex::new(waiting),
@@ -161,7 +164,7 @@ impl Connection {
         let lost = RemoteError::Disconnected { maybe_executed: true };
         match deadline {
             Some(deadline) if watched.is_none() => {
-                match tokio::time::timeout_at(deadline, answer).await {
+                match self.clock.timeout_at(deadline, answer).await {
                     Ok(answer) => answer.unwrap_or(Err(lost)),
                     Err(_) => Err(RemoteError::TimedOut),
                 }

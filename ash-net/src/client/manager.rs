@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Access;
+use crate::client::clock::Clock;
 use crate::client::connection::Connection;
 use crate::client::connector::{Connector, Established};
 use crate::client::events::Subscription;
@@ -56,6 +57,7 @@ pub(crate) enum Loss {
 #[derive(Debug)]
 pub(super) struct Shared {
     connector: Arc<Connector>,
+    clock: Clock,
     pub(super) link: watch::Sender<Link>,
     welcomed: Mutex<Welcomed>,
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
@@ -73,12 +75,13 @@ pub(super) async fn connect(
     let established = connector.establish().await?;
     let shared = Arc::new(Shared {
         connector,
+        clock: Clock::current(),
         link: watch::Sender::new(Link::Down),
         welcomed: Mutex::new(established.welcomed.clone()),
         subscriptions: Mutex::default(),
     });
     let running = Running::begin(&shared, established);
-    let managing = manage(Arc::clone(&shared), running, renewal);
+    let managing = manage(Keeper(Arc::clone(&shared)), running, renewal);
     let manager = AbortOnDropHandle::new(tokio::spawn(managing));
     Ok(RemoteSupervisorHandle {
         inner: Arc::new(Inner { shared, _manager: manager }),
@@ -103,7 +106,21 @@ impl Running {
     }
 }
 
-async fn manage(shared: Arc<Shared>, first: Running, renewal: Renewal) {
+/// Tells the handles that are left when nobody keeps their connection any more, be it that its
+/// runtime is gone.
+struct Keeper(Arc<Shared>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // The last handle has nobody told that it goes.
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.close();
+        }
+    }
+}
+
+async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
+    let shared = &keeper.0;
     let mut running = first;
     loop {
         running.reading.run(&running.connection, &shared.link).await;
@@ -111,20 +128,11 @@ async fn manage(shared: Arc<Shared>, first: Running, renewal: Renewal) {
             shared.connector.log, info, "connection to a supervisor lost";
             address = shared.connector.target()
         );
-        shared.link.send_if_modified(|link| {
-            let next = match (&*link, renewal) {
-                (Link::Ended { .. } | Link::Closed, _) => return false,
-                (Link::Up(_) | Link::Down, Renewal::Always) => Link::Down,
-                (Link::Up(_) | Link::Down, Renewal::Never) => Link::Closed,
-            };
-            *link = next;
-            true
-        });
         match renewal {
-            Renewal::Always => {}
-            Renewal::Never => return shared.end_subscriptions(),
+            Renewal::Always => shared.leave(Link::Down),
+            Renewal::Never => return shared.close(),
         }
-        running = Running::begin(&shared, reconnect(&shared.connector).await);
+        running = Running::begin(shared, reconnect(&shared.connector).await);
     }
 }
 
@@ -185,7 +193,7 @@ impl Shared {
         match deadline {
             None => waiting.await,
             Some(deadline) => {
-                tokio::time::timeout_at(deadline, waiting).await.unwrap_or(Err(not_sent))
+                self.clock.timeout_at(deadline, waiting).await.unwrap_or(Err(not_sent))
             }
         }
     }
@@ -222,7 +230,20 @@ impl Shared {
         }
     }
 
-    fn end_subscriptions(&self) {
+    /// There is no connection any more, and that is all, unless more is known already.
+    fn leave(&self, next: Link) {
+        self.link.send_if_modified(|link| match link {
+            Link::Ended { .. } | Link::Closed => false,
+            Link::Up(_) | Link::Down => {
+                *link = next;
+                true
+            }
+        });
+    }
+
+    /// There is no connection any more, and there will be none.
+    fn close(&self) {
+        self.leave(Link::Closed);
         for subscription in self.subscriptions() {
             subscription.end();
         }

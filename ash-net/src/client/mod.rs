@@ -9,7 +9,9 @@
 //! | `parts.rs` | answers that come in parts |
 //! | `events.rs`, `state.rs` | streams that outlive connections |
 //! | `tree.rs` | a tree out of its nodes |
+//! | `clock.rs` | time-outs for whoever calls, from wherever |
 
+mod clock;
 mod connection;
 mod connector;
 mod events;
@@ -58,6 +60,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// made meanwhile wait for the new connection, up to their [time-out](Self::with_timeout). Nothing
 /// that changes anything is ever sent twice. Once the supervisor has ended, calls give
 /// `ShuttingDown` at once, until one of its name is served at the same address again.
+///
+/// It works from any thread and any runtime. The connection lives on the runtime that it was made
+/// in: when that is gone, calls give `Disconnected` and streams end.
 ///
 /// # Cancel safety
 ///

@@ -1,5 +1,6 @@
 //! Servers that go and come, and what their clients notice.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -234,4 +235,67 @@ async fn a_handle_works_from_another_runtime_and_its_last_clone_closes_the_conne
         runtime.unwrap().block_on(elsewhere.which_children()).unwrap().len()
     });
     assert_eq!(soon(counted).await.unwrap(), 3);
+}
+
+/// Serves a tree on a runtime of its own, and connects on another.
+fn on_two_runtimes() -> (tokio::runtime::Runtime, tokio::runtime::Runtime, RemoteSupervisorHandle) {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let (theirs, ours) = (runtime(), runtime());
+    let address = theirs.block_on(async {
+        let bound = server(&start(tree()).await).bind_tcp("127.0.0.1:0").await.unwrap();
+        let address = bound.local_addr();
+        drop(tokio::spawn(bound.serve()));
+        address
+    });
+    let remote = ours.block_on(RemoteSupervisorHandle::connect_tcp(address)).unwrap();
+    (theirs, ours, remote)
+}
+
+#[test]
+fn a_handle_works_without_a_runtime_and_in_one_without_time() {
+    let (_theirs, _ours, remote) = on_two_runtimes();
+    assert_eq!(blocked_on(remote.which_children()).unwrap().len(), 3);
+    let hurried = remote.clone().with_timeout(Duration::from_secs(1));
+    let timeless = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(timeless.block_on(hurried.which_children()).unwrap().len(), 3);
+}
+
+/// Runs a future in this thread, without a runtime.
+fn blocked_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_a_handle_whose_runtime_is_gone_fails_at_once() {
+    let (theirs, ours, remote) = on_two_runtimes();
+    let (mut events, mut states) = (remote.events(), remote.states());
+    let (caller, mut listener) = (remote.clone(), remote.events());
+    let listening = std::thread::spawn(move || blocked_on(listener.next()).is_none());
+    drop(ours);
+    assert_eq!(remote.state(), ConnectionState::Disconnected);
+    theirs.block_on(async {
+        let lost = soon(caller.which_children()).await;
+        assert!(matches!(lost, Err(RemoteError::Disconnected { maybe_executed: false })));
+        assert!(soon(events.next()).await.is_none());
+        assert!(soon(remote.events().next()).await.is_none());
+        assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
+    });
+    assert!(listening.join().unwrap());
 }
