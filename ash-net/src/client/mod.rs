@@ -169,6 +169,10 @@ impl RemoteSupervisorHandle {
             ..self.clone()
         };
         below.uptime().await?;
+        if below.path.is_empty() {
+            // To the server that is the supervisor itself; here it is an id that nobody has.
+            return Err(SupervisorError::ChildNotFound(path.into()).into());
+        }
         Ok(below)
     }
 

@@ -123,6 +123,14 @@ async fn a_supervisor_below_is_driven_by_its_path() {
         remote.supervisor("nobody").await,
         Err(RemoteError::Call(SupervisorError::ChildNotFound(_)))
     ));
+    // As the local call: no child has an empty id.
+    for above in [&remote, &web] {
+        let nobody = above.supervisor("").await;
+        assert!(
+            matches!(&nobody, Err(RemoteError::Call(SupervisorError::ChildNotFound(id))) if *id == ""),
+            "{nobody:?}"
+        );
+    }
     // A permanent one comes back, and is found again.
     web.shutdown().await.unwrap();
     until(|| async { web.which_children().await.is_ok_and(|all| all.len() == 1) }).await;
