@@ -17,7 +17,7 @@ use crate::runtime::shared::{Ended, Message, Shared, Status};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::task::Task;
 use crate::runtime::waiting::Waiting;
-use crate::spec::{RestartPolicy, RestartStrategy};
+use crate::spec::{RestartPolicy, RestartStrategy, SpecError};
 use crate::worker::Worker;
 
 /// The handle of a supervisor: starts its tree, asks it, changes it, stops it.
@@ -69,8 +69,10 @@ impl SupervisorHandle {
     #[track_caller]
     pub fn start(spec: impl Into<SupervisorSpec>) -> Self {
         let spec = spec.into();
-        let checked = spec.check();
-        match checked.and_then(|()| Task::root(&spec)) {
+        if let Err(error) = spec.check() {
+            return Self::stillborn(&spec, error);
+        }
+        match Task::root(&spec) {
             Ok(task) => {
                 let shared = task.shared();
                 // The task ends with its machine; a shutdown, or the end of the runtime, sees to
@@ -78,8 +80,12 @@ impl SupervisorHandle {
                 drop(tokio::spawn(task.run()));
                 Self(shared)
             }
-            Err(error) => Self(Shared::stillborn(&spec, StartError::InvalidSpec(error))),
+            Err(error) => Self::stillborn(&spec, error),
         }
+    }
+
+    fn stillborn(spec: &SupervisorSpec, error: SpecError) -> Self {
+        Self(Shared::stillborn(spec, StartError::InvalidSpec(error)))
     }
 
     /// Waits until the whole initial tree is up.

@@ -41,6 +41,7 @@ pub(crate) struct Task {
 
 impl Task {
     /// Creates the task of a root supervisor.
+    #[track_caller]
     pub(crate) fn root(spec: &SupervisorSpec) -> Result<Self, SpecError> {
         let clock = Clock::start();
         let path = String::from(spec.name.as_str());

@@ -145,6 +145,29 @@ fn starting_a_tree_in_a_runtime_without_time_panics() {
 }
 
 #[test]
+fn a_tree_that_cannot_be_started_says_where_that_was_tried() {
+    let (tell, told) = mpsc::channel();
+    let (here, before) = (std::thread::current().id(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == here {
+            tell.send(panic.location().unwrap().file().to_owned()).unwrap();
+        } else {
+            before(panic);
+        }
+    }));
+    let outside = || drop(SupervisorHandle::start(SupervisorSpec::new("app")));
+    assert!(std::panic::catch_unwind(outside).is_err());
+    assert!(
+        std::panic::catch_unwind(|| Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(async { outside() }))
+        .is_err()
+    );
+    assert_eq!([told.recv(), told.recv()], [Ok(file!().to_owned()), Ok(file!().to_owned())]);
+}
+
+#[test]
 fn a_tree_that_is_started_as_its_runtime_goes_is_killed() {
     /// Starts a tree when it is dropped.
     struct Last(Option<mpsc::Sender<SupervisorHandle>>);
