@@ -127,7 +127,7 @@ async fn a_supervisor_below_is_driven_by_its_path() {
     for above in [&remote, &web] {
         let nobody = above.supervisor("").await;
         assert!(
-            matches!(&nobody, Err(RemoteError::Call(SupervisorError::ChildNotFound(id))) if *id == ""),
+            matches!(&nobody, Err(RemoteError::Call(SupervisorError::ChildNotFound(id))) if id.is_empty()),
             "{nobody:?}"
         );
     }

@@ -258,7 +258,7 @@ fn on_two_runtimes() -> (tokio::runtime::Runtime, tokio::runtime::Runtime, Remot
 fn a_handle_works_without_a_runtime_and_in_one_without_time() {
     let (_theirs, _ours, remote) = on_two_runtimes();
     assert_eq!(blocked_on(remote.which_children()).unwrap().len(), 3);
-    let hurried = remote.clone().with_timeout(Duration::from_secs(1));
+    let hurried = remote.with_timeout(Duration::from_secs(1));
     let timeless = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(timeless.block_on(hurried.which_children()).unwrap().len(), 3);
 }
