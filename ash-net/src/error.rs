@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use ash_core::{ChildId, SupervisorError};
 
-use crate::access::Access;
-
 /// Why a server cannot be had at an address, or stopped serving there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,14 +153,10 @@ pub enum RemoteError {
     /// Too many calls are in flight on this connection. Nothing has changed.
     #[error("too many calls are in flight")]
     Busy,
-    /// This connection may not do that. Nothing has changed.
-    #[error("this needs access level `{needed}`, and the connection has `{granted}`")]
-    Denied {
-        /// What the call needs.
-        needed: Access,
-        /// What the connection has.
-        granted: Access,
-    },
+    /// This connection may not do that: its [`access`](crate::RemoteSupervisorHandle::access) is
+    /// below what the call needs, which [`Access`](crate::Access) tells. Nothing has changed.
+    #[error("this call needs a higher access level than the connection has")]
+    Denied,
     /// The server has no template of that name. Nothing has changed.
     #[error("the server has no template `{0}`")]
     UnknownTemplate(String),

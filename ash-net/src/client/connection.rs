@@ -324,7 +324,7 @@ fn explain(failure: Failure, template: Option<String>) -> RemoteError {
     match failure {
         Failure::Supervisor(error) => error.into(),
         Failure::Busy => RemoteError::Busy,
-        Failure::Denied { needed, granted } => RemoteError::Denied { needed, granted },
+        Failure::Denied { .. } => RemoteError::Denied,
         Failure::BadRequest => ProtocolError::BadRequest.into(),
         Failure::UnknownTemplate => RemoteError::UnknownTemplate(template.unwrap_or_default()),
         Failure::BadArguments(what) => RemoteError::BadArguments(what),

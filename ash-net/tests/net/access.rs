@@ -38,11 +38,7 @@ async fn may(remote: &RemoteSupervisorHandle, call: &str) -> bool {
     };
     match result {
         Ok(()) => true,
-        Err(RemoteError::Denied { needed, granted }) => {
-            assert!(needed > granted);
-            assert_eq!(granted, remote.access());
-            false
-        }
+        Err(RemoteError::Denied) => false,
         Err(error) => panic!("{call}: {error}"),
     }
 }
