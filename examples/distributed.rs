@@ -118,7 +118,7 @@ async fn serve(address: Address) -> Result<(), AnyError> {
 async fn drive(remote: &RemoteSupervisorHandle) -> Result<(), AnyError> {
     let mut events = remote.events();
     let status = remote.status().await?;
-    println!("{} ({:?}), {:?}", status.path, status.restart_strategy, status.children);
+    println!("{} ({:?}), {:?}", status.path, status.strategy, status.children);
 
     let args = ResizeArgs { width: 640, height: 480 };
     let id = remote.start_child("vga", "resizer", &args, RestartPolicy::Permanent).await?;

@@ -15,7 +15,7 @@ pub struct SupervisorStatus {
     /// Its path, from the root's name on.
     pub path: String,
     /// Which of its children are restarted together.
-    pub restart_strategy: RestartStrategy,
+    pub strategy: RestartStrategy,
     /// How many children it holds.
     pub children: ChildCounts,
     /// How long ago this incarnation of it was started.

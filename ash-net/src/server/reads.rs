@@ -54,7 +54,7 @@ async fn status(target: &SupervisorHandle) -> Result<SupervisorStatus, Superviso
     Ok(SupervisorStatus {
         name: target.name().into(),
         path: target.path().into(),
-        restart_strategy: target.restart_strategy(),
+        strategy: target.restart_strategy(),
         children: target.count_children().await?,
         uptime: target.uptime(),
     })

@@ -37,7 +37,7 @@ async fn reads_give_what_a_local_call_gives() {
     let status = remote.status().await.unwrap();
     assert_eq!(status.name, "app");
     assert_eq!(status.path, "app");
-    assert_eq!(status.restart_strategy, RestartStrategy::OneForOne);
+    assert_eq!(status.strategy, RestartStrategy::OneForOne);
     assert_eq!(status.children.specs, 3);
     assert!(remote.uptime().await.unwrap() <= local.uptime());
     assert!(matches!(
