@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash_core::SupervisorHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
@@ -26,8 +25,8 @@ pub(super) struct Connection {
     pub(super) frame: usize,
     pub(super) outbound: Arc<Outbound>,
     requests: Mutex<Requests>,
-    /// The subscriptions, which end when they are cancelled.
-    subscriptions: Mutex<HashMap<u64, AbortHandle>>,
+    /// What ends the subscriptions.
+    subscriptions: Mutex<HashMap<u64, CancellationToken>>,
     /// The calls that wait for the tree to be down.
     stops: Mutex<Vec<u64>>,
     /// The one place for a page in what waits to be sent, so that nothing else has to wait behind
@@ -150,7 +149,7 @@ impl Connection {
     pub(super) fn cancel(&self, id: u64) {
         lock(&self.requests).cancel(id);
         if let Some(subscription) = lock(&self.subscriptions).remove(&id) {
-            subscription.abort();
+            subscription.cancel();
         }
     }
 
@@ -168,17 +167,19 @@ impl Connection {
         self.outbound.close();
     }
 
-    /// Notes what ends a subscription, which begins with this.
-    pub(super) fn hold_subscription(&self, id: u64, begin: impl FnOnce() -> AbortHandle) {
-        // Locked before it begins: it may end at once.
-        let mut subscriptions = lock(&self.subscriptions);
-        subscriptions.insert(id, begin());
+    /// Returns what ends a subscription that is about to begin.
+    ///
+    /// Its task is not aborted: before it has run for the first time, it could not end its request.
+    pub(super) fn hold_subscription(&self, id: u64) -> CancellationToken {
+        let end = CancellationToken::new();
+        lock(&self.subscriptions).insert(id, end.clone());
+        end
     }
 
     /// Ends all subscriptions: nothing else would.
     pub(super) fn end_subscriptions(&self) {
         for (_, subscription) in lock(&self.subscriptions).drain() {
-            subscription.abort();
+            subscription.cancel();
         }
     }
 }

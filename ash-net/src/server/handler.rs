@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use ash_core::{Event, Events, Lagged, SupervisorError, SupervisorHandle};
 use futures_core::Stream;
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
 use crate::server::connection::Connection;
@@ -127,15 +128,24 @@ async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) 
     Answer::Done
 }
 
-/// Passes events on, for as long as there are any and somebody wants them.
+/// Passes events on until there are no more, or until the `end`.
 pub(super) async fn subscribe(
     connection: Arc<Connection>,
     id: u64,
     path: String,
     events: Option<Events>,
+    end: CancellationToken,
 ) {
     let request = Request { connection, id };
-    let connection = &request.connection;
+    tokio::select! {
+        biased;
+        () = end.cancelled() => {}
+        () = pass_on(&request.connection, id, path, events) => {}
+    }
+}
+
+/// Passes events on, for as long as there are any.
+async fn pass_on(connection: &Arc<Connection>, id: u64, path: String, events: Option<Events>) {
     let mut events = match events {
         Some(events) => events,
         None => match resolve(connection, &path).await {

@@ -261,8 +261,9 @@ impl Reading {
         if matches!(call, Call::Events) {
             // From now on: a call that was sent after this one must be seen.
             let events = path.is_empty().then(|| connection.supervisor.events());
-            let handling = handler::subscribe(Arc::clone(&connection), id, path, events);
-            return connection.hold_subscription(id, || self.handlers.spawn(handling));
+            let end = connection.hold_subscription(id);
+            self.handlers.spawn(handler::subscribe(connection, id, path, events, end));
+            return;
         }
         let call = if path.is_empty() {
             match reads::ask(&connection.supervisor, call) {

@@ -120,3 +120,17 @@ async fn a_subscription_that_nobody_listens_to_frees_its_place() {
         drop(events);
     }
 }
+
+#[tokio::test]
+async fn a_subscription_that_is_dropped_at_once_frees_its_place() {
+    let local = start(tree()).await;
+    let mut limits = ash_net::Limits::default();
+    limits.in_flight = 2;
+    let (remote, _served) = serve(server(&local).with_limits(limits)).await;
+    for _ in 0..10 {
+        // The server reads that nobody listens together with the request.
+        drop(remote.events());
+        tokio::task::yield_now().await;
+    }
+    until(|| async { remote.uptime().await.is_ok() }).await;
+}
