@@ -73,9 +73,10 @@ impl Reading {
         link: &watch::Sender<Link>,
     ) -> Result<(), Close> {
         let mut broken = Dormant::new(connection.broken());
+        let frames = self.take_frames(link)?;
+        self.vigil.on_bytes(Instant::now(), frames, self.source.decoder.is_partial());
         let first = connection.expire(Instant::now(), self.vigil.poll_timeout());
         let mut timer = Dormant::new(tokio::time::sleep_until(first));
-        self.take_frames(link)?;
         loop {
             let mut has_fired = false;
             tokio::select! {

@@ -102,10 +102,11 @@ impl Reading {
         let connection = Arc::clone(&self.farewell.0);
         let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
         let mut broken = Dormant::new(connection.outbound.broken());
+        // The client may have said something right after its hello.
+        let frames = self.take_frames(&mut decoder)?;
+        self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         let mut timer = Dormant::new(tokio::time::sleep_until(self.vigil.poll_timeout()));
         let mut close_at = None;
-        // The client may have said something right after its hello.
-        self.take_frames(&mut decoder)?;
         loop {
             self.speak();
             if close_at.is_some() && self.handlers.is_empty() && self.reads.is_empty() {
@@ -121,7 +122,7 @@ impl Reading {
                 }
                 Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
                 () = &mut timer => {
-                    self.on_timer(close_at)?;
+                    self.on_timer()?;
                     has_fired = true;
                 }
                 (id, reply) = self.reads.next() => self.on_replies(id, reply),
@@ -144,13 +145,12 @@ impl Reading {
         }
     }
 
-    fn on_timer(&mut self, close_at: Option<Instant>) -> Result<(), Fault> {
+    fn on_timer(&mut self) -> Result<(), Fault> {
         match self.vigil.handle_timeout(Instant::now()) {
             Some(Due::Ping) => {
                 self.say(&ServerFrame::Ping);
                 Ok(())
             }
-            Some(Due::Close(_)) if close_at.is_some() => Ok(()),
             Some(Due::Close(fault)) => Err(fault),
             None => Ok(()),
         }
@@ -339,5 +339,103 @@ async fn ending(supervisor: SupervisorHandle, stop: CancellationToken) -> Ending
         biased;
         reason = supervisor.wait() => Ending::Ended(reason),
         () = stop.cancelled() => Ending::Draining,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::server::SupervisorServer;
+    use crate::transport::Stream;
+    use ash_core::{RestartPolicy, SupervisorSpec, Worker, async_trait};
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::task::JoinHandle;
+
+    /// A worker whose start never ends.
+    struct Never;
+
+    #[async_trait]
+    impl Worker for Never {
+        type Error = String;
+
+        async fn initialize(&mut self) -> Result<(), String> {
+            std::future::pending().await
+        }
+
+        async fn run(&mut self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// Serves a peer that has sent these bytes with the last of its handshake.
+    async fn serve(
+        limits: Limits,
+        early: &[u8],
+    ) -> (DuplexStream, CancellationToken, JoinHandle<()>) {
+        let supervisor = SupervisorHandle::start(SupervisorSpec::new("app"));
+        supervisor.ready().await.unwrap();
+        let server = SupervisorServer::new(supervisor.clone())
+            .with_limits(limits)
+            .with_template("never", |(): ()| Never);
+        let (theirs, ours) = tokio::io::duplex(1_024);
+        let (reader, writer) = tokio::io::split(ours);
+        let stream =
+            Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
+        let (mut decoder, frame) = (FrameDecoder::new(1_024), 1_024);
+        decoder.space().extend_from_slice(early);
+        let guest = Guest { stream, decoder, supervisor, access: Access::Admin, frame };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(Arc::new(server.config.clone()), stop.clone(), guest));
+        (theirs, stop, running)
+    }
+
+    /// A peer that has a call in flight which does not end, and begins a frame that it does not
+    /// end. Returns how long it takes the server to let go of it once it drains.
+    async fn drain_a_peer_that_stands_still(limits: Limits) -> Duration {
+        let (mut theirs, stop, running) = serve(limits, &[]).await;
+        let (template, args) = ("never".into(), "null".into());
+        let policy = RestartPolicy::Permanent;
+        let call = Call::StartChild { id: "n".into(), template, args, policy };
+        let mut said = Vec::new();
+        let request = ClientFrame::Request { id: 1, path: String::new(), call };
+        encode(&request, &mut said, 1_024).unwrap();
+        said.extend([0, 0]);
+        theirs.write_all(&said).await.unwrap();
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+        running.await.unwrap();
+        begun.elapsed()
+    }
+
+    /// Runs with paused time, on a thread of its own: what spins lets that time stand still.
+    fn on_a_thread<T: Send + 'static>(test: impl Future<Output = T> + Send + 'static) -> T {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            done.send(runtime.block_on(test)).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).expect("it ends, and does not panic")
+    }
+
+    #[test]
+    fn a_peer_that_stands_still_is_given_up_while_the_server_drains_too() {
+        let mut limits = Limits::default();
+        limits.drain = Duration::from_secs(60);
+        let waited = on_a_thread(drain_a_peer_that_stands_still(limits));
+        assert_eq!(waited, Duration::from_secs(10), "a frame that has begun has that long");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_has_begun_with_the_handshake_has_no_more_time_than_others() {
+        let begun = Instant::now();
+        let (_theirs, _, running) = serve(Limits::default(), &[0, 0]).await;
+        running.await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::from_secs(10));
     }
 }
