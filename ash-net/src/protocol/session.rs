@@ -1,12 +1,21 @@
 //! An established connection without its socket: who is waited for, and since when.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::time::Instant;
 
 use crate::limits::Limits;
 use crate::protocol::Fault;
+
+/// What lies too far off to be told: in about thirty years.
+const NEVER: Duration = Duration::from_secs(1 << 30);
+
+/// Returns the time so long after another; if that cannot be told, one that never comes.
+pub(crate) fn after(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time).unwrap_or_else(|| start + NEVER)
+}
 
 /// Watches that the peer is alive and finishes what it begins.
 #[derive(Debug)]
@@ -52,20 +61,20 @@ impl Vigil {
         } else {
             self.limits.ping_after.min(self.limits.close_after)
         };
-        let silence = self.heard + silence;
-        let frame = self.begun.map(|begun| begun + self.limits.frame_time);
+        let silence = after(self.heard, silence);
+        let frame = self.begun.map(|begun| after(begun, self.limits.frame_time));
         frame.map_or(silence, |frame| frame.min(silence))
     }
 
     /// Returns what is due at `now`. Calling it early or late does no harm.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
-        if now >= self.heard + self.limits.close_after {
+        if now >= after(self.heard, self.limits.close_after) {
             return Some(Due::Close(Fault::Silent));
         }
-        if self.begun.is_some_and(|begun| now >= begun + self.limits.frame_time) {
+        if self.begun.is_some_and(|begun| now >= after(begun, self.limits.frame_time)) {
             return Some(Due::Close(Fault::SlowFrame));
         }
-        if !self.has_pinged && now >= self.heard + self.limits.ping_after {
+        if !self.has_pinged && now >= after(self.heard, self.limits.ping_after) {
             self.has_pinged = true;
             return Some(Due::Ping);
         }
@@ -215,7 +224,6 @@ impl<T> Pending<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn seconds(number: u64) -> Duration {
         Duration::from_secs(number)

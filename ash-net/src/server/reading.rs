@@ -18,7 +18,7 @@ use crate::dormant::Dormant;
 use crate::outbound;
 use crate::protocol::{
     Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, GoAway, RequestHead, ServerFrame,
-    Strikes, Vigil, decode, encode,
+    Strikes, Vigil, after, decode, encode,
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
@@ -118,7 +118,7 @@ impl Reading {
                 () = &mut broken => return Ok(()),
                 why = &mut ending, if close_at.is_none() => {
                     self.begin_to_end(why);
-                    close_at = Some(Instant::now() + connection.config.limits.drain);
+                    close_at = Some(after(Instant::now(), connection.config.limits.drain));
                 }
                 Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
                 () = &mut timer => {
@@ -437,5 +437,14 @@ mod tests {
         let (_theirs, _, running) = serve(Limits::default(), &[0, 0]).await;
         running.await.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn limits_that_never_come_are_none() {
+        let mut limits = Limits::default();
+        (limits.drain, limits.frame_time) = (Duration::MAX, Duration::MAX);
+        (limits.ping_after, limits.close_after) = (Duration::MAX, Duration::from_secs(45));
+        let waited = on_a_thread(drain_a_peer_that_stands_still(limits));
+        assert_eq!(waited, Duration::from_secs(45), "so long it may be silent");
     }
 }
