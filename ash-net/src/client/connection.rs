@@ -20,7 +20,10 @@ use crate::protocol::{
 };
 
 /// Numbers connections, so that a subscription knows which it has been given to.
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(LOST + 1);
+
+/// The number that stands for a connection that was lost before there was a subscription.
+pub(super) const LOST: u64 = 1;
 
 /// What callers share of one connection.
 #[derive(Debug)]

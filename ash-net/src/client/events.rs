@@ -11,7 +11,7 @@ use ash_core::{Event, Lagged};
 use futures_core::Stream;
 
 use crate::client::Inner;
-use crate::client::connection::Connection;
+use crate::client::connection::{Connection, LOST};
 
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;
@@ -64,11 +64,16 @@ impl Subscription {
         self.queue().is_over
     }
 
+    /// There is no connection to ask for the events.
+    pub(super) fn miss(&self) {
+        self.attached.fetch_max(LOST, Ordering::AcqRel);
+    }
+
     /// Claims the subscription for a connection. Tells whether it is to ask for the events.
     pub(super) fn attach(&self, number: u64) -> bool {
         let before = self.attached.fetch_max(number, Ordering::AcqRel);
         if before != 0 && before < number {
-            // Nobody knows what happened between the two connections.
+            // Nobody knows what happened since it was asked for them, or should have been.
             self.push(Err(Lagged(0)));
         }
         before < number

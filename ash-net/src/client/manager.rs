@@ -219,7 +219,7 @@ impl Shared {
         drop(all);
         match &*self.link.borrow() {
             Link::Up(connection) => connection.subscribe(subscription),
-            Link::Down => {}
+            Link::Down => subscription.miss(),
             Link::Ended { .. } | Link::Closed => subscription.end(),
         }
     }

@@ -134,3 +134,23 @@ async fn a_subscription_that_is_dropped_at_once_frees_its_place() {
     }
     until(|| async { remote.uptime().await.is_ok() }).await;
 }
+
+#[tokio::test]
+async fn who_subscribes_without_a_connection_is_told_that_some_may_be_missing() {
+    let local = start(tree()).await;
+    let server = server(&local);
+    let (remote, mut served) = serve(server.clone()).await;
+    let address = served.address;
+    served.task.abort();
+    assert!(soon(&mut served.task).await.unwrap_err().is_cancelled());
+    until(|| async { remote.state() == ash_net::ConnectionState::Disconnected }).await;
+    let mut events = remote.events();
+    local.restart_child("a").await.unwrap();
+
+    let bound = server.bind_tcp(address).await.unwrap();
+    let _served = tokio::spawn(bound.serve());
+    remote.restart_child("b").await.unwrap();
+    let first = soon(events.next()).await.unwrap();
+    assert!(matches!(first, Err(ash_core::Lagged(0))), "{first:?}");
+    assert_eq!(soon(events.next()).await.unwrap().unwrap().path, "app/b");
+}
