@@ -281,6 +281,8 @@ impl Connection {
         drop(waiting);
         match waiter {
             Some(Waiter::Call(caller)) => drop(caller.answer.send(whole)),
+            // The server goes, not the supervisor: the next connection is asked.
+            Some(Waiter::Events(_)) if matches!(whole, Err(RemoteError::Disconnected { .. })) => {}
             Some(Waiter::Events(subscription)) => subscription.end(),
             None => {}
         }
@@ -467,5 +469,29 @@ mod tests {
         assert!(futures_util::poll!(&mut call).is_pending());
         // Nobody but this task has run: both were sent by it.
         assert_eq!(frames(&mut server).await.len(), 2);
+    }
+
+    fn failed(id: u64, failure: Failure) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let frame = ServerFrame::Response { id, result: Err(failure) };
+        encode(&frame, &mut bytes, 1_024).unwrap();
+        bytes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_next_connection() {
+        let (connection, mut server) = connect();
+        let subscription = Arc::new(Subscription::new("".into()));
+        connection.subscribe(&subscription);
+        let said = frames(&mut server).await;
+        let [ClientFrame::Request { id, .. }] = said[..] else {
+            panic!("{said:?}");
+        };
+        server.write_all(&failed(id, Failure::GoingAway)).await.unwrap();
+        while connection.waiting().calls.len() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!subscription.is_over(), "the supervisor has not ended");
+        assert_eq!(connection.waiting().subscriptions, 0);
     }
 }
