@@ -494,4 +494,18 @@ mod tests {
         assert!(!subscription.is_over(), "the supervisor has not ended");
         assert_eq!(connection.waiting().subscriptions, 0);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscriber_that_goes_while_it_is_asked_for_events_has_them_cancelled() {
+        let (connection, mut server) = connect();
+        let subscription = Arc::new(Subscription::new("".into()));
+        subscription.end();
+        connection.subscribe(&subscription);
+        assert_eq!(connection.waiting().calls.len(), 0);
+        let said = frames(&mut server).await;
+        assert!(
+            matches!(said[..], [ClientFrame::Request { .. }, ClientFrame::Cancel { .. }]),
+            "{said:?}"
+        );
+    }
 }

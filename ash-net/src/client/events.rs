@@ -79,9 +79,15 @@ impl Subscription {
         before < number
     }
 
-    /// Notes where it is to be cancelled.
+    /// Notes where it is to be cancelled: there and then, if nobody listens any more.
     pub(super) fn on_attached(&self, connection: &Arc<Connection>, id: u64) {
-        self.queue().place = Some((Arc::downgrade(connection), id));
+        let mut queue = self.queue();
+        if queue.is_over {
+            drop(queue);
+            connection.cancel(id);
+        } else {
+            queue.place = Some((Arc::downgrade(connection), id));
+        }
     }
 
     /// Adds an event; if there are too many, the oldest is lost.
