@@ -1,7 +1,9 @@
 //! The handshake of one connection: who is it, what may it do, which supervisor does it want?
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use ash_core::SupervisorHandle;
@@ -135,6 +137,10 @@ fn decide(
         let verdict = Admission::refuse(Refusal::UnknownSupervisor);
         return (Err("it wants a supervisor that is not served"), verdict);
     };
+    if has_ended(supervisor) {
+        let verdict = Admission::refuse(Refusal::ShuttingDown);
+        return (Err("it wants a supervisor that has ended"), verdict);
+    }
     let party = Party {
         decoder,
         supervisor: supervisor.clone(),
@@ -143,6 +149,12 @@ fn decide(
     };
     let verdict = admission.admit(supervisor.path());
     (Ok(party), verdict)
+}
+
+/// Tells whether a supervisor has ended: it could only be told so, and would come back at once.
+fn has_ended(supervisor: &SupervisorHandle) -> bool {
+    let ended = pin!(supervisor.wait());
+    ended.poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 /// Tells a peer why it is refused, and gives it the time to read that: a connection that is closed

@@ -117,3 +117,24 @@ async fn a_remote_that_is_not_there_is_a_failed_start_once_the_patience_is_over(
     let error = soon(handle.ready()).await.unwrap_err().to_string();
     assert!(error.contains("shop/link") && error.contains("sock"), "{error}");
 }
+
+#[tokio::test]
+async fn a_supervisor_that_has_ended_where_others_are_served_is_not_there() {
+    let there = start(tree()).await;
+    let ended = start(SupervisorSpec::new("orders")).await;
+    let served = server(&there).with_supervisor(ended.clone());
+    let (_remote, served) = serve(served).await;
+    ended.shutdown().await.unwrap();
+    let connector = Connector::tcp(served.address).with_supervisor("orders");
+    // A link has its patience, and does not use up what restarts its supervisor allows.
+    let target = connector.clone();
+    let link = move || RemoteLink::new(target.clone()).with_patience(Duration::from_millis(100));
+    let spec = SupervisorSpec::new("shop").with_worker("link", link, RestartPolicy::Permanent);
+    let handle = SupervisorHandle::start(spec);
+    let started = soon(handle.ready()).await;
+    assert!(started.is_err(), "{:?}", soon(handle.wait()).await);
+    let error = started.unwrap_err().to_string();
+    assert!(error.contains("shutting down"), "{error}");
+    let connected = soon(connector.connect()).await;
+    assert!(matches!(connected, Err(ash_net::ConnectError::ShuttingDown { .. })), "{connected:?}");
+}
