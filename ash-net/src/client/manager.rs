@@ -122,7 +122,9 @@ impl Drop for Keeper {
 async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
     let shared = &keeper.0;
     let mut running = first;
+    let mut delay = FIRST_DELAY;
     loop {
+        let begun = Instant::now();
         running.reading.run(&running.connection, &shared.link).await;
         tell!(
             shared.connector.log, info, "connection to a supervisor lost";
@@ -132,16 +134,20 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
             Renewal::Always => shared.leave(Link::Down),
             Renewal::Never => return shared.close(),
         }
-        running = Running::begin(shared, reconnect(&shared.connector).await);
+        // A server that lets go at once is no better than one that is not there.
+        if begun.elapsed() >= LONGEST_DELAY {
+            delay = FIRST_DELAY;
+        }
+        running = Running::begin(shared, reconnect(&shared.connector, &mut delay).await);
     }
 }
 
 /// Connects, however often it takes.
-async fn reconnect(connector: &Connector) -> Established {
-    let mut delay = FIRST_DELAY;
+async fn reconnect(connector: &Connector, delay: &mut Duration) -> Established {
     loop {
         // Many clients lose a server at the same moment; they must not all come back at once.
         tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+        *delay = (*delay * 2).min(LONGEST_DELAY);
         match connector.establish().await {
             Ok(established) => {
                 tell!(
@@ -154,7 +160,6 @@ async fn reconnect(connector: &Connector) -> Established {
                 tell!(connector.log, debug, "no connection to a supervisor yet"; reason = error);
             }
         }
-        delay = (delay * 2).min(LONGEST_DELAY);
     }
 }
 

@@ -299,3 +299,29 @@ fn what_is_left_of_a_handle_whose_runtime_is_gone_fails_at_once() {
     });
     assert!(listening.join().unwrap());
 }
+
+#[tokio::test]
+async fn a_server_that_lets_go_at_once_is_not_besieged() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connecting = RemoteSupervisorHandle::connect_tcp(listener.local_addr().unwrap());
+    let mut hello = b"ashflare\x00\x01\x00\x01\x01".to_vec();
+    hello.extend([7; 32]); // the nonce
+    hello.extend([0x80, 0x80, 0x40, 0]); // frames of 1 MiB, and no proof
+    let hello = [&[0, 0, 0, u8::try_from(hello.len()).unwrap()][..], &hello].concat();
+    let admitted = [0, 0, 0, 5, 1, 2, 1, b'a', 0];
+    let serving = tokio::spawn(async move {
+        let mut came = Vec::new();
+        while came.len() < 7 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            came.push(std::time::Instant::now());
+            let _ = stream.read(&mut [0; 256]).await;
+            let _ = stream.write_all(&[&hello[..], &admitted].concat()).await;
+        }
+        came
+    });
+    let _remote = soon(connecting).await.unwrap();
+    let came = soon(serving).await.unwrap();
+    let waited = came[6] - came[5];
+    assert!(waited >= Duration::from_millis(400), "{waited:?}");
+}
