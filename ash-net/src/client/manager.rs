@@ -138,12 +138,13 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
         if begun.elapsed() >= LONGEST_DELAY {
             delay = FIRST_DELAY;
         }
-        running = Running::begin(shared, reconnect(&shared.connector, &mut delay).await);
+        running = Running::begin(shared, reconnect(shared, &mut delay).await);
     }
 }
 
 /// Connects, however often it takes.
-async fn reconnect(connector: &Connector, delay: &mut Duration) -> Established {
+async fn reconnect(shared: &Shared, delay: &mut Duration) -> Established {
+    let connector = &shared.connector;
     loop {
         // Many clients lose a server at the same moment; they must not all come back at once.
         tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
@@ -158,6 +159,9 @@ async fn reconnect(connector: &Connector, delay: &mut Duration) -> Established {
             }
             Err(error) => {
                 tell!(connector.log, debug, "no connection to a supervisor yet"; reason = error);
+                if matches!(error, ConnectError::ShuttingDown { .. }) {
+                    shared.note_end();
+                }
             }
         }
     }
@@ -201,6 +205,22 @@ impl Shared {
                 self.clock.timeout_at(deadline, waiting).await.unwrap_or(Err(not_sent))
             }
         }
+    }
+
+    /// The supervisor has ended while there was no connection.
+    fn note_end(&self) {
+        let path = self.path();
+        let name = path.rsplit_once('/').map_or(&*path, |(_, name)| name).into();
+        self.link.send_if_modified(|link| {
+            let is_news = matches!(link, Link::Down);
+            if is_news {
+                // Nobody has told the reason.
+                *link = Link::Ended { name, reason: ExitReason::Shutdown };
+            }
+            is_news
+        });
+        // Of those that were there before nobody may have told them.
+        self.end_subscriptions();
     }
 
     /// Waits until the connection is lost, and tells why.
@@ -249,6 +269,10 @@ impl Shared {
     /// There is no connection any more, and there will be none.
     fn close(&self) {
         self.leave(Link::Closed);
+        self.end_subscriptions();
+    }
+
+    fn end_subscriptions(&self) {
         for subscription in self.subscriptions() {
             subscription.end();
         }

@@ -325,3 +325,31 @@ async fn a_server_that_lets_go_at_once_is_not_besieged() {
     let waited = came[6] - came[5];
     assert!(waited >= Duration::from_millis(400), "{waited:?}");
 }
+
+#[tokio::test]
+async fn a_supervisor_that_has_ended_while_there_was_no_connection_has_ended_for_its_clients_too() {
+    let local = start(tree()).await;
+    let orders = start(SupervisorSpec::new("orders")).await;
+    let server = server(&local).with_supervisor(orders.clone());
+    let bound = server.bind_tcp("127.0.0.1:0").await.unwrap();
+    let address = bound.local_addr();
+    let serving = tokio::spawn(bound.serve());
+    let remote = Connector::tcp(address).with_supervisor("orders").connect().await.unwrap();
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    serving.abort();
+    assert!(soon(serving).await.unwrap_err().is_cancelled());
+    orders.shutdown().await.unwrap();
+
+    let _served = tokio::spawn(server.bind_tcp(address).await.unwrap().serve());
+    let called = soon(remote.count_children()).await;
+    assert!(
+        matches!(
+            &called,
+            Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(name))) if name == "orders"
+        ),
+        "{called:?}"
+    );
+    while soon(events.next()).await.is_some() {}
+    assert_eq!(remote.state(), ConnectionState::Disconnected);
+}
