@@ -66,6 +66,15 @@ impl Queue {
         }
     }
 
+    /// Returns how much waits, beside what somebody is sending.
+    fn unsent(&self) -> usize {
+        let taken = match &self.sender {
+            Place::Here(sender) => sender.rest(),
+            Place::Lent | Place::Nowhere => 0,
+        };
+        self.waiting.bytes.len() + taken
+    }
+
     /// Lends the sender out, with all that waits. Only if it is here.
     fn lend(&mut self) -> Option<Sender> {
         let mut sender = self.borrow()?;
@@ -148,7 +157,7 @@ impl Outbound {
         }
         let before = queue.waiting.bytes.len();
         write(&mut queue.waiting.bytes)?;
-        if queue.waiting.bytes.len() > self.limit {
+        if queue.unsent() > self.limit {
             queue.waiting.bytes.truncate(before);
             return Err(Unsent::Full.into());
         }
@@ -452,6 +461,17 @@ mod tests {
         writing.await.unwrap();
         assert_eq!(begun.elapsed(), STALL, "the peer has taken nothing since");
         outbound.broken().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_limited_though_the_writer_has_not_run() {
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let outbound = Arc::new(Outbound::new(10));
+        let _writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
+        outbound.push(b"12345678", None).unwrap();
+        outbound.push(b"123456", None).unwrap();
+        assert_eq!(outbound.push(b"1", None), Err(Unsent::Full), "half of the first is left");
+        assert_eq!(outbound.push_all(b"1"), Err(Unsent::Full));
     }
 
     #[tokio::test(start_paused = true)]

@@ -50,8 +50,7 @@ enum Flush {
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rest = self.batch.bytes.len() - self.written;
-        f.debug_struct("Sender").field("rest", &rest).field("flush", &self.flush).finish()
+        f.debug_struct("Sender").field("rest", &self.rest()).field("flush", &self.flush).finish()
     }
 }
 
@@ -68,6 +67,11 @@ impl Sender {
             self.batch.bytes.append(&mut waiting.bytes);
             self.batch.permits.append(&mut waiting.permits);
         }
+    }
+
+    /// Returns how much it has still to write, in bytes.
+    pub(crate) const fn rest(&self) -> usize {
+        self.batch.bytes.len() - self.written
     }
 
     /// Tells whether all has been written and has left.
