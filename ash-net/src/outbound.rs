@@ -122,7 +122,7 @@ impl Outbound {
         frames: &[u8],
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<(), Unsent> {
-        let (mut queue, was_empty) = self.append(|bytes| extend(bytes, frames))?;
+        let (mut queue, was_empty) = self.append(self.limit, |bytes| extend(bytes, frames))?;
         queue.waiting.permits.extend(permit);
         self.send_or_wake(queue, was_empty);
         Ok(())
@@ -133,7 +133,18 @@ impl Outbound {
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (queue, was_empty) = self.append(write)?;
+        let (queue, was_empty) = self.append(self.limit, write)?;
+        self.send_or_wake(queue, was_empty);
+        Ok(())
+    }
+
+    /// Appends like [`push_with`](Self::push_with), however much waits: for what is small and must
+    /// not be left out.
+    pub(crate) fn push_with_anyway<E: From<Unsent>>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (queue, was_empty) = self.append(usize::MAX, write)?;
         self.send_or_wake(queue, was_empty);
         Ok(())
     }
@@ -141,14 +152,15 @@ impl Outbound {
     /// Appends encoded frames like [`push`](Self::push), and sends at once whatever waits: for one
     /// that has gathered all that there is to say.
     pub(crate) fn push_all(&self, frames: &[u8]) -> Result<(), Unsent> {
-        let (queue, _) = self.append(|bytes| extend(bytes, frames))?;
+        let (queue, _) = self.append(self.limit, |bytes| extend(bytes, frames))?;
         self.send(queue);
         Ok(())
     }
 
-    /// Appends. Returns whether nothing waited before.
+    /// Appends, up to a limit. Returns whether nothing waited before.
     fn append<E: From<Unsent>>(
         &self,
+        limit: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(MutexGuard<'_, Queue>, bool), E> {
         let mut queue = self.queue();
@@ -157,7 +169,7 @@ impl Outbound {
         }
         let before = queue.waiting.bytes.len();
         write(&mut queue.waiting.bytes)?;
-        if queue.unsent() > self.limit {
+        if queue.unsent() > limit {
             queue.waiting.bytes.truncate(before);
             return Err(Unsent::Full.into());
         }

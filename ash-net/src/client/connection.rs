@@ -203,9 +203,15 @@ impl Connection {
     /// Sends the request of one who waits for its answer. If that fails nobody waits any more.
     fn request(&self, id: u64, path: &str, call: &Call) -> Result<(), RemoteError> {
         let frame = RequestFrame::Request { id, path, call };
-        let sent = self.outbound.push_with(|bytes| {
+        let write = |bytes: &mut Vec<u8>| {
             encode(&frame, bytes, self.frame).map_err(|_| ProtocolError::RequestTooLarge.into())
-        });
+        };
+        let sent = if matches!(call, Call::Events) {
+            // A stream of events cannot say that there was no place for it.
+            self.outbound.push_with_anyway(write)
+        } else {
+            self.outbound.push_with(write)
+        };
         if sent.is_err() {
             self.forget(id);
         }
@@ -216,7 +222,7 @@ impl Connection {
     pub(super) fn cancel(&self, id: u64) {
         let waiter = self.waiting().remove(id);
         if waiter.is_some() {
-            self.say(&ClientFrame::Cancel { id });
+            self.say_cancel(id);
         }
     }
 
@@ -237,7 +243,7 @@ impl Connection {
             (expired, next)
         };
         for (id, waiter) in expired {
-            self.say(&ClientFrame::Cancel { id });
+            self.say_cancel(id);
             waiter.fail(RemoteError::TimedOut);
         }
         next
@@ -248,6 +254,14 @@ impl Connection {
         if encode(frame, &mut bytes, self.frame).is_ok() {
             let _ = self.outbound.push(&bytes, None);
         }
+    }
+
+    /// Cancels a call. That adds no more to what waits than the call itself did.
+    fn say_cancel(&self, id: u64) {
+        let frame = ClientFrame::Cancel { id };
+        let _ = self.outbound.push_with_anyway(|bytes| {
+            encode(&frame, bytes, self.frame).map_err(|_| RemoteError::Busy)
+        });
     }
 
     /// The connection is over: nobody waits in vain.
@@ -507,5 +521,42 @@ mod tests {
             matches!(said[..], [ClientFrame::Request { .. }, ClientFrame::Cancel { .. }]),
             "{said:?}"
         );
+    }
+
+    /// Has as much wait as may, on a connection of which the server takes nothing. Returns how
+    /// much that is, with what is on its way.
+    fn fill(connection: &Connection) -> usize {
+        let (much, more) = (Limits::default().outbound, 64 * 1024);
+        connection.outbound.push(&vec![0; much], None).unwrap();
+        connection.outbound.push(&vec![0; more], None).unwrap();
+        assert_eq!(connection.outbound.push(&[0], None), Err(Unsent::Full));
+        much + more
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_subscribes_behind_much_that_waits_is_not_forgotten() {
+        let (connection, _server) = connect();
+        fill(&connection);
+        let call = connection.call("", &Call::CountChildren, None).await;
+        assert!(matches!(call, Err(RemoteError::Busy)), "{call:?}");
+        connection.subscribe(&Arc::new(Subscription::new("".into())));
+        assert_eq!(connection.waiting().subscriptions, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_cancelled_however_much_waits() {
+        let (connection, mut server) = connect();
+        let call = connection.call("", &Call::CountChildren, None);
+        let mut call = Box::pin(call);
+        assert!(futures_util::poll!(&mut call).is_pending());
+        let said = frames(&mut server).await;
+        let [ClientFrame::Request { id, .. }] = said[..] else {
+            panic!("{said:?}");
+        };
+        let mut said = vec![0; fill(&connection)];
+        drop(call);
+        server.read_exact(&mut said).await.unwrap();
+        let said = frames(&mut server).await;
+        assert!(matches!(said[..], [ClientFrame::Cancel { id: it }] if it == id), "{said:?}");
     }
 }
