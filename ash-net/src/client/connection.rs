@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use ash_core::Lagged;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -24,6 +26,9 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(LOST + 1);
 
 /// The number that stands for a connection that was lost before there was a subscription.
 pub(super) const LOST: u64 = 1;
+
+/// After which time a server is asked again for events that had no place for them.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What callers share of one connection.
 #[derive(Debug)]
@@ -178,9 +183,12 @@ impl Connection {
 
     /// Asks for events, unless that has been done on this connection or a later one.
     pub(super) fn subscribe(self: &Arc<Self>, subscription: &Arc<Subscription>) {
-        if !subscription.attach(self.number) {
-            return;
+        if subscription.attach(self.number) {
+            self.ask_for_events(subscription);
         }
+    }
+
+    fn ask_for_events(self: &Arc<Self>, subscription: &Arc<Subscription>) {
         let waiter = Waiter::Events(Arc::clone(subscription));
         let entered = self.enter(&mut self.waiting(), waiter);
         if let Ok(id) = entered
@@ -188,6 +196,23 @@ impl Connection {
         {
             subscription.on_attached(self, id);
         }
+    }
+
+    /// Asks for events after a while: the server has no place for that now. A stream of them
+    /// cannot say so, and its end would mean another thing.
+    fn ask_again(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+        let (connection, subscription) = (Arc::downgrade(self), Arc::downgrade(subscription));
+        tokio::spawn(async move {
+            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            if let (Some(connection), Some(subscription)) =
+                (connection.upgrade(), subscription.upgrade())
+                && connection.is_open()
+                && !subscription.is_over()
+            {
+                subscription.push(Err(Lagged(0)));
+                connection.ask_for_events(&subscription);
+            }
+        });
     }
 
     /// Notes who waits for an answer.
@@ -278,7 +303,7 @@ impl Connection {
     }
 
     /// An answer has come, or a part of one.
-    pub(super) fn on_response(&self, id: u64, result: Outcome) {
+    pub(super) fn on_response(self: &Arc<Self>, id: u64, result: Outcome) {
         let mut waiting = self.waiting();
         let whole = match (waiting.calls.get_mut(id), result) {
             (None, _) | (Some(Waiter::Events(_)), Ok(_)) => return,
@@ -297,6 +322,9 @@ impl Connection {
             Some(Waiter::Call(caller)) => drop(caller.answer.send(whole)),
             // The server goes, not the supervisor: the next connection is asked.
             Some(Waiter::Events(_)) if matches!(whole, Err(RemoteError::Disconnected { .. })) => {}
+            Some(Waiter::Events(subscription)) if matches!(whole, Err(RemoteError::Busy)) => {
+                self.ask_again(&subscription);
+            }
             Some(Waiter::Events(subscription)) => subscription.end(),
             None => {}
         }
@@ -372,7 +400,7 @@ mod tests {
     use crate::client::manager::Link;
     use crate::protocol::{FrameDecoder, ServerFrame, Welcomed, decode};
     use crate::transport::Stream;
-    use std::time::Duration;
+    use std::task::Poll;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::watch;
 
@@ -558,5 +586,25 @@ mod tests {
         server.read_exact(&mut said).await.unwrap();
         let said = frames(&mut server).await;
         assert!(matches!(said[..], [ClientFrame::Cancel { id: it }] if it == id), "{said:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
+        let (connection, mut server) = connect();
+        let subscription = Arc::new(Subscription::new("".into()));
+        connection.subscribe(&subscription);
+        let said = frames(&mut server).await;
+        let [ClientFrame::Request { id, .. }] = said[..] else {
+            panic!("{said:?}");
+        };
+        server.write_all(&failed(id, Failure::Busy)).await.unwrap();
+        let said = tokio::time::timeout(Duration::from_secs(2), frames(&mut server)).await;
+        let said = said.expect("it is asked again");
+        assert!(matches!(said[..], [ClientFrame::Request { call: Call::Events, .. }]), "{said:?}");
+        assert!(!subscription.is_over(), "the supervisor has not ended");
+        let first = futures_util::poll!(std::future::poll_fn(|context| {
+            subscription.poll_next(context)
+        }));
+        assert!(matches!(first, Poll::Ready(Some(Err(Lagged(0))))), "{first:?}");
     }
 }

@@ -112,7 +112,7 @@ impl Subscription {
         queue.wake();
     }
 
-    fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
+    pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
         let mut queue = self.queue();
         if let Some(lost) = queue.lost.take() {
             return Poll::Ready(Some(Err(Lagged(lost))));

@@ -137,7 +137,7 @@ impl Reading {
 }
 
 fn on_frame(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     frame: ServerFrame,
     link: &watch::Sender<Link>,
 ) -> Result<(), Close> {
