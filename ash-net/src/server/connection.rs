@@ -2,6 +2,7 @@
 //! answered.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash_core::SupervisorHandle;
@@ -61,9 +62,11 @@ impl Connection {
         }
     }
 
-    /// Encodes a frame.
+    /// Encodes a frame. Texts of users' errors are made for that, and one that panics has no
+    /// encoding.
     pub(super) fn encode(&self, frame: &ServerFrame) -> Result<Vec<u8>, EncodeError> {
-        self.encode_within(frame, self.frame)
+        let encode = AssertUnwindSafe(|| self.encode_within(frame, self.frame));
+        catch_unwind(encode).unwrap_or(Err(EncodeError::Impossible))
     }
 
     /// Encodes a frame that should be smaller than it may be.

@@ -168,7 +168,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, path: String, events: Op
                 None => ServerFrame::EventsEnded { id },
             };
             is_over = matches!(frame, ServerFrame::EventsEnded { .. });
-            // One that does not fit into a frame is one that is lost.
+            // One that does not fit into a frame, or cannot be told, is one that is lost.
             let encoded = connection
                 .encode(&frame)
                 .or_else(|_| connection.encode(&ServerFrame::Lagged { id, lost: 1 }));

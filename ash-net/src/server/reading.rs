@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ash_core::{ExitReason, SupervisorHandle};
+use ash_core::{ExitReason, SupervisorHandle, WorkerError};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -177,18 +177,30 @@ impl Reading {
 
     fn begin_to_end(&mut self, why: Ending) {
         let connection = self.connection();
-        let go_away = match why {
+        match why {
             Ending::Draining => {
                 connection.end_subscriptions();
-                GoAway::Draining
+                self.say(&ServerFrame::GoAway(GoAway::Draining));
             }
-            Ending::Ended(reason) => {
-                GoAway::Ended { name: connection.supervisor.name().into(), reason }
-            }
-        };
-        self.say(&ServerFrame::GoAway(go_away));
+            Ending::Ended(reason) => self.say_end(reason),
+        }
         self.speak();
         self.connection().draining.cancel();
+    }
+
+    /// Says that the supervisor has ended, whether or not its reason can be told.
+    fn say_end(&mut self, reason: ExitReason) {
+        let connection = self.connection();
+        let ended = |reason| {
+            let name = connection.supervisor.name().into();
+            ServerFrame::GoAway(GoAway::Ended { name, reason })
+        };
+        let told = connection.encode(&ended(reason)).or_else(|_| {
+            let untold = WorkerError::from_texts(["a reason that cannot be told".to_owned()]);
+            connection.encode(&ended(ExitReason::Error(untold)))
+        });
+        self.said.extend(told.unwrap_or_default());
+        self.pause();
     }
 
     /// Takes in the frames that have arrived, and returns how many there were.

@@ -210,6 +210,57 @@ async fn an_error_that_cannot_be_told_ends_that_call_only() {
 }
 
 #[tokio::test]
+async fn an_end_whose_reason_cannot_be_told_is_told_all_the_same() {
+    let told = Arc::new(tokio::sync::Notify::new());
+    let now = Arc::clone(&told);
+    let failing = ChildSpec::task("u", move |_| {
+        let now = Arc::clone(&now);
+        async move {
+            now.notified().await;
+            Err::<(), _>(Unspeakable)
+        }
+    });
+    let spec = SupervisorSpec::new("app")
+        .with_restart_intensity(ash_core::RestartIntensity::new(0, 1))
+        .with_child(failing);
+    let local = start(spec).await;
+    let (remote, mut served) = serve(server(&local)).await;
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    told.notify_one();
+    soon(&mut served.task).await.unwrap();
+    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+    assert!(matches!(
+        soon(remote.which_children()).await,
+        Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(_)))
+    ));
+    while soon(events.next()).await.is_some() {}
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_told_is_one_that_is_lost() {
+    let told = Arc::new(tokio::sync::Notify::new());
+    let now = Arc::clone(&told);
+    let failing = ChildSpec::task("u", move |_| {
+        let now = Arc::clone(&now);
+        async move {
+            now.notified().await;
+            Err::<(), _>(Unspeakable)
+        }
+    });
+    let local = start(tree().with_child(failing)).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    told.notify_one();
+    let first = soon(events.next()).await.expect("the supervisor has not ended");
+    assert_eq!(first.unwrap_err().0, 1);
+    // It is started again, and that is told.
+    let is_started = |event: ash_core::Event| matches!(event.kind, ash_core::EventKind::Started);
+    while !is_started(soon(events.next()).await.unwrap().unwrap()) {}
+}
+
+#[tokio::test]
 async fn a_panic_in_a_handler_ends_that_call_only() {
     struct Rude;
     impl<'de> serde::Deserialize<'de> for Rude {
