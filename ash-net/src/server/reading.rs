@@ -398,7 +398,7 @@ mod tests {
         decoder.space().extend_from_slice(early);
         let guest = Guest { stream, decoder, supervisor, access: Access::Admin, frame };
         let stop = CancellationToken::new();
-        let running = tokio::spawn(run(Arc::new(server.config.clone()), stop.clone(), guest));
+        let running = tokio::spawn(run(Arc::new(server.config), stop.clone(), guest));
         (theirs, stop, running)
     }
 
@@ -437,8 +437,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_stands_still_is_given_up_while_the_server_drains_too() {
-        let mut limits = Limits::default();
-        limits.drain = Duration::from_secs(60);
+        let limits = Limits { drain: Duration::from_secs(60), ..Limits::default() };
         let waited = on_a_thread(drain_a_peer_that_stands_still(limits));
         assert_eq!(waited, Duration::from_secs(10), "a frame that has begun has that long");
     }
@@ -453,9 +452,12 @@ mod tests {
 
     #[test]
     fn limits_that_never_come_are_none() {
-        let mut limits = Limits::default();
-        (limits.drain, limits.frame_time) = (Duration::MAX, Duration::MAX);
-        (limits.ping_after, limits.close_after) = (Duration::MAX, Duration::from_secs(45));
+        let limits = Limits {
+            drain: Duration::MAX,
+            frame_time: Duration::MAX,
+            ping_after: Duration::MAX,
+            ..Limits::default()
+        };
         let waited = on_a_thread(drain_a_peer_that_stands_still(limits));
         assert_eq!(waited, Duration::from_secs(45), "so long it may be silent");
     }

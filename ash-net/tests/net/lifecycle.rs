@@ -365,7 +365,7 @@ async fn a_server_that_lets_go_at_once_is_not_besieged() {
         let mut came = Vec::new();
         while came.len() < 7 {
             let (mut stream, _) = listener.accept().await.unwrap();
-            came.push(std::time::Instant::now());
+            came.push(tokio::time::Instant::now());
             let _ = stream.read(&mut [0; 256]).await;
             let _ = stream.write_all(&[&hello[..], &admitted].concat()).await;
         }
