@@ -174,6 +174,9 @@ impl Cell {
 
     /// Gives an order. One that is weaker than what was ordered before changes nothing.
     pub(crate) fn order(&self, order: Order) {
+        if self.is_gone() {
+            return;
+        }
         let (waker, token) = {
             let mut control = self.control();
             if self.is_at_least(order) {
@@ -318,6 +321,11 @@ impl Cell {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.stage.load(Ordering::Acquire) >= Stage::Ended as u8
+    }
+
+    /// Tells whether the task is gone, too, and takes no order any more.
+    fn is_gone(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == Stage::Gone as u8
     }
 
     /// Hands the task its next incarnation, if it waits for one. Returns whether it has to be

@@ -197,9 +197,13 @@ impl Driver {
 
     fn order(&mut self, incarnation: Incarnation, order: Order) {
         self.woken = Woken::Somebody;
-        if let Some(slot) = self.machine.payload(incarnation.child)
-            && let Some(life) = &slot.life
-        {
+        let is_last = self.machine.is_ending();
+        let Some((_, slot)) = self.machine.payload_mut(incarnation.child) else { return };
+        if is_last {
+            // It is not started again. Its task lets go of the factory last, and elsewhere.
+            slot.plan.let_go();
+        }
+        if let Some(life) = &slot.life {
             life.order(order);
         }
     }

@@ -21,7 +21,7 @@ use ::loom::sync::{Mutex, MutexGuard};
 use std::sync::{Mutex, MutexGuard};
 
 /// How many ends of children linger at most.
-const MOST_ENDS: usize = 64;
+const MOST_ENDS: usize = 128;
 
 /// The emptied list of messages is kept for the next ones, if there is room for no more.
 const KEPT: usize = 1_024;
@@ -192,9 +192,9 @@ impl Inbox {
         Some(desk.take_lingering())
     }
 
-    /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more; if
-    /// that is more than `limit` messages, it goes on in the supervisor's task. `done` is an empty
-    /// list for the next messages.
+    /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more that
+    /// cannot wait; if that is more than `limit` messages, it goes on in the supervisor's task.
+    /// `done` is an empty list for the next messages.
     pub(crate) fn end_turn(&self, wants: Wants, limit: usize, done: Vec<Message>) -> Rest {
         let mut desk = self.desk();
         desk.due = wants.due;
@@ -202,20 +202,16 @@ impl Inbox {
         if desk.turn == Turn::Closed {
             return Rest::Done(Woken::Nobody);
         }
-        if desk.messages.len() > limit {
-            desk.turn = Turn::Left;
-            drop(desk);
-            self.bell.notify_one();
-            return Rest::Left;
-        }
-        if !desk.messages.is_empty() {
+        if !desk.is_patient() {
+            if desk.messages.len() > limit {
+                desk.turn = Turn::Left;
+                drop(desk);
+                self.bell.notify_one();
+                return Rest::Left;
+            }
             return Rest::More(core::mem::replace(&mut desk.messages, done));
         }
-        if done.capacity() > desk.messages.capacity() && done.capacity() <= KEPT {
-            desk.messages = done;
-        } else if desk.messages.capacity() > KEPT {
-            desk.messages = Vec::new();
-        }
+        desk.keep(done);
         desk.turn = Turn::Free;
         let woken = desk.ask();
         drop(desk);
@@ -301,7 +297,25 @@ impl Desk {
 
     /// Tells whether a message may linger until more of its kind have come.
     fn can_wait(&self, message: &Message) -> bool {
-        self.messages.len() < self.patience && matches!(message, Message::Fact(_, Fact::Exited(_)))
+        self.messages.len() < self.patience && message.is_end()
+    }
+
+    /// Tells whether nothing has come that cannot wait.
+    fn is_patient(&self) -> bool {
+        self.messages.is_empty()
+            || self.messages.len() <= self.patience && self.messages.iter().all(Message::is_end)
+    }
+
+    /// Keeps the memory of an empty list, of the larger one of two that are not too large.
+    fn keep(&mut self, done: Vec<Message>) {
+        if !self.messages.is_empty() {
+            return;
+        }
+        if done.capacity() > self.messages.capacity() && done.capacity() <= KEPT {
+            self.messages = done;
+        } else if self.messages.capacity() > KEPT {
+            self.messages = Vec::new();
+        }
     }
 
     /// The end of an incarnation says all that its return would have said.
@@ -375,6 +389,16 @@ mod tests {
 
         assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(end(4)), Brought::Left(Woken::Nobody)));
+        assert!(
+            inbox.take_free().is_some_and(|ends| ends.len() == 1),
+            "they wait for whoever comes"
+        );
+        assert!(matches!(inbox.bring(end(5)), Brought::Left(Woken::Nobody)));
+        let wants = Wants { patience: 1, ..wants };
+        assert!(
+            matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)),
+            "it goes on waiting"
+        );
         let asked = inbox.bring(Message::Look);
         assert!(matches!(asked, Brought::Turn(ends, _) if ends.len() == 1), "others do not wait");
     }

@@ -65,11 +65,18 @@ impl Plan {
     pub(crate) fn supervisor(&self) -> Option<&SupervisorSpec> {
         self.0.as_ref().and_then(|launch| launch.supervisor())
     }
+
+    /// Starts nothing any more.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(launch) = self.0.take() {
+            let _ = contain(|| drop(launch));
+        }
+    }
 }
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        let _ = contain(|| drop(self.0.take()));
+        self.let_go();
     }
 }
 

@@ -107,6 +107,13 @@ pub(crate) enum Message {
     Look,
 }
 
+impl Message {
+    /// Tells whether this is the end of a child.
+    pub(crate) const fn is_end(&self) -> bool {
+        matches!(self, Self::Fact(_, Fact::Exited(_)))
+    }
+}
+
 impl Shared {
     /// Returns which notices anyone would read.
     pub(crate) fn notices(&self) -> Notices {
