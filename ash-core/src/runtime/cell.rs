@@ -270,7 +270,7 @@ impl Cell {
 
     fn leave(&self, fact: Fact) -> Woken {
         let message = Message::Fact(self.incarnation(), fact);
-        self.supervisor.inbox.linger(message, self.supervisor.clock.now() + LINGERS)
+        self.supervisor.inbox.linger(message, || self.supervisor.clock.now() + LINGERS)
     }
 
     /// Has the supervisor take in what was left for it.

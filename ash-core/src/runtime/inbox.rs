@@ -45,6 +45,8 @@ struct Desk {
     /// set for that even if it is not due any more by then. So a supervisor that soon does what
     /// it has a deadline for, over and over, wakes its task for the first one only.
     asked: Timestamp,
+    /// Whether its task wakes in time for whatever lingers, which saves a look at the clock.
+    is_soon: bool,
     /// How many ends of children may linger, because nothing follows from them before one more
     /// comes.
     patience: usize,
@@ -111,6 +113,7 @@ impl Inbox {
             due: Timestamp::NEVER,
             alarm: Timestamp::NEVER,
             asked: Timestamp::NEVER,
+            is_soon: false,
             patience: 0,
         };
         Self { desk: Mutex::new(desk), bell: Notify::new() }
@@ -154,18 +157,24 @@ impl Inbox {
         }
     }
 
-    /// Leaves a message that has time until `due`: the next turn will do, whoever takes it and
-    /// for whatever, and if there is none, the supervisor's task takes one then. Returns whether
-    /// anybody was woken.
-    pub(crate) fn linger(&self, message: Message, due: Timestamp) -> Woken {
+    /// Leaves a message that has a little time, until `due`: the next turn will do, whoever takes
+    /// it and for whatever, and if there is none, the supervisor's task takes one then. That is as
+    /// long for each. Returns whether anybody was woken.
+    pub(crate) fn linger(&self, message: Message, due: impl FnOnce() -> Timestamp) -> Woken {
         let mut desk = self.desk();
         match desk.turn {
             Turn::Closed => Woken::Nobody,
             Turn::Taken | Turn::Left => desk.leave(message),
             Turn::Free => {
                 desk.messages.push(message);
-                desk.due = desk.due.min(due);
+                if desk.is_soon {
+                    return Woken::Nobody;
+                }
+                desk.is_soon = true;
+                desk.due = desk.due.min(due());
                 let woken = desk.ask();
+                // A turn may be taken before a task that is awake looks when the next is due.
+                desk.asked = desk.asked.min(desk.due);
                 drop(desk);
                 self.ring(woken)
             }
@@ -255,6 +264,10 @@ impl Inbox {
         let mut desk = self.desk();
         // It is awake, so there is no need to wake it before it says that it sleeps.
         desk.alarm = Timestamp::ZERO;
+        if is_due {
+            // Whatever lingers is taken in now.
+            desk.is_soon = false;
+        }
         match desk.turn {
             Turn::Left => {}
             Turn::Free if is_due => {}
@@ -401,6 +414,34 @@ mod tests {
         );
         let asked = inbox.bring(Message::Look);
         assert!(matches!(asked, Brought::Turn(ends, _) if ends.len() == 1), "others do not wait");
+    }
+
+    #[test]
+    fn what_lingers_is_taken_in_when_the_first_of_it_is_due() {
+        let soon = Timestamp::ZERO + Duration::from_millis(2);
+        let inbox = Inbox::new();
+        assert!(inbox.wake(false).is_some());
+        assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        assert!(inbox.wake(false).is_none());
+        assert!(inbox.sleep(Timestamp::NEVER).is_never());
+        assert_eq!(inbox.linger(Message::Look, || soon), Woken::Somebody);
+        let late = || panic!("the task has been woken for the first");
+        assert_eq!(inbox.linger(Message::Look, late), Woken::Nobody);
+        // A turn that somebody takes meanwhile changes nothing of that.
+        assert!(inbox.take_lingering().is_some_and(|both| both.len() == 2));
+        assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        assert_eq!(inbox.linger(Message::Look, late), Woken::Nobody);
+        assert!(inbox.bell().now_or_never().is_some());
+        assert!(inbox.wake(false).is_none());
+        assert_eq!(inbox.sleep(Timestamp::NEVER), soon);
+        assert!(inbox.wake(true).is_some_and(|one| one.len() == 1));
+        assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        let next = soon + Duration::from_millis(2);
+        assert_eq!(inbox.linger(Message::Look, || next), Woken::Nobody, "the task is awake");
+        assert!(inbox.take_lingering().is_some());
+        assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
+        assert_eq!(inbox.linger(Message::Look, late), Woken::Nobody);
+        assert_eq!(inbox.sleep(Timestamp::NEVER), next);
     }
 
     #[test]

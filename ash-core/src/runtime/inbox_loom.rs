@@ -109,7 +109,7 @@ fn what_lingers_is_taken_in_by_whoever_comes_or_else_when_it_is_due() {
         let due = Timestamp::ZERO + core::time::Duration::from_millis(1);
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.inbox.linger(Message::Look, due))
+            thread::spawn(move || work.inbox.linger(Message::Look, || due))
         };
         work.bring(9);
         let woken = other.join().unwrap();
@@ -121,6 +121,32 @@ fn what_lingers_is_taken_in_by_whoever_comes_or_else_when_it_is_due() {
         }
         assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
         assert!(work.inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
+    });
+}
+
+#[test]
+fn what_lingers_after_a_turn_is_taken_in_though_its_time_was_not_looked_up() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let due = Timestamp::ZERO + core::time::Duration::from_millis(1);
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || {
+                let first = work.inbox.linger(Message::Look, || due);
+                work.bring(9);
+                first.or(work.inbox.linger(Message::Look, || due))
+            })
+        };
+        // The task was woken for something else.
+        work.wake(false);
+        let mut alarm = work.inbox.sleep(Timestamp::NEVER);
+        if other.join().unwrap().is_somebody() {
+            work.wake(false);
+            alarm = work.inbox.sleep(alarm).min(alarm);
+        }
+        assert_eq!(alarm, due);
+        work.wake(true);
+        assert_eq!(work.taken.load(SeqCst), 3, "nothing is left behind");
     });
 }
 
