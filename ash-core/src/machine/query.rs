@@ -1,6 +1,7 @@
 //! Questions that change nothing.
 
 use crate::machine::Machine;
+use crate::machine::child::{Purpose, State};
 use crate::machine::event::ChildKey;
 use crate::machine::info::{ChildCounts, ChildInfo};
 use crate::spec::{ChildAttributes, ChildType};
@@ -69,6 +70,18 @@ impl<P, C> Machine<P, C> {
     #[must_use]
     pub fn find(&self, id: &str) -> Option<ChildKey> {
         self.children.find(id)
+    }
+
+    /// Tells whether somebody waits for the start of a child: a caller, or the whole initial start.
+    /// Nobody waits for that of one that is restarted.
+    #[must_use]
+    pub fn is_start_awaited(&self, key: ChildKey) -> bool {
+        match self.children.get(key).map(|child| &child.state) {
+            Some(State::Starting { pending, .. }) => {
+                !matches!(pending.purpose, Purpose::Restart) || !pending.callers.is_empty()
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Returns a child's attributes and what the driver keeps with it.

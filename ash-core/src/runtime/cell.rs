@@ -47,6 +47,8 @@ pub(crate) struct Cell {
     number: u64,
     slot: u32,
     restart: RestartPolicy,
+    /// Whether anybody waits for its start.
+    is_awaited: bool,
     /// An [`Order`]. It is only changed under the lock of `control`.
     order: AtomicU8,
     /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
@@ -149,6 +151,7 @@ impl Cell {
         id: ChildId,
         restart: RestartPolicy,
         incarnation: Incarnation,
+        is_awaited: bool,
     ) -> Self {
         Self {
             supervisor,
@@ -157,6 +160,7 @@ impl Cell {
             number: incarnation.number,
             slot: incarnation.child.slot,
             restart,
+            is_awaited,
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
             control: Mutex::new(Control { reach: Reach::nobody(), extra: None }),
@@ -240,15 +244,14 @@ impl Cell {
         self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
 
-    /// Tells the supervisor that the worker has started, if another may wait for its turn to start
-    /// or somebody listens; else leaves word. Most `run`s soon wait for something or are through,
-    /// and then it is told, without anybody woken before.
+    /// Tells the supervisor that the worker has started, or leaves word if that can wait: most
+    /// `run`s soon wait for something or are through, and then it is told that, too.
     pub(crate) fn tell_started(&self) -> Woken {
         self.stage.store(Stage::Started as u8, Ordering::Release);
-        if self.supervisor.starts_in_turn() || self.supervisor.events.is_on() {
-            self.report(Fact::Started)
-        } else {
+        if !self.is_awaited && self.supervisor.can_hear_of_starts_later() {
             self.leave(Fact::Started)
+        } else {
+            self.report(Fact::Started)
         }
     }
 

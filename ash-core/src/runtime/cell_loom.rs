@@ -29,7 +29,7 @@ fn child() -> (Arc<Shared>, Arc<Cell>) {
 
 fn incarnation(shared: &Arc<Shared>, number: u64) -> Cell {
     let incarnation = Incarnation { child: ChildKey { serial: 1, slot: 0 }, number };
-    Cell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation)
+    Cell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation, true)
 }
 
 fn next_of(cell: &Cell) -> Arc<Cell> {

@@ -11,9 +11,9 @@
 //! 3. A task that is dropped with its runtime reports from its guard.
 //! 4. After a report that woke anybody the task yields once before it goes on with code of the
 //!    worker's. Who was woken last is in this thread's next-to-run slot, where no other thread
-//!    finds it: a worker that blocks its thread now would strand it there. Word that the worker has
-//!    started is only left for the supervisor before `run`, and brought when that waits for the
-//!    first time, so that mostly nobody has been woken by then.
+//!    finds it: a worker that blocks its thread now would strand it there. Word that a worker has
+//!    started for which nobody waits is only left for the supervisor before `run`, and brought when
+//!    that waits for the first time.
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -171,11 +171,12 @@ impl Driver {
     }
 
     fn start(&mut self, shared: &Arc<Shared>, incarnation: Incarnation) {
+        let is_awaited = self.machine.is_start_awaited(incarnation.child);
         let Some((attributes, slot)) = self.machine.payload_mut(incarnation.child) else {
             return self.not_started(shared, incarnation, StartCause::Killed);
         };
         let last = slot.life.as_ref();
-        let place = Place { supervisor: shared, attributes, incarnation, last };
+        let place = Place { supervisor: shared, attributes, incarnation, is_awaited, last };
         match slot.plan.launch(place) {
             Ok((life, woken)) => {
                 slot.life = Some(life);

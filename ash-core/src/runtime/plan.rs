@@ -34,6 +34,8 @@ pub(crate) struct Place<'a> {
     pub(crate) supervisor: &'a Arc<Shared>,
     pub(crate) attributes: &'a ChildAttributes,
     pub(crate) incarnation: Incarnation,
+    /// Whether anybody waits for its start.
+    pub(crate) is_awaited: bool,
     /// The child's last incarnation, whose task may take up this one.
     pub(crate) last: Option<&'a Life>,
 }
@@ -104,9 +106,10 @@ where
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
     fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
-        let Place { supervisor, attributes, incarnation, last } = place;
+        let Place { supervisor, attributes, incarnation, is_awaited, last } = place;
         let (supervisor, id) = (Arc::clone(supervisor), attributes.id.clone());
-        let cell = Arc::new(Cell::new(supervisor, id, attributes.restart, incarnation));
+        let cell = Cell::new(supervisor, id, attributes.restart, incarnation, is_awaited);
+        let cell = Arc::new(cell);
         let handed_over = match last {
             Some(Life::Worker(last)) => last.hand_over(&cell),
             Some(Life::Supervisor(_)) | None => None,

@@ -46,8 +46,6 @@ pub(crate) struct Shared {
     driver: Mutex<Option<Driver>>,
     upward: Upward,
     pub(crate) status: watch::Sender<Status>,
-    /// Whether the initial start is through.
-    is_up: AtomicBool,
     /// Whether the supervisor has come to its end: all that it had started has ended, or was
     /// given up as leaked.
     finished: AtomicBool,
@@ -157,7 +155,6 @@ impl Shared {
             driver: Mutex::new(None),
             upward,
             status: watch::Sender::new(Status::default()),
-            is_up: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             events,
             log,
@@ -174,9 +171,10 @@ impl Shared {
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells whether children may start one after the other: at first, and in groups.
-    pub(crate) fn starts_in_turn(&self) -> bool {
-        self.strategy != RestartStrategy::OneForOne || !self.is_up.load(Ordering::Relaxed)
+    /// Tells whether word of a start that no caller waits for can wait until `run` waits: not where
+    /// another child may have its turn next, and not while somebody listens to events.
+    pub(crate) fn can_hear_of_starts_later(&self) -> bool {
+        self.strategy == RestartStrategy::OneForOne && !self.events.is_on()
     }
 
     /// Says that the supervisor has come to its end. After that its inbox may be closed.
@@ -200,7 +198,6 @@ impl Shared {
 
     /// Says that the initial start is through.
     pub(crate) fn ready(&self) {
-        self.is_up.store(true, Ordering::Relaxed);
         self.change(|status| status.ready = Some(Ok(())));
         self.upward.fact(Fact::Started);
     }

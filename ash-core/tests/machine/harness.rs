@@ -317,6 +317,10 @@ impl Rig {
         self.machine.poll_timeout().map(|at| at.since_epoch().as_millis())
     }
 
+    pub(crate) fn is_start_awaited(&self, id: &str) -> bool {
+        self.machine.find(id).is_some_and(|key| self.machine.is_start_awaited(key))
+    }
+
     pub(crate) fn patience(&self) -> usize {
         self.machine.patience()
     }

@@ -19,6 +19,25 @@ fn start_5_start_child_answers_when_the_child_is_up() {
 }
 
 #[test]
+fn start_5_a_start_is_awaited_by_callers_and_by_the_initial_start_and_a_restart_by_nobody() {
+    let mut rig = Rig::new(app(OneForOne), [permanent("a")]);
+    rig.begin();
+    assert!(rig.is_start_awaited("a"));
+    rig.started("a");
+    assert!(!rig.is_start_awaited("a"), "it has started");
+    rig.start_child(1, permanent("x"));
+    assert!(rig.is_start_awaited("x"));
+    rig.started("x");
+    rig.exited("x", error());
+    assert!(!rig.is_start_awaited("x"));
+    rig.started("x");
+    rig.restart(2, "x");
+    rig.stopped("x");
+    assert!(rig.is_start_awaited("x"));
+    rig.skip();
+}
+
+#[test]
 fn start_5_a_start_child_that_fails_leaves_nothing_and_is_not_charged() {
     for strategy in [OneForOne, OneForAll, RestForOne] {
         let mut rig = Rig::up(app(strategy).intensity(0, 5), [permanent("a")]);

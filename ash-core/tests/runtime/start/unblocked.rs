@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use ash_core::{ChildContext, ChildSpec, ChildState, SupervisorHandle, SupervisorSpec};
+use ash_core::{
+    ChildContext, ChildSpec, ChildState, RestartPolicy, SupervisorHandle, SupervisorSpec,
+};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -244,4 +246,29 @@ async fn start_6_a_worker_that_blocks_in_any_other_place_strands_nobody() {
             soon(down(&handle)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn start_6_on_a_single_thread_a_call_returns_before_run_takes_the_thread() {
+    let handle = up(SupervisorSpec::new("app")).await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let told = Arc::new(Mutex::new(told));
+    let heard = Arc::new(Mutex::new(None));
+    let result = Arc::clone(&heard);
+    let blocks = ChildSpec::task("blocks", move |_| {
+        let (told, result) = (Arc::clone(&told), Arc::clone(&result));
+        async move {
+            *result.lock().unwrap() = Some(told.lock().unwrap().recv_timeout(seconds(20)));
+            Ok::<_, std::io::Error>(())
+        }
+    });
+    let calling = handle.clone();
+    let called = tokio::spawn(async move {
+        calling.start_child_spec(blocks.restart(RestartPolicy::Temporary)).await.unwrap();
+        tell.send(()).unwrap();
+    });
+    called.await.unwrap();
+    settle().await;
+    assert_eq!(*heard.lock().unwrap(), Some(Ok(())));
+    down(&handle).await;
 }
