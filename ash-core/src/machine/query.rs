@@ -4,7 +4,7 @@ use crate::machine::Machine;
 use crate::machine::child::{Purpose, State};
 use crate::machine::event::ChildKey;
 use crate::machine::info::{ChildCounts, ChildInfo};
-use crate::spec::{ChildAttributes, ChildType};
+use crate::spec::{ChildAttributes, ChildType, RestartStrategy};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -72,13 +72,15 @@ impl<P, C> Machine<P, C> {
         self.children.find(id)
     }
 
-    /// Tells whether somebody waits for the start of a child: a caller, or the whole initial start.
-    /// Nobody waits for that of one that is restarted.
+    /// Tells whether somebody waits for the start of a child: a caller, the whole initial start, or
+    /// its group. Nobody waits for that of one that is restarted alone.
     #[must_use]
     pub fn is_start_awaited(&self, key: ChildKey) -> bool {
         match self.children.get(key).map(|child| &child.state) {
             Some(State::Starting { pending, .. }) => {
-                !matches!(pending.purpose, Purpose::Restart) || !pending.callers.is_empty()
+                !matches!(pending.purpose, Purpose::Restart)
+                    || !pending.callers.is_empty()
+                    || self.config.strategy != RestartStrategy::OneForOne
             }
             Some(_) | None => false,
         }

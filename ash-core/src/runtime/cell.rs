@@ -248,10 +248,10 @@ impl Cell {
     /// `run`s soon wait for something or are through, and then it is told that, too.
     pub(crate) fn tell_started(&self) -> Woken {
         self.stage.store(Stage::Started as u8, Ordering::Release);
-        if !self.is_awaited && self.supervisor.can_hear_of_starts_later() {
-            self.leave(Fact::Started)
-        } else {
+        if self.is_awaited || self.supervisor.events.is_on() {
             self.report(Fact::Started)
+        } else {
+            self.leave(Fact::Started)
         }
     }
 

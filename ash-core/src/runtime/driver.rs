@@ -42,8 +42,6 @@ pub(crate) struct Driver {
     answered: usize,
     /// Whether anybody else was woken in this turn.
     woken: Woken,
-    /// Whether anybody listens to its events.
-    is_heard: bool,
 }
 
 /// How a supervisor ended.
@@ -69,7 +67,7 @@ impl Driver {
         let meter = Meter::new(&path);
         let machine = Machine::new(spec.config(path, seed), children)?;
         let (end, unstopped, answered, woken) = (None, Vec::new(), 0, Woken::Nobody);
-        Ok(Self { machine, end, unstopped, meter, answered, woken, is_heard: false })
+        Ok(Self { machine, end, unstopped, meter, answered, woken })
     }
 
     /// Returns the machine, to be asked.
@@ -84,7 +82,6 @@ impl Driver {
         messages: impl IntoIterator<Item = Message>,
     ) {
         let now = shared.clock.now();
-        self.is_heard = shared.events.is_on();
         self.machine.set_notices(shared.notices());
         for message in messages {
             self.take(now, message);
@@ -99,10 +96,10 @@ impl Driver {
 
     /// Returns what came of it since this was last asked. Of those who were woken, `expected`
     /// callers do not count.
-    pub(crate) fn outcome(&mut self, expected: usize) -> Outcome {
+    pub(crate) fn outcome(&mut self, shared: &Shared, expected: usize) -> Outcome {
         let due = self.machine.poll_timeout().unwrap_or(Timestamp::NEVER);
         // Who listens is told at once.
-        let patience = if self.is_heard { 0 } else { self.machine.patience() };
+        let patience = if shared.events.is_on() { 0 } else { self.machine.patience() };
         let answered = core::mem::take(&mut self.answered);
         let woken = core::mem::replace(&mut self.woken, Woken::Nobody);
         let woken = if answered > expected { Woken::Somebody } else { woken };

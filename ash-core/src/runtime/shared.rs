@@ -171,12 +171,6 @@ impl Shared {
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells whether word of a start that no caller waits for can wait until `run` waits: not where
-    /// another child may have its turn next, and not while somebody listens to events.
-    pub(crate) fn can_hear_of_starts_later(&self) -> bool {
-        self.strategy == RestartStrategy::OneForOne && !self.events.is_on()
-    }
-
     /// Says that the supervisor has come to its end. After that its inbox may be closed.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Ordering::Release);

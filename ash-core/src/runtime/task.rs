@@ -139,7 +139,7 @@ impl Task {
                 let part = coming.by_ref().take(BATCH);
                 let outcome = self.shared.work(|driver, shared| {
                     driver.work(shared, part);
-                    driver.outcome(0)
+                    driver.outcome(shared, 0)
                 });
                 let Some(outcome @ Outcome { has_ended: false, .. }) = outcome else {
                     return Some(coming.collect());

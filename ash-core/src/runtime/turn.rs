@@ -76,7 +76,7 @@ impl Shared {
         let mut value = None;
         let mut outcome = self.work(|driver, shared| {
             value = Some(work(driver, shared, lingering.drain(..)));
-            driver.outcome(expected)
+            driver.outcome(shared, expected)
         });
         let (mut woken, mut done, mut rounds) = (Woken::Nobody, lingering, ROUNDS);
         loop {
@@ -94,7 +94,7 @@ impl Shared {
             rounds = rounds.saturating_sub(1);
             outcome = self.work(|driver, shared| {
                 driver.work(shared, messages.drain(..));
-                driver.outcome(0)
+                driver.outcome(shared, 0)
             });
             done = messages;
         }

@@ -35,6 +35,11 @@ fn start_5_a_start_is_awaited_by_callers_and_by_the_initial_start_and_a_restart_
     rig.stopped("x");
     assert!(rig.is_start_awaited("x"));
     rig.skip();
+
+    let mut rig = Rig::up(app(OneForAll), [permanent("a")]);
+    rig.exited("a", error());
+    assert!(rig.is_start_awaited("a"), "by its group");
+    rig.skip();
 }
 
 #[test]

@@ -1,0 +1,209 @@
+//! One connection of a client, with a server that is played by hand.
+
+use super::*;
+use crate::access::Access;
+use crate::client::manager::Link;
+use crate::protocol::{FrameDecoder, ServerFrame, Welcomed, decode};
+use crate::transport::Stream;
+use std::task::Poll;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::watch;
+
+fn connect() -> (Arc<Connection>, DuplexStream) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let (reader, writer) = tokio::io::split(ours);
+    let stream = Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
+    let frame = 1_024;
+    let welcomed = Welcomed { access: Access::Admin, path: "app".into(), frame };
+    let established = Established { stream, decoder: FrameDecoder::new(frame), welcomed };
+    let (connection, mut reading) = Connection::new(established, &Limits::default());
+    let shared = Arc::clone(&connection);
+    tokio::spawn(async move { reading.run(&shared, &watch::Sender::new(Link::Down)).await });
+    (connection, theirs)
+}
+
+async fn frames(peer: &mut DuplexStream) -> Vec<ClientFrame> {
+    let mut decoder = FrameDecoder::new(1_024);
+    peer.read_buf(decoder.space()).await.unwrap();
+    std::iter::from_fn(|| decoder.next().unwrap().map(|body| decode(body).unwrap())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_times_out_when_it_should_whoever_sees_to_it() {
+    let (connection, mut server) = connect();
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    // The reading side sleeps for 15 s: it sees to the last two, but not to the first.
+    let calls = [(1, false), (20, true), (40, true)].map(|(seconds, is_watched)| {
+        let deadline = start + Duration::from_secs(seconds);
+        let shared = Arc::clone(&connection);
+        let call = async move { shared.call("", &Call::CountChildren, Some(deadline)).await };
+        (tokio::spawn(call), deadline, is_watched)
+    });
+    tokio::task::yield_now().await;
+    {
+        let waiting = connection.waiting();
+        let deadlines = waiting.calls.iter().map(|(_, waiter)| match waiter {
+            Waiter::Call(caller) => caller.deadline,
+            Waiter::Events(_) => None,
+        });
+        let expected: Vec<_> =
+            calls.iter().map(|&(_, deadline, is_watched)| is_watched.then_some(deadline)).collect();
+        assert_eq!(deadlines.collect::<Vec<_>>(), expected);
+    }
+    // The server is alive, though it answers nothing but pings.
+    let listening = tokio::spawn(async move {
+        let (mut requests, mut cancels) = (0, 0);
+        while requests + cancels < 6 {
+            for said in frames(&mut server).await {
+                match said {
+                    ClientFrame::Request { .. } => requests += 1,
+                    ClientFrame::Cancel { .. } => cancels += 1,
+                    ClientFrame::Ping | ClientFrame::Pong => {
+                        let mut pong = Vec::new();
+                        encode(&ServerFrame::Pong, &mut pong, 1_024).unwrap();
+                        server.write_all(&pong).await.unwrap();
+                    }
+                }
+            }
+        }
+        (requests, cancels)
+    });
+    for (call, deadline, _) in calls {
+        assert!(matches!(call.await.unwrap(), Err(RemoteError::TimedOut)));
+        assert_eq!(Instant::now(), deadline);
+    }
+    assert_eq!(listening.await.unwrap(), (3, 3));
+    assert_eq!(connection.waiting().calls.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_caller_goes_is_cancelled_and_one_that_was_answered_is_not() {
+    let (connection, mut server) = connect();
+    let shared = Arc::clone(&connection);
+    let call = tokio::spawn(async move { shared.call("", &Call::CountChildren, None).await });
+    let said = frames(&mut server).await;
+    let [ClientFrame::Request { id, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    let mut answer = Vec::new();
+    let result = Ok(Answer::Done);
+    encode(&ServerFrame::Response { id, result }, &mut answer, 1_024).unwrap();
+    server.write_all(&answer).await.unwrap();
+    assert!(matches!(call.await.unwrap(), Ok(Answer::Done)));
+
+    let gone = Duration::from_secs(1);
+    let call = connection.call("", &Call::CountChildren, None);
+    assert!(tokio::time::timeout(gone, call).await.is_err());
+    let said = frames(&mut server).await;
+    let [ClientFrame::Request { id, .. }, ClientFrame::Cancel { id: cancelled }] = said[..] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(id, cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_makes_no_crowd() {
+    let (connection, mut server) = connect();
+    let subscription = Arc::new(Subscription::new("".into()));
+    connection.subscribe(&subscription);
+    let call = connection.call("", &Call::CountChildren, None);
+    let mut call = std::pin::pin!(call);
+    assert!(futures_util::poll!(&mut call).is_pending());
+    // Nobody but this task has run: both were sent by it.
+    assert_eq!(frames(&mut server).await.len(), 2);
+}
+
+fn failed(id: u64, failure: Failure) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let frame = ServerFrame::Response { id, result: Err(failure) };
+    encode(&frame, &mut bytes, 1_024).unwrap();
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_next_connection() {
+    let (connection, mut server) = connect();
+    let subscription = Arc::new(Subscription::new("".into()));
+    connection.subscribe(&subscription);
+    let said = frames(&mut server).await;
+    let [ClientFrame::Request { id, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    server.write_all(&failed(id, Failure::GoingAway)).await.unwrap();
+    while connection.waiting().calls.len() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!subscription.is_over(), "the supervisor has not ended");
+    assert_eq!(connection.waiting().subscriptions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_goes_while_it_is_asked_for_events_has_them_cancelled() {
+    let (connection, mut server) = connect();
+    let subscription = Arc::new(Subscription::new("".into()));
+    subscription.end();
+    connection.subscribe(&subscription);
+    assert_eq!(connection.waiting().calls.len(), 0);
+    let said = frames(&mut server).await;
+    assert!(
+        matches!(said[..], [ClientFrame::Request { .. }, ClientFrame::Cancel { .. }]),
+        "{said:?}"
+    );
+}
+
+/// Has as much wait as may, on a connection of which the server takes nothing. Returns how
+/// much that is, with what is on its way.
+fn fill(connection: &Connection) -> usize {
+    let (much, more) = (Limits::default().outbound, 64 * 1024);
+    connection.outbound.push(&vec![0; much], None).unwrap();
+    connection.outbound.push(&vec![0; more], None).unwrap();
+    assert_eq!(connection.outbound.push(&[0], None), Err(Unsent::Full));
+    much + more
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_subscribes_behind_much_that_waits_is_not_forgotten() {
+    let (connection, _server) = connect();
+    fill(&connection);
+    let call = connection.call("", &Call::CountChildren, None).await;
+    assert!(matches!(call, Err(RemoteError::Busy)), "{call:?}");
+    connection.subscribe(&Arc::new(Subscription::new("".into())));
+    assert_eq!(connection.waiting().subscriptions, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_cancelled_however_much_waits() {
+    let (connection, mut server) = connect();
+    let call = connection.call("", &Call::CountChildren, None);
+    let mut call = Box::pin(call);
+    assert!(futures_util::poll!(&mut call).is_pending());
+    let said = frames(&mut server).await;
+    let [ClientFrame::Request { id, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    let mut said = vec![0; fill(&connection)];
+    drop(call);
+    server.read_exact(&mut said).await.unwrap();
+    let said = frames(&mut server).await;
+    assert!(matches!(said[..], [ClientFrame::Cancel { id: it }] if it == id), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
+    let (connection, mut server) = connect();
+    let subscription = Arc::new(Subscription::new("".into()));
+    connection.subscribe(&subscription);
+    let said = frames(&mut server).await;
+    let [ClientFrame::Request { id, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    server.write_all(&failed(id, Failure::Busy)).await.unwrap();
+    let said = tokio::time::timeout(Duration::from_secs(2), frames(&mut server)).await;
+    let said = said.expect("it is asked again");
+    assert!(matches!(said[..], [ClientFrame::Request { call: Call::Events, .. }]), "{said:?}");
+    assert!(!subscription.is_over(), "the supervisor has not ended");
+    let first =
+        futures_util::poll!(std::future::poll_fn(|context| { subscription.poll_next(context) }));
+    assert!(matches!(first, Poll::Ready(Some(Err(Lagged(0))))), "{first:?}");
+}
