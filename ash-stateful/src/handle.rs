@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash_core::{
-    ChildCounts, ChildId, ChildInfo, ChildSpec, Events, ExitReason, RestartPolicy, RestartStrategy,
-    ShutdownReport, Signal, StartError, SupervisorError, SupervisorHandle, Tree, Worker,
+    ChildCounts, ChildCursor, ChildId, ChildInfo, ChildPage, ChildSpec, Events, ExitReason,
+    PartitionedSupervisor, RestartPolicy, RestartStrategy, ShutdownReport, Signal, StartError,
+    SupervisorError, SupervisorHandle, Tree, Worker,
 };
 
 use crate::child_spec::StatefulChildSpec;
@@ -199,6 +200,33 @@ impl StatefulSupervisorHandle {
         self.handle.which_children().await
     }
 
+    /// Returns at most `limit` of the children held, live or not, from `after` on.
+    ///
+    /// # Errors
+    ///
+    /// `ShuttingDown` once the supervisor has ended.
+    pub async fn children_page(
+        &self,
+        after: Option<ChildCursor>,
+        limit: usize,
+    ) -> Result<ChildPage, SupervisorError> {
+        self.handle.children_page(after, limit).await
+    }
+
+    /// Returns the live ones among at most `limit` of the children, from `after` on, and where the
+    /// next page begins.
+    ///
+    /// # Errors
+    ///
+    /// `ShuttingDown` once the supervisor has ended.
+    pub async fn live_children_page(
+        &self,
+        after: Option<ChildCursor>,
+        limit: usize,
+    ) -> Result<(Vec<ChildInfo>, Option<ChildCursor>), SupervisorError> {
+        self.handle.live_children_page(after, limit).await
+    }
+
     /// Returns one child, live or not.
     ///
     /// # Errors
@@ -239,6 +267,13 @@ impl StatefulSupervisorHandle {
         path: impl AsRef<str>,
     ) -> Result<SupervisorHandle, SupervisorError> {
         self.handle.supervisor(path).await
+    }
+
+    /// Returns the same supervisor as one whose children are spread over partitions, if it is, as
+    /// [`SupervisorHandle::partitioned`]. What is started through that gets no context by itself.
+    #[must_use]
+    pub fn partitioned(&self) -> Option<PartitionedSupervisor> {
+        self.handle.partitioned()
     }
 
     /// Returns a stream of the events of this supervisor and all below, from now on.

@@ -241,6 +241,11 @@ async fn everything_of_the_handle_is_there() {
     assert_eq!(handle.restart_strategy(), RestartStrategy::OneForAll);
     assert!(handle.uptime() < Duration::from_secs(1));
     assert_eq!(handle.which_children().await.unwrap().len(), 2);
+    let first = handle.children_page(None, 1).await.unwrap();
+    assert_eq!(first.children[0].0.id, "one");
+    let (others, end) = handle.live_children_page(first.next, 9).await.unwrap();
+    assert!(others.iter().map(|child| &child.id).eq(["below"]) && end.is_none(), "{others:?}");
+    assert!(handle.partitioned().is_none());
     assert_eq!(handle.count_children().await.unwrap().supervisors, 1);
     assert_eq!(handle.tree().await.unwrap().children.len(), 2);
     handle.stop_child("one").await.unwrap();
