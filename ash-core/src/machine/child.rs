@@ -61,14 +61,14 @@ pub(super) enum State<C> {
 /// A start that is going on or to come: why, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Pending<C> {
-    pub(super) purpose: Purpose<C>,
-    /// The callers of `restart_child`.
+    pub(super) purpose: Purpose,
+    /// The caller of `start_child`, if that is why, and those of `restart_child`.
     pub(super) callers: RareList<C>,
 }
 
 /// Why a child is started, which decides what a failure means.
-#[derive(Debug)]
-pub(super) enum Purpose<C> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
     /// With its supervisor: a failure is the supervisor's.
     Initial,
     /// By a restart: a failure is charged, and tried again.
@@ -76,7 +76,7 @@ pub(super) enum Purpose<C> {
     /// By `restart_child`: a failure is the caller's, and the spec is kept.
     Admin,
     /// By `start_child`: a failure is the caller's, and nothing is kept.
-    New(C),
+    New,
 }
 
 /// An incarnation on its way out.
@@ -110,7 +110,7 @@ pub(super) enum Then<C> {
     /// It ended by itself: its policy decides.
     Judge,
     /// It was cut short for passing its init timeout: its start has failed.
-    FailStart(Box<Pending<C>>, Duration),
+    FailStart(Box<Abandoned<C>>),
     /// It rests, and the calls that had it stopped go on.
     Rest,
     /// It waits for the start of its group.
@@ -119,33 +119,33 @@ pub(super) enum Then<C> {
     Remove,
 }
 
+/// A start that took too long, and how long it might have taken.
+#[derive(Debug)]
+pub(super) struct Abandoned<C> {
+    pub(super) pending: Pending<C>,
+    pub(super) bound: Duration,
+}
+
 impl<C> Pending<C> {
-    pub(super) const fn new(purpose: Purpose<C>) -> Self {
-        Self { purpose, callers: RareList::new() }
+    pub(super) const fn new(purpose: Purpose) -> Self {
+        Self { purpose, callers: RareList::Empty }
     }
 
     /// Leaves what becomes of a child whose start has failed to the calls that wait for its end.
     /// The failure of an initial start remains its supervisor's.
     pub(super) fn leave_to_calls(&mut self) {
-        if matches!(self.purpose, Purpose::Initial) {
-            return;
-        }
-        if let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Admin) {
-            self.callers.push(caller);
+        if self.purpose != Purpose::Initial {
+            self.purpose = Purpose::Admin;
         }
     }
 
     /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
     /// for. What a `start_child` had begun goes on as a restart.
-    pub(super) fn take_callers(&mut self) -> impl Iterator<Item = C> + use<C> {
-        let first = if matches!(self.purpose, Purpose::New(_))
-            && let Purpose::New(caller) = core::mem::replace(&mut self.purpose, Purpose::Restart)
-        {
-            Some(caller)
-        } else {
-            None
-        };
-        first.into_iter().chain(self.callers.take())
+    pub(super) fn take_callers(&mut self) -> RareList<C> {
+        if self.purpose == Purpose::New {
+            self.purpose = Purpose::Restart;
+        }
+        self.callers.take()
     }
 }
 

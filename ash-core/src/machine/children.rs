@@ -68,26 +68,28 @@ impl<P, C> Children<P, C> {
         ChildKey { serial, slot }
     }
 
-    /// Takes a child out.
-    pub(super) fn remove(&mut self, key: ChildKey) -> Option<Child<P, C>> {
-        let entry = self.slots.get(key.slot as usize).filter(|entry| entry.serial == key.serial)?;
-        let hash = self.hasher.hash_one(entry.child.attributes.id.as_str());
+    /// Takes a child out and drops it. Returns whether it was there.
+    pub(super) fn remove(&mut self, key: ChildKey) -> bool {
+        let Some(child) = self.get(key) else { return false };
+        let hash = self.hasher.hash_one(child.attributes.id.as_str());
         if let Ok(found) = self.by_id.find_entry(hash, |&slot| slot == key.slot) {
             found.remove();
         }
-        let Entry { child, .. } = self.slots.remove(key.slot as usize);
         self.order.remove(key.slot);
+        drop(self.slots.remove(key.slot as usize));
         self.give_back();
-        Some(child)
+        true
     }
 
-    /// Takes a child out of a table that takes in none any more, and will soon go as a whole. Its
-    /// place is left as it is, which costs less with many children than to
-    /// [`remove`](Self::remove) them.
-    pub(super) fn bury(&mut self, key: ChildKey) -> Option<Child<P, C>> {
-        self.get(key)?;
+    /// [Removes](Self::remove) a child from a table that takes in none any more, and will soon go
+    /// as a whole. Its place under its id is left as it is, which costs less with many children.
+    pub(super) fn bury(&mut self, key: ChildKey) -> bool {
+        if self.get(key).is_none() {
+            return false;
+        }
         self.order.remove(key.slot);
-        Some(self.slots.remove(key.slot as usize).child)
+        drop(self.slots.remove(key.slot as usize));
+        true
     }
 
     /// Gives memory back when most of the table has become empty, from its last child on. It looks
@@ -205,14 +207,14 @@ mod tests {
     fn order_survives_removal_and_reuse_of_slots() {
         let mut children = Children::new();
         let keys: Vec<_> = ["a", "b", "c", "d"].map(|id| children.push(child(id))).into();
-        assert!(children.remove(keys[1]).is_some());
-        assert!(children.remove(keys[1]).is_none(), "a stale key finds nothing");
+        assert!(children.remove(keys[1]));
+        assert!(!children.remove(keys[1]), "a stale key finds nothing");
         let e = children.push(child("e"));
         assert_eq!(e.slot, keys[1].slot, "the slot is used again");
         assert!(children.get(keys[1]).is_none());
         assert_eq!(ids(&children), ["a", "c", "d", "e"]);
-        assert!(children.remove(keys[0]).is_some());
-        assert!(children.remove(e).is_some());
+        assert!(children.remove(keys[0]));
+        assert!(children.remove(e));
         assert_eq!(ids(&children), ["c", "d"]);
         assert_eq!(children.last(), Some(keys[3]));
         assert_eq!(children.before(keys[3]), Some(keys[2]));
@@ -238,17 +240,17 @@ mod tests {
     fn who_is_buried_is_found_by_nothing() {
         let mut children = Children::new();
         let keys: Vec<_> = ["a", "b", "c", "d"].map(|id| children.push(child(id))).into();
-        assert!(children.bury(keys[1]).is_some());
-        assert!(children.bury(keys[1]).is_none());
+        assert!(children.bury(keys[1]));
+        assert!(!children.bury(keys[1]));
         assert_eq!((children.len(), ids(&children)), (3, Vec::from(["a", "c", "d"])));
         assert!(children.get(keys[1]).is_none());
         assert_eq!((children.find("b"), children.key(keys[1].slot)), (None, None));
-        assert!(children.bury(keys[2]).is_some());
+        assert!(children.bury(keys[2]));
         assert_eq!(children.last(), Some(keys[3]));
-        assert!(children.bury(keys[3]).is_some());
+        assert!(children.bury(keys[3]));
         assert_eq!(children.last(), Some(keys[0]));
-        assert!(children.remove(keys[2]).is_none());
-        assert!(children.bury(keys[0]).is_some());
+        assert!(!children.remove(keys[2]));
+        assert!(children.bury(keys[0]));
         assert_eq!((children.len(), children.last()), (0, None));
         assert_eq!(children.iter_after(Some(keys[0])).count(), 0);
     }
@@ -280,14 +282,14 @@ mod tests {
             (0..10_000).map(|number| children.push(child(&format!("child-{number}")))).collect();
         let full = children.slots.capacity();
         for &key in keys.iter().skip(10).rev() {
-            assert!(children.remove(key).is_some());
+            assert!(children.remove(key));
         }
         assert!(children.slots.capacity() < full / 4, "{} of {full}", children.slots.capacity());
         assert!(children.by_id.capacity() < full / 4, "{} of {full}", children.by_id.capacity());
         let left: Vec<_> = children.iter().map(|(key, _)| key).collect();
         assert_eq!(left, keys[..10]);
         for &key in &keys[..10] {
-            assert!(children.remove(key).is_some());
+            assert!(children.remove(key));
         }
         let added = children.push(child("one more"));
         assert_eq!(children.find("one more"), Some(added));
@@ -300,7 +302,7 @@ mod tests {
         let keys: Vec<_> =
             (0..10_000).map(|number| children.push(child(&format!("child-{number}")))).collect();
         for key in keys {
-            assert!(children.remove(key).is_some());
+            assert!(children.remove(key));
         }
         assert!(children.slots.capacity() < 100, "{}", children.slots.capacity());
     }

@@ -128,7 +128,7 @@ impl<P, C> Machine<P, C> {
             State::Starting { .. } | State::Running { .. } => {}
             State::Stopping(Stopping { then, .. }) => {
                 match core::mem::replace(then, Then::Remove) {
-                    Then::FailStart(pending, _) => self.disappoint(key, *pending),
+                    Then::FailStart(abandoned) => self.disappoint(key, abandoned.pending),
                     Then::Regroup(pending) => self.disappoint(key, pending),
                     Then::Judge | Then::Rest | Then::Remove => {}
                 }

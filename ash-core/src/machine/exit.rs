@@ -32,7 +32,7 @@ impl<P, C> Machine<P, C> {
                 stage: Stage::Returned,
                 deadline: now + bound,
                 then: Then::Judge,
-                calls: RareList::new(),
+                calls: RareList::Empty,
             }),
         );
     }

@@ -136,7 +136,7 @@ impl<P, C> Machine<P, C> {
                 self.ask_to_stop(now, key, Then::Regroup(pending));
             }
             Some(State::Starting { mut pending, deadline }) => {
-                if matches!(pending.purpose, Purpose::Admin) {
+                if pending.purpose == Purpose::Admin {
                     pending.purpose = Purpose::Restart;
                 }
                 let cut = Pending::new(Purpose::Restart);

@@ -311,9 +311,9 @@ impl<P, C> Machine<P, C> {
             if *origin == Origin::Dynamic {
                 *together = together.saturating_sub(1);
             }
-            drop(self.children.bury(key));
+            self.children.bury(key);
         } else {
-            drop(self.children.remove(key));
+            self.children.remove(key);
         }
     }
 

@@ -78,7 +78,7 @@ impl<P, C> Machine<P, C> {
     pub fn is_start_awaited(&self, key: ChildKey) -> bool {
         match self.children.get(key).map(|child| &child.state) {
             Some(State::Starting { pending, .. }) => {
-                !matches!(pending.purpose, Purpose::Restart)
+                pending.purpose != Purpose::Restart
                     || !pending.callers.is_empty()
                     || self.config.strategy != RestartStrategy::OneForOne
             }

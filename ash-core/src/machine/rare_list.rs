@@ -3,40 +3,53 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// A list that is nearly always empty, and a single word as long as it is.
+/// A list that is nearly always empty, and hardly ever has more than one item: up to that it needs
+/// no memory of its own.
 ///
 /// Each child has one or two of them, for the few callers that ever wait for it.
 #[derive(Debug)]
-pub(super) struct RareList<T>(Option<Box<Items<T>>>);
+pub(super) enum RareList<T> {
+    Empty,
+    One(T),
+    Many(Box<Items<T>>),
+}
 
 #[derive(Debug)]
-struct Items<T> {
+pub(super) struct Items<T> {
     first: T,
     others: Vec<T>,
 }
 
 impl<T> RareList<T> {
-    pub(super) const fn new() -> Self {
-        Self(None)
-    }
-
     pub(super) fn push(&mut self, item: T) {
-        match &mut self.0 {
-            Some(items) => items.others.push(item),
-            None => self.0 = Some(Box::new(Items { first: item, others: Vec::new() })),
+        match self {
+            Self::Many(items) => items.others.push(item),
+            Self::Empty | Self::One(_) => {
+                *self = match self.take() {
+                    Self::One(first) => {
+                        Self::Many(Box::new(Items { first, others: Vec::from([item]) }))
+                    }
+                    Self::Empty | Self::Many(_) => Self::One(item),
+                };
+            }
         }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_none()
+        matches!(self, Self::Empty)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flat_map(|items| core::iter::once(&items.first).chain(&items.others))
+        let (first, others) = match self {
+            Self::Empty => (None, &[][..]),
+            Self::One(only) => (Some(only), &[][..]),
+            Self::Many(items) => (Some(&items.first), &items.others[..]),
+        };
+        first.into_iter().chain(others)
     }
 
     pub(super) fn take(&mut self) -> Self {
-        Self(self.0.take())
+        core::mem::replace(self, Self::Empty)
     }
 }
 
@@ -45,9 +58,10 @@ impl<T> IntoIterator for RareList<T> {
     type IntoIter = core::iter::Chain<core::option::IntoIter<T>, alloc::vec::IntoIter<T>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let (first, others) = match self.0 {
-            Some(items) => (Some(items.first), items.others),
-            None => (None, Vec::new()),
+        let (first, others) = match self {
+            Self::Empty => (None, Vec::new()),
+            Self::One(only) => (Some(only), Vec::new()),
+            Self::Many(items) => (Some(items.first), items.others),
         };
         first.into_iter().chain(others)
     }

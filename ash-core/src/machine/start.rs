@@ -10,6 +10,7 @@ use crate::machine::child::{Child, Pending, Purpose, State, Stopping, Then};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
+use crate::machine::rare_list::RareList;
 use crate::machine::timers::Deadline;
 use crate::spec::{ChildAttributes, Origin, check_child, join};
 use crate::time::Timestamp;
@@ -26,7 +27,8 @@ impl<P, C> Machine<P, C> {
         if let Err(error) = self.admits(&attributes) {
             return self.reply(caller, Err(error));
         }
-        let waiting = State::Waiting(Pending::new(Purpose::New(caller)));
+        let waiting =
+            State::Waiting(Pending { purpose: Purpose::New, callers: RareList::One(caller) });
         let significant = attributes.significant;
         let key = self.children.push(Child::new(attributes, Origin::Dynamic, payload, waiting));
         self.significant_live += usize::from(significant);
@@ -85,7 +87,7 @@ impl<P, C> Machine<P, C> {
         let State::Waiting(pending) = core::mem::replace(&mut child.state, State::Stopped) else {
             return;
         };
-        if matches!(pending.purpose, Purpose::Restart) {
+        if pending.purpose == Purpose::Restart {
             child.history().restarts += 1;
         }
         // A child that waits has no timer, and is as live as one that starts.
@@ -172,7 +174,7 @@ impl<P, C> Machine<P, C> {
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
         child.history().last_exit = Some(exit_reason(cause.clone()));
         self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
-        let is_new = matches!(pending.purpose, Purpose::New(_));
+        let is_new = pending.purpose == Purpose::New;
         for caller in pending.take_callers() {
             let (path, cause) = (path.clone(), cause.clone());
             self.reply(caller, Err(SupervisorError::StartFailed { path, cause }));
@@ -191,7 +193,7 @@ impl<P, C> Machine<P, C> {
             // A second failure while its group goes down is no news: the group brings it back.
             Purpose::Restart | Purpose::Admin if self.is_absorbed(key) => self.regroup(key),
             Purpose::Restart => self.retry(now, key, exit_reason(cause)),
-            Purpose::Admin | Purpose::New(_) => {
+            Purpose::Admin | Purpose::New => {
                 self.set_state(key, State::Stopped);
             }
         }

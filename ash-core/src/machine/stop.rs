@@ -7,7 +7,7 @@ use crate::ChildId;
 use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{Pending, Stage, State, Stopping, Then};
+use crate::machine::child::{Abandoned, Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
 use crate::machine::rare_list::RareList;
@@ -27,7 +27,7 @@ impl<P, C> Machine<P, C> {
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
-        let stopping = Stopping { stage, deadline, then, calls: RareList::new() };
+        let stopping = Stopping { stage, deadline, then, calls: RareList::Empty };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
     }
@@ -43,7 +43,7 @@ impl<P, C> Machine<P, C> {
                 return;
             }
             Some(State::Stopping(old)) => Stopping { stage, deadline, ..old },
-            Some(_) | None => Stopping { stage, deadline, then, calls: RareList::new() },
+            Some(_) | None => Stopping { stage, deadline, then, calls: RareList::Empty },
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
@@ -69,7 +69,7 @@ impl<P, C> Machine<P, C> {
     ) {
         let Some(child) = self.children.get(key) else { return };
         let incarnation = child.incarnation(key);
-        let then = Then::FailStart(Box::new(pending), bound);
+        let then = Then::FailStart(Box::new(Abandoned { pending, bound }));
         let (action, stage, deadline) =
             match (child.attributes.child_type, child.attributes.shutdown) {
                 (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
@@ -84,7 +84,7 @@ impl<P, C> Machine<P, C> {
             };
         self.set_state(
             key,
-            State::Stopping(Stopping { stage, deadline, then, calls: RareList::new() }),
+            State::Stopping(Stopping { stage, deadline, then, calls: RareList::Empty }),
         );
         self.act(action);
     }
@@ -145,12 +145,13 @@ impl<P, C> Machine<P, C> {
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
-            Then::FailStart(mut pending, bound) => {
+            Then::FailStart(abandoned) => {
+                let Abandoned { mut pending, bound } = *abandoned;
                 if called_off {
                     pending.leave_to_calls();
                 }
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
-                self.start_failed(now, key, *pending, failure);
+                self.start_failed(now, key, pending, failure);
             }
             // It is stopped already.
             Then::Rest => self.note(key, EventKind::Stopped { reason }),

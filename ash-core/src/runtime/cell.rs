@@ -32,6 +32,9 @@ use {
 /// or that `run` has returned, where the `shutdown` hook does.
 const LINGERS: Duration = Duration::from_millis(2);
 
+/// Beside an order: there is a stop token.
+const HAS_TOKEN: u8 = 1 << 7;
+
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
 ///
@@ -49,7 +52,7 @@ pub(crate) struct Cell {
     restart: RestartPolicy,
     /// Whether anybody waits for its start.
     is_awaited: bool,
-    /// An [`Order`]. It is only changed under the lock of `control`.
+    /// An [`Order`], and [`HAS_TOKEN`]. It is only changed under the lock of `control`.
     order: AtomicU8,
     /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
     stage: AtomicU8,
@@ -118,7 +121,7 @@ impl Control {
 }
 
 /// What the supervisor wants of the incarnation. It never takes an order back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Order {
     Live,
@@ -186,8 +189,10 @@ impl Cell {
             if self.is_at_least(order) {
                 return;
             }
-            self.order.store(order as u8, Ordering::Release);
-            (control.take_waker(), control.token().cloned())
+            let token = control.token().cloned();
+            let mark = if token.is_some() { HAS_TOKEN } else { 0 };
+            self.order.store(order as u8 | mark, Ordering::Release);
+            (control.take_waker(), token)
         };
         cancel(token);
         if let Some(waker) = waker {
@@ -195,14 +200,30 @@ impl Cell {
         }
     }
 
-    fn is_at_least(&self, order: Order) -> bool {
-        self.order.load(Ordering::Acquire) >= order as u8
+    /// Returns the strongest order that was given.
+    pub(crate) fn ordered(&self) -> Order {
+        match self.order.load(Ordering::Acquire) & !HAS_TOKEN {
+            0 => Order::Live,
+            1 => Order::Stop,
+            _ => Order::Kill,
+        }
     }
 
-    /// Has the task woken when a stronger order is given. One that was given before is seen by
-    /// whoever looks after this.
-    pub(crate) fn listen(&self, context: &Context<'_>) {
-        self.control().listen(context);
+    fn is_at_least(&self, order: Order) -> bool {
+        self.ordered() >= order
+    }
+
+    /// Has the task woken when a stronger order is given than this, which it knows: at once, if
+    /// one was given since.
+    pub(crate) fn listen(&self, context: &Context<'_>, known: Order) {
+        let is_late = {
+            let mut control = self.control();
+            control.listen(context);
+            self.ordered() > known
+        };
+        if is_late {
+            context.waker().wake_by_ref();
+        }
     }
 
     /// Tells whether the incarnation is to end at once.
@@ -218,7 +239,11 @@ impl Cell {
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that or may
     /// not.
     pub(crate) fn is_to_be_cut(&self) -> bool {
-        self.is_asked() && (self.is_killed() || self.control().token().is_none())
+        match self.ordered() {
+            Order::Live => false,
+            Order::Stop => self.order.load(Ordering::Acquire) & HAS_TOKEN == 0,
+            Order::Kill => true,
+        }
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.
@@ -226,6 +251,7 @@ impl Cell {
         let mut control = self.control();
         let extra = control.extra.get_or_insert_default();
         let token = extra.token.get_or_insert_with(CancellationToken::new).clone();
+        self.order.store(self.ordered() as u8 | HAS_TOKEN, Ordering::Release);
         let is_late = self.is_asked() || self.has_ended();
         drop(control);
         if is_late {
@@ -368,6 +394,9 @@ impl Cell {
 
     /// The task is gone, however far it had come.
     pub(crate) fn go(&self) {
+        if self.is_gone() {
+            return;
+        }
         if !self.has_ended() {
             let killed = if self.has_started() {
                 Fact::Exited(ExitReason::Killed.into())

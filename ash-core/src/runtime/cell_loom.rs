@@ -36,11 +36,15 @@ fn next_of(cell: &Cell) -> Arc<Cell> {
     Arc::new(incarnation(&cell.supervisor, cell.number + 1))
 }
 
-/// Looks as a task looks that has nothing else to do: it listens, looks, and sleeps.
+/// Looks as a task looks that has nothing else to do: it looks, listens, and sleeps.
 async fn obeys(cell: &Cell, order: Order) {
     poll_fn(|context| {
-        cell.listen(context);
-        if cell.is_at_least(order) { Poll::Ready(()) } else { Poll::Pending }
+        let known = cell.ordered();
+        if known >= order {
+            return Poll::Ready(());
+        }
+        cell.listen(context, known);
+        Poll::Pending
     })
     .await;
 }

@@ -28,7 +28,7 @@ use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::{BoxError, ExitReason, WorkerError};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::{Cell, Stays};
+use crate::runtime::cell::{Cell, Order, Stays};
 use crate::runtime::context::ChildContext;
 use crate::runtime::inbox::Woken;
 use crate::runtime::plan::Maker;
@@ -319,15 +319,19 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
         let span = *this.span;
-        this.cell.listen(context);
-        let end = if this.cell.is_killed() {
+        let known = this.cell.ordered();
+        let end = if known == Order::Kill {
             End::Killed
         } else {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {
                 return Poll::Pending;
             };
             match contain(|| span.run(|| hooks.poll(context))) {
-                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Pending) => {
+                    // Not before, for most hooks that are asked to stop are through by now.
+                    this.cell.listen(context, known);
+                    return Poll::Pending;
+                }
                 Ok(Poll::Ready(end)) => end,
                 Err(message) => End::Panicked(message),
             }
