@@ -149,6 +149,21 @@ impl<C> Pending<C> {
     }
 }
 
+impl<C> Stopping<C> {
+    /// Tells whether a single call has it stopped, to be rid of it.
+    pub(super) const fn is_termination(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                stage: Stage::Asked | Stage::Killed,
+                then: Then::Rest,
+                calls: RareList::One((_, ChildCommand::Terminate)),
+                ..
+            }
+        )
+    }
+}
+
 impl Stage {
     pub(super) const fn is_killed(self) -> bool {
         match self {

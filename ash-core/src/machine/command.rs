@@ -3,9 +3,10 @@
 use crate::ChildId;
 use crate::error::SupervisorError;
 use crate::machine::Machine;
-use crate::machine::child::{Pending, Purpose, State, Stopping, Then};
+use crate::machine::child::{Pending, Purpose, State, Then};
 use crate::machine::event::{ChildCommand, ChildKey};
 use crate::machine::output::EventKind;
+use crate::machine::rare_list::RareList;
 use crate::spec::{RestartPolicy, RestartStrategy};
 use crate::time::Timestamp;
 
@@ -110,12 +111,7 @@ impl<P, C> Machine<P, C> {
     /// Stops an incarnation on behalf of a call, which goes on when it has ended.
     fn stop_for(&mut self, now: Timestamp, key: ChildKey, command: ChildCommand, caller: C) {
         self.call_off(key);
-        self.ask_to_stop(now, key, Then::Rest);
-        if let Some(child) = self.children.get_mut(key)
-            && let State::Stopping(Stopping { calls, .. }) = &mut child.state
-        {
-            calls.push((caller, command));
-        }
+        self.ask_to_stop_for(now, key, Then::Rest, RareList::One((caller, command)));
     }
 
     /// Calls off what a child was about to do: those who wait for its start are told, and an exit

@@ -17,6 +17,17 @@ use crate::time::Timestamp;
 impl<P, C> Machine<P, C> {
     /// Asks a child's incarnation to stop, as its shutdown policy has it.
     pub(super) fn ask_to_stop(&mut self, now: Timestamp, key: ChildKey, then: Then<C>) {
+        self.ask_to_stop_for(now, key, then, RareList::Empty);
+    }
+
+    /// Asks a child's incarnation to stop, for calls that go on when it has ended.
+    pub(super) fn ask_to_stop_for(
+        &mut self,
+        now: Timestamp,
+        key: ChildKey,
+        then: Then<C>,
+        calls: RareList<(C, ChildCommand)>,
+    ) {
         let Some(child) = self.children.get(key) else { return };
         debug_assert!(child.state.has_incarnation(), "there is nothing to stop");
         let incarnation = child.incarnation(key);
@@ -27,7 +38,7 @@ impl<P, C> Machine<P, C> {
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
-        let stopping = Stopping { stage, deadline, then, calls: RareList::Empty };
+        let stopping = Stopping { stage, deadline, then, calls };
         self.set_state(key, State::Stopping(stopping));
         self.act(action);
     }
@@ -126,6 +137,9 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         reason: ExitReason,
     ) {
+        if stopping.is_termination() && !self.is_ending() {
+            return self.terminated(key, stopping.calls, reason);
+        }
         let Some(child) = self.children.get_mut(key) else { return };
         let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
@@ -176,6 +190,21 @@ impl<P, C> Machine<P, C> {
         }
         if ended_by_itself && called_off {
             self.let_go(key);
+        }
+    }
+
+    /// A child that was only stopped to be forgotten has ended. This is what
+    /// [`on_stopped`](Self::on_stopped) comes to then, which is nearly always.
+    fn terminated(
+        &mut self,
+        key: ChildKey,
+        calls: RareList<(C, ChildCommand)>,
+        reason: ExitReason,
+    ) {
+        self.note(key, EventKind::Stopped { reason });
+        self.forget(key);
+        if let RareList::One((caller, _)) = calls {
+            self.reply(caller, Ok(()));
         }
     }
 

@@ -249,6 +249,9 @@ impl<W> Slot<'_, W> {
     }
 
     fn clear(&mut self) -> Result<(), String> {
+        if self.worker.is_none() {
+            return Ok(());
+        }
         contain(|| self.span.run(|| drop(self.worker.take())))
     }
 }
@@ -308,7 +311,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let (mut hooks, span) = (this.hooks, *this.span);
-            let _ = contain(|| span.run(|| hooks.set(None)));
+            if hooks.is_some() {
+                let _ = contain(|| span.run(|| hooks.set(None)));
+            }
         }
     }
 }

@@ -70,8 +70,9 @@ pub(crate) enum Brought {
     /// It waits for the one whose turn it is. If that is the supervisor's task, which was woken,
     /// that may have been in this thread.
     Left(Woken),
-    /// Nobody was at work: the turn is the bringer's, with what lingered and what was brought.
-    Turn(Vec<Message>, Message),
+    /// Nobody was at work: the turn is the bringer's, with what lingered and, last, what was
+    /// brought.
+    Turn(Vec<Message>),
     /// The supervisor has ended.
     Closed,
 }
@@ -140,6 +141,7 @@ impl Inbox {
     }
 
     /// Brings a message, and takes the turn if it is free and the message cannot wait.
+    #[inline]
     pub(crate) fn bring(&self, message: Message) -> Brought {
         let mut desk = self.desk();
         match desk.turn {
@@ -151,7 +153,8 @@ impl Inbox {
             Turn::Free => {
                 desk.turn = Turn::Taken;
                 desk.drop_what_is_outdated_by(&message);
-                Brought::Turn(desk.take_lingering(), message)
+                desk.messages.push(message);
+                Brought::Turn(core::mem::take(&mut desk.messages))
             }
             Turn::Taken | Turn::Left => Brought::Left(desk.leave(message)),
         }
@@ -188,7 +191,7 @@ impl Inbox {
             return None;
         }
         desk.turn = Turn::Taken;
-        Some(desk.take_lingering())
+        Some(core::mem::take(&mut desk.messages))
     }
 
     /// Takes the turn, if it is free and anything lingers.
@@ -198,7 +201,7 @@ impl Inbox {
             return None;
         }
         desk.turn = Turn::Taken;
-        Some(desk.take_lingering())
+        Some(core::mem::take(&mut desk.messages))
     }
 
     /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more that
@@ -340,11 +343,6 @@ impl Desk {
             self.messages.pop();
         }
     }
-
-    /// Takes what lingers. Mostly there is nothing, and the list stays with its memory.
-    fn take_lingering(&mut self) -> Vec<Message> {
-        if self.messages.is_empty() { Vec::new() } else { core::mem::take(&mut self.messages) }
-    }
 }
 
 impl Woken {
@@ -398,7 +396,7 @@ mod tests {
         assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(end(1)), Brought::Left(Woken::Nobody)));
         assert!(matches!(inbox.bring(end(2)), Brought::Left(Woken::Nobody)));
-        assert!(matches!(inbox.bring(end(3)), Brought::Turn(ends, _) if ends.len() == 2));
+        assert!(matches!(inbox.bring(end(3)), Brought::Turn(ends) if ends.len() == 3));
 
         assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(end(4)), Brought::Left(Woken::Nobody)));
@@ -413,7 +411,7 @@ mod tests {
             "it goes on waiting"
         );
         let asked = inbox.bring(Message::Look);
-        assert!(matches!(asked, Brought::Turn(ends, _) if ends.len() == 1), "others do not wait");
+        assert!(matches!(asked, Brought::Turn(all) if all.len() == 2), "others do not wait");
     }
 
     #[test]

@@ -42,8 +42,7 @@ impl Work {
     }
 
     fn bring(&self, limit: usize) {
-        if let Brought::Turn(mut messages, message) = self.inbox.bring(Message::Look) {
-            messages.push(message);
+        if let Brought::Turn(messages) = self.inbox.bring(Message::Look) {
             self.turn(messages, limit);
         }
     }
@@ -158,8 +157,7 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
         Message::Fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
     }
     fn bring(work: &Work, end: Message) {
-        if let Brought::Turn(mut messages, message) = work.inbox.bring(end) {
-            messages.push(message);
+        if let Brought::Turn(messages) = work.inbox.bring(end) {
             work.turn(messages, 9);
         }
     }

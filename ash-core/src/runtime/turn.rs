@@ -1,7 +1,7 @@
 //! A turn at a supervisor, taken by whoever brings it something.
 
 use alloc::sync::Arc;
-use alloc::vec::{Drain, Vec};
+use alloc::vec::Vec;
 
 use crate::contain::contain;
 use crate::machine::Timestamp;
@@ -22,15 +22,11 @@ impl Shared {
     ///
     /// This is for code that runs for nobody else: not for what is called while the driver
     /// works, and not for a drop.
+    #[inline]
     pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
         match self.inbox.bring(message) {
             Brought::Left(woken) => Some(woken),
-            Brought::Turn(lingering, message) => {
-                let work = |driver: &mut Driver, shared: &Arc<Self>, lingering: Drain<'_, _>| {
-                    driver.work(shared, lingering.chain([message]));
-                };
-                Some(self.turn(lingering, expected, work).1)
-            }
+            Brought::Turn(messages) => Some(self.take_in(messages, expected)),
             Brought::Closed => None,
         }
     }
@@ -38,13 +34,10 @@ impl Shared {
     /// Sees to what lingers, if there is anything and nobody is at work. Returns whether anybody
     /// was woken.
     pub(crate) fn take_in_what_lingers(self: &Arc<Self>) -> Woken {
-        let Some(lingering) = self.inbox.take_lingering() else {
-            return Woken::Nobody;
-        };
-        let work = |driver: &mut Driver, shared: &Arc<Self>, lingering: Drain<'_, _>| {
-            driver.work(shared, lingering);
-        };
-        self.turn(lingering, 0, work).1
+        match self.inbox.take_lingering() {
+            Some(lingering) => self.take_in(lingering, 0),
+            None => Woken::Nobody,
+        }
     }
 
     /// Asks the machine here and now, if nobody is at work: then returns the answer and whether
@@ -53,51 +46,65 @@ impl Shared {
         self: &Arc<Self>,
         question: Q,
     ) -> Result<(Option<T>, Woken), Q> {
-        let Some(lingering) = self.inbox.take_free() else {
+        let Some(mut lingering) = self.inbox.take_free() else {
             return Err(question);
         };
-        let ask = |driver: &mut Driver, shared: &Arc<Self>, lingering: Drain<'_, _>| {
-            if lingering.len() > 0 {
-                driver.work(shared, lingering);
+        let mut answer = None;
+        let outcome = self.work(|driver, shared| {
+            if !lingering.is_empty() {
+                driver.work(shared, lingering.drain(..));
             }
-            question(driver.machine(), shared.clock.now())
-        };
-        Ok(self.turn(lingering, 0, ask))
+            answer = Some(question(driver.machine(), shared.clock.now()));
+            driver.outcome(shared, 0)
+        });
+        Ok((answer, self.end_turn(outcome, lingering)))
     }
 
-    /// Goes through with a turn that was taken: works, and sees to what comes meanwhile, as far
-    /// as that is one's own affair.
-    fn turn<T>(
-        self: &Arc<Self>,
-        mut lingering: Vec<Message>,
-        expected: usize,
-        work: impl FnOnce(&mut Driver, &Arc<Self>, Drain<'_, Message>) -> T,
-    ) -> (Option<T>, Woken) {
-        let mut value = None;
-        let mut outcome = self.work(|driver, shared| {
-            value = Some(work(driver, shared, lingering.drain(..)));
+    /// Goes through with a turn that was taken: takes in what there is, and what comes meanwhile,
+    /// as far as that is one's own affair.
+    fn take_in(self: &Arc<Self>, mut messages: Vec<Message>, expected: usize) -> Woken {
+        let outcome = self.work(|driver, shared| {
+            driver.work(shared, messages.drain(..));
             driver.outcome(shared, expected)
         });
-        let (mut woken, mut done, mut rounds) = (Woken::Nobody, lingering, ROUNDS);
-        loop {
-            let Some(Outcome { wants, has_ended: false, woken: also }) = outcome else {
-                self.inbox.leave_turn();
-                return (value, Woken::Somebody);
-            };
-            woken = woken.or(also);
-            let limit = if rounds == 0 { 0 } else { LIMIT };
-            let mut messages = match self.inbox.end_turn(wants, limit, done) {
-                Rest::Done(also) => return (value, woken.or(also)),
-                Rest::Left => return (value, Woken::Somebody),
-                Rest::More(messages) => messages,
-            };
-            rounds = rounds.saturating_sub(1);
-            outcome = self.work(|driver, shared| {
+        self.end_turn(outcome, messages)
+    }
+
+    /// Ends a turn, of which this came, or goes on with it.
+    fn end_turn(self: &Arc<Self>, outcome: Option<Outcome>, done: Vec<Message>) -> Woken {
+        let Some(Outcome { wants, has_ended: false, woken }) = outcome else {
+            self.inbox.leave_turn();
+            return Woken::Somebody;
+        };
+        match self.inbox.end_turn(wants, LIMIT, done) {
+            Rest::Done(also) => woken.or(also),
+            Rest::Left => Woken::Somebody,
+            Rest::More(messages) => woken.or(self.go_on(messages)),
+        }
+    }
+
+    /// Sees to what others brought meanwhile.
+    #[cold]
+    fn go_on(self: &Arc<Self>, mut messages: Vec<Message>) -> Woken {
+        let mut woken = Woken::Nobody;
+        for rounds_left in (0..ROUNDS).rev() {
+            let outcome = self.work(|driver, shared| {
                 driver.work(shared, messages.drain(..));
                 driver.outcome(shared, 0)
             });
-            done = messages;
+            let Some(Outcome { wants, has_ended: false, woken: also }) = outcome else {
+                self.inbox.leave_turn();
+                return Woken::Somebody;
+            };
+            woken = woken.or(also);
+            let limit = if rounds_left == 0 { 0 } else { LIMIT };
+            match self.inbox.end_turn(wants, limit, messages) {
+                Rest::Done(also) => return woken.or(also),
+                Rest::Left => break,
+                Rest::More(more) => messages = more,
+            }
         }
+        Woken::Somebody
     }
 
     /// Has the driver do something, for one who has the turn. Returns nothing if there is none
