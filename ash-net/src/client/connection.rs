@@ -1,4 +1,4 @@
-//! One connection of a client: who waits for which answer.
+//! One connection of a client: what callers share of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,11 @@ use crate::client::connector::Established;
 use crate::client::events::Subscription;
 use crate::client::parts::Parts;
 use crate::client::reading::Reading;
+use crate::client::waiting::{Caller, Waiter, Waiting};
 use crate::error::{ProtocolError, RemoteError};
 use crate::limits::Limits;
 use crate::outbound::{self, Outbound, Unsent};
-use crate::protocol::{
-    Answer, Call, ClientFrame, Failure, Outcome, Pending, RequestFrame, Vigil, encode,
-};
+use crate::protocol::{Answer, Call, ClientFrame, Failure, Outcome, RequestFrame, Vigil, encode};
 
 /// Numbers connections, so that a subscription knows which it has been given to.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(LOST + 1);
@@ -43,80 +42,17 @@ pub(super) struct Connection {
     clock: Clock,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    calls: Pending<Waiter>,
-    /// How many of these are subscriptions.
-    subscriptions: usize,
-    /// When the reading side looks next for calls that have taken too long.
-    next_look: Option<Instant>,
-    is_over: bool,
-}
-
-/// Who waits for an answer.
-#[derive(Debug)]
-enum Waiter {
-    Call(Caller),
-    Events(Arc<Subscription>),
-}
-
-#[derive(Debug)]
-struct Caller {
-    /// What has come of an answer that comes in parts.
-    parts: Parts,
-    /// The template that was asked for, if one was: the server does not repeat it.
-    template: Option<String>,
-    /// How long the answer is waited for, if the reading side is to see to it.
-    deadline: Option<Instant>,
-    answer: oneshot::Sender<Result<Answer, RemoteError>>,
-}
-
-impl Waiting {
-    fn insert(&mut self, waiter: Waiter) -> u64 {
-        self.subscriptions += usize::from(matches!(waiter, Waiter::Events(_)));
-        self.calls.insert(waiter)
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Waiter> {
-        let waiter = self.calls.remove(id)?;
-        self.subscriptions -= usize::from(matches!(waiter, Waiter::Events(_)));
-        Some(waiter)
-    }
-
-    /// Tells whether the reading side will look in time for a call with this deadline.
-    fn is_watched(&self, deadline: Instant) -> bool {
-        self.next_look.is_some_and(|look| look <= deadline)
-    }
-
-    /// Takes out those who have waited for too long, and returns when the next one will have.
-    fn expired(&mut self, now: Instant) -> (Vec<(u64, Waiter)>, Option<Instant>) {
-        let deadlines = self.calls.iter().filter_map(|(id, waiter)| match waiter {
-            Waiter::Call(caller) => caller.deadline.map(|deadline| (id, deadline)),
-            Waiter::Events(_) => None,
-        });
-        let (late, rest): (Vec<_>, Vec<_>) = deadlines.partition(|&(_, deadline)| deadline <= now);
-        let expired = late.into_iter().filter_map(|(id, _)| Some((id, self.remove(id)?))).collect();
-        (expired, rest.into_iter().map(|(_, deadline)| deadline).min())
-    }
-}
-
 impl Connection {
     pub(super) fn new(established: Established, limits: &Limits) -> (Arc<Self>, Reading) {
         let Established { stream, decoder, welcomed } = established;
         let outbound = Arc::new(Outbound::new(limits.outbound));
         let writing = outbound::write(Arc::clone(&outbound), stream.writer, limits.stall);
-        let waiting = Waiting {
-            calls: Pending::default(),
-            subscriptions: 0,
-            next_look: None,
-            is_over: false,
-        };
         let connection = Arc::new(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             clock: Clock::current(),
             frame: welcomed.frame,
             outbound,
-            waiting: Mutex::new(waiting),
+            waiting: Mutex::default(),
             is_open: AtomicBool::new(true),
         });
         let writer = AbortOnDropHandle::new(tokio::spawn(writing));
@@ -221,7 +157,7 @@ impl Connection {
             return Err(Unsent::Closed.into());
         }
         let id = waiting.insert(waiter);
-        self.outbound.set_crowd(waiting.calls.len() - waiting.subscriptions);
+        self.outbound.set_crowd(waiting.crowd());
         Ok(id)
     }
 
@@ -294,10 +230,8 @@ impl Connection {
         self.refuse_calls();
         self.outbound.close();
         let mut waiting = self.waiting();
-        waiting.is_over = true;
-        waiting.subscriptions = 0;
         // Whoever waits finds that nobody will answer.
-        let calls: Vec<_> = waiting.calls.drain().collect();
+        let calls = waiting.end();
         drop(waiting);
         drop(calls);
     }
@@ -345,16 +279,6 @@ impl Connection {
             Some(Waiter::Call(_)) | None => return,
         };
         act(&subscription);
-    }
-}
-
-impl Waiter {
-    /// Tells that no answer will come.
-    fn fail(self, error: RemoteError) {
-        match self {
-            Self::Call(caller) => drop(caller.answer.send(Err(error))),
-            Self::Events(subscription) => subscription.end(),
-        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `connector.rs` | where to connect to, and how |
 //! | `manager.rs` | the task that keeps a connection, and gets a new one when it is lost |
-//! | `connection.rs` | one connection: who waits for which answer |
+//! | `connection.rs` | one connection: what is said on it |
+//! | `waiting.rs` | who waits there for which answer |
 //! | `reading.rs` | its reading side |
 //! | `parts.rs` | answers that come in parts |
 //! | `events.rs`, `state.rs` | streams that outlive connections |
@@ -20,6 +21,7 @@ mod parts;
 mod reading;
 mod state;
 mod tree;
+mod waiting;
 
 #[cfg(unix)]
 use std::path::Path;

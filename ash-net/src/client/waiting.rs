@@ -1,0 +1,91 @@
+//! Those who wait for an answer on one connection.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::client::events::Subscription;
+use crate::client::parts::Parts;
+use crate::error::RemoteError;
+use crate::protocol::{Answer, Pending};
+
+/// All who wait for an answer.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) calls: Pending<Waiter>,
+    /// How many of these are subscriptions.
+    pub(super) subscriptions: usize,
+    /// When the reading side looks next for calls that have taken too long.
+    pub(super) next_look: Option<Instant>,
+    pub(super) is_over: bool,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Call(Caller),
+    Events(Arc<Subscription>),
+}
+
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// What has come of an answer that comes in parts.
+    pub(super) parts: Parts,
+    /// The template that was asked for, if one was: the server does not repeat it.
+    pub(super) template: Option<String>,
+    /// How long the answer is waited for, if the reading side is to see to it.
+    pub(super) deadline: Option<Instant>,
+    pub(super) answer: oneshot::Sender<Result<Answer, RemoteError>>,
+}
+
+impl Waiting {
+    pub(super) fn insert(&mut self, waiter: Waiter) -> u64 {
+        self.subscriptions += usize::from(matches!(waiter, Waiter::Events(_)));
+        self.calls.insert(waiter)
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Waiter> {
+        let waiter = self.calls.remove(id)?;
+        self.subscriptions -= usize::from(matches!(waiter, Waiter::Events(_)));
+        Some(waiter)
+    }
+
+    /// Returns how many callers there are.
+    pub(super) fn crowd(&self) -> usize {
+        self.calls.len() - self.subscriptions
+    }
+
+    /// Tells whether the reading side will look in time for a call with this deadline.
+    pub(super) fn is_watched(&self, deadline: Instant) -> bool {
+        self.next_look.is_some_and(|look| look <= deadline)
+    }
+
+    /// Takes out those who have waited for too long, and returns when the next one will have.
+    pub(super) fn expired(&mut self, now: Instant) -> (Vec<(u64, Waiter)>, Option<Instant>) {
+        let deadlines = self.calls.iter().filter_map(|(id, waiter)| match waiter {
+            Waiter::Call(caller) => caller.deadline.map(|deadline| (id, deadline)),
+            Waiter::Events(_) => None,
+        });
+        let (late, rest): (Vec<_>, Vec<_>) = deadlines.partition(|&(_, deadline)| deadline <= now);
+        let expired = late.into_iter().filter_map(|(id, _)| Some((id, self.remove(id)?))).collect();
+        (expired, rest.into_iter().map(|(_, deadline)| deadline).min())
+    }
+
+    /// Nobody waits any more, and nobody will. Returns those who did.
+    pub(super) fn end(&mut self) -> Vec<Waiter> {
+        self.is_over = true;
+        self.subscriptions = 0;
+        self.calls.drain().collect()
+    }
+}
+
+impl Waiter {
+    /// Tells that no answer will come.
+    pub(super) fn fail(self, error: RemoteError) {
+        match self {
+            Self::Call(caller) => drop(caller.answer.send(Err(error))),
+            Self::Events(subscription) => subscription.end(),
+        }
+    }
+}
