@@ -184,6 +184,16 @@ pub enum ProtocolError {
     /// The answer is larger than a frame may be.
     #[error("the answer is larger than a frame may be")]
     AnswerTooLarge,
+    /// More has come of answers that are not complete than is to be held of them
+    /// ([`Limits::answers`](crate::Limits::answers)): the server has very many children, or is
+    /// broken. Nothing of the answer is left.
+    #[error(
+        "long answers hold more than {limit} bytes: ask for fewer children at a time (one by `child`, those of one supervisor below by `supervisor`), or raise `Limits::answers` by `Connector::with_limits`"
+    )]
+    AnswersTooLarge {
+        /// How many bytes may be held.
+        limit: usize,
+    },
     /// The server's handler panicked; what it had done by then is unknown.
     #[error("the server's handler panicked")]
     Panicked,

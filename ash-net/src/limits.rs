@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What one peer may cost the other. Every field can be set; the defaults suit most.
 ///
-/// A server uses all of them, a client those that concern a connection.
+/// A server uses all but the last two, a client those and what concerns a connection.
 ///
 /// # Examples
 ///
@@ -43,6 +43,13 @@ pub struct Limits {
     pub close_after: Duration,
     /// How long calls in flight may take to finish when a server is shut down: 5 s.
     pub drain: Duration,
+    /// How much a client holds of long answers that are not complete, over all calls of one
+    /// connection, in bytes of memory: 1 GiB, which is about 1,000 for each of a million children.
+    /// Past it a call gives [`AnswersTooLarge`](crate::ProtocolError::AnswersTooLarge).
+    pub answers: usize,
+    /// How much may wait for one subscriber of a client, in bytes: 4 MiB. Past it, as past 1,024
+    /// events, the oldest are lost, and the subscriber is told how many.
+    pub events: usize,
 }
 
 impl Default for Limits {
@@ -60,6 +67,8 @@ impl Default for Limits {
             ping_after: Duration::from_secs(15),
             close_after: Duration::from_secs(45),
             drain: Duration::from_secs(5),
+            answers: 1024 * 1024 * 1024,
+            events: 4 * 1024 * 1024,
         }
     }
 }

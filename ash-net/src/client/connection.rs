@@ -35,6 +35,8 @@ pub(super) struct Connection {
     number: u64,
     /// How large a frame may be that is sent.
     frame: usize,
+    /// How much may be held of answers that are not complete, in bytes.
+    answers: usize,
     outbound: Arc<Outbound>,
     waiting: Mutex<Waiting>,
     /// Whether calls may still be made.
@@ -52,6 +54,7 @@ impl Connection {
             clock: Clock::current(),
             frame: welcomed.frame,
             outbound,
+            answers: limits.answers,
             waiting: Mutex::default(),
             is_open: AtomicBool::new(true),
         });
@@ -145,7 +148,7 @@ impl Connection {
                 && connection.is_open()
                 && !subscription.is_over()
             {
-                subscription.push(Err(Lagged(0)));
+                subscription.push(Err(Lagged(0)), 0);
                 connection.ask_for_events(&subscription);
             }
         });
@@ -236,15 +239,17 @@ impl Connection {
         drop(calls);
     }
 
-    /// An answer has come, or a part of one.
-    pub(super) fn on_response(self: &Arc<Self>, id: u64, result: Outcome) {
+    /// An answer has come, or a part of one, of so many bytes.
+    pub(super) fn on_response(self: &Arc<Self>, id: u64, result: Outcome, size: usize) {
         let mut waiting = self.waiting();
         let whole = match (waiting.calls.get_mut(id), result) {
             (None, _) | (Some(Waiter::Events(_)), Ok(_)) => return,
-            (Some(Waiter::Call(caller)), Ok(answer)) => match caller.parts.add(answer) {
-                Some(whole) => whole.map_err(RemoteError::from),
-                None => return,
-            },
+            (Some(Waiter::Call(_)), Ok(answer)) => {
+                match waiting.on_answer(id, answer, size, self.answers) {
+                    Some(whole) => whole,
+                    None => return,
+                }
+            }
             (Some(Waiter::Call(caller)), Err(failure)) => {
                 Err(explain(failure, caller.template.take()))
             }
@@ -252,6 +257,10 @@ impl Connection {
         };
         let waiter = waiting.remove(id);
         drop(waiting);
+        if let Err(RemoteError::Protocol(ProtocolError::AnswersTooLarge { .. })) = whole {
+            // There is more to come, which nobody wants.
+            self.say_cancel(id);
+        }
         match waiter {
             Some(Waiter::Call(caller)) => drop(caller.answer.send(whole)),
             // The server goes, not the supervisor: the next connection is asked.

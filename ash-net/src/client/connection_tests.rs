@@ -3,23 +3,33 @@
 use super::*;
 use crate::access::Access;
 use crate::client::manager::Link;
+use crate::client::parts::child;
 use crate::protocol::{FrameDecoder, ServerFrame, Welcomed, decode};
 use crate::transport::Stream;
+use ash_core::ChildInfo;
 use std::task::Poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
 fn connect() -> (Arc<Connection>, DuplexStream) {
+    connect_within(&Limits::default())
+}
+
+fn connect_within(limits: &Limits) -> (Arc<Connection>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(ours);
     let stream = Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
     let frame = 1_024;
     let welcomed = Welcomed { access: Access::Admin, path: "app".into(), frame };
     let established = Established { stream, decoder: FrameDecoder::new(frame), welcomed };
-    let (connection, mut reading) = Connection::new(established, &Limits::default());
+    let (connection, mut reading) = Connection::new(established, limits);
     let shared = Arc::clone(&connection);
     tokio::spawn(async move { reading.run(&shared, &watch::Sender::new(Link::Down)).await });
     (connection, theirs)
+}
+
+fn subscription() -> Arc<Subscription> {
+    Arc::new(Subscription::new("".into(), usize::MAX))
 }
 
 async fn frames(peer: &mut DuplexStream) -> Vec<ClientFrame> {
@@ -105,7 +115,7 @@ async fn a_call_whose_caller_goes_is_cancelled_and_one_that_was_answered_is_not(
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_makes_no_crowd() {
     let (connection, mut server) = connect();
-    let subscription = Arc::new(Subscription::new("".into()));
+    let subscription = subscription();
     connection.subscribe(&subscription);
     let call = connection.call("", &Call::CountChildren, None);
     let mut call = std::pin::pin!(call);
@@ -124,7 +134,7 @@ fn failed(id: u64, failure: Failure) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_next_connection() {
     let (connection, mut server) = connect();
-    let subscription = Arc::new(Subscription::new("".into()));
+    let subscription = subscription();
     connection.subscribe(&subscription);
     let said = frames(&mut server).await;
     let [ClientFrame::Request { id, .. }] = said[..] else {
@@ -141,7 +151,7 @@ async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_nex
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_that_goes_while_it_is_asked_for_events_has_them_cancelled() {
     let (connection, mut server) = connect();
-    let subscription = Arc::new(Subscription::new("".into()));
+    let subscription = subscription();
     subscription.end();
     connection.subscribe(&subscription);
     assert_eq!(connection.waiting().calls.len(), 0);
@@ -168,7 +178,7 @@ async fn who_subscribes_behind_much_that_waits_is_not_forgotten() {
     fill(&connection);
     let call = connection.call("", &Call::CountChildren, None).await;
     assert!(matches!(call, Err(RemoteError::Busy)), "{call:?}");
-    connection.subscribe(&Arc::new(Subscription::new("".into())));
+    connection.subscribe(&subscription());
     assert_eq!(connection.waiting().subscriptions, 1);
 }
 
@@ -192,7 +202,7 @@ async fn a_call_is_cancelled_however_much_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
     let (connection, mut server) = connect();
-    let subscription = Arc::new(Subscription::new("".into()));
+    let subscription = subscription();
     connection.subscribe(&subscription);
     let said = frames(&mut server).await;
     let [ClientFrame::Request { id, .. }] = said[..] else {
@@ -206,4 +216,75 @@ async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
     let first =
         futures_util::poll!(std::future::poll_fn(|context| { subscription.poll_next(context) }));
     assert!(matches!(first, Poll::Ready(Some(Err(Lagged(0))))), "{first:?}");
+}
+
+/// A page of a listing with one child.
+fn page(id: u64, child: &ChildInfo, more: bool) -> Vec<u8> {
+    let (mut bytes, children) = (Vec::new(), vec![child.clone()]);
+    let frame = ServerFrame::Response { id, result: Ok(Answer::Children { children, more }) };
+    encode(&frame, &mut bytes, 1_024).unwrap();
+    bytes
+}
+
+/// Asks for a list. Returns the request's id, too.
+async fn ask_for_a_list(
+    connection: &Arc<Connection>,
+    server: &mut DuplexStream,
+) -> (u64, tokio::task::JoinHandle<Result<Answer, RemoteError>>) {
+    let shared = Arc::clone(connection);
+    let asking = async move { shared.call("", &Call::WhichChildren, None).await };
+    let asking = tokio::spawn(asking);
+    let said = frames(server).await;
+    let [ClientFrame::Request { id, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    (id, asking)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_does_not_end_is_given_up_and_the_server_is_told() {
+    let limit = 10_000;
+    let limits = Limits { answers: limit, ..Limits::default() };
+    let (connection, mut server) = connect_within(&limits);
+    let (id, asking) = ask_for_a_list(&connection, &mut server).await;
+    let page = page(id, &child().await, true);
+    for _ in 0..limit / size_of::<ChildInfo>() {
+        server.write_all(&page).await.unwrap();
+    }
+    let answer = asking.await.unwrap();
+    let Err(RemoteError::Protocol(error)) = answer else { panic!("{answer:?}") };
+    assert_eq!(error, ProtocolError::AnswersTooLarge { limit });
+    assert!(error.to_string().contains("10000 bytes") && error.to_string().contains("Limits"));
+    assert_eq!(connection.waiting().held(), 0);
+    let said = frames(&mut server).await;
+    assert!(matches!(said[..], [ClientFrame::Cancel { id: it }] if it == id), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_are_not_complete_share_the_room_for_them() {
+    let child = child().await;
+    // Room for one page and a half.
+    let mut parts = Parts::default();
+    let one = Answer::Children { children: vec![child.clone()], more: true };
+    let size = page(1 << 32, &child, true).len() - 4;
+    assert!(parts.add(one, size, usize::MAX).is_ok_and(|whole| whole.is_none()));
+    let limits = Limits { answers: parts.weight() * 3 / 2, ..Limits::default() };
+    let (connection, mut server) = connect_within(&limits);
+    let (first, asking) = ask_for_a_list(&connection, &mut server).await;
+    let (second, in_vain) = ask_for_a_list(&connection, &mut server).await;
+    server.write_all(&page(first, &child, true)).await.unwrap();
+    server.write_all(&page(second, &child, true)).await.unwrap();
+    let refused = in_vain.await.unwrap();
+    assert!(matches!(refused, Err(RemoteError::Protocol(_))), "{refused:?}");
+    assert_eq!(connection.waiting().held(), parts.weight());
+    // That is none of the first one's business, and its last page is as good as a short answer.
+    assert!(matches!(frames(&mut server).await[..], [ClientFrame::Cancel { .. }]));
+    server.write_all(&page(first, &child, false)).await.unwrap();
+    let whole = asking.await.unwrap();
+    assert!(matches!(&whole, Ok(Answer::Children { children, .. }) if children.len() == 2));
+    assert_eq!(connection.waiting().held(), 0);
+    let (third, again) = ask_for_a_list(&connection, &mut server).await;
+    server.write_all(&page(third, &child, true)).await.unwrap();
+    server.write_all(&page(third, &child, false)).await.unwrap();
+    assert!(again.await.unwrap().is_ok());
 }

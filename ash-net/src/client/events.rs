@@ -30,6 +30,8 @@ pub struct RemoteEvents {
 #[derive(Debug)]
 pub(super) struct Subscription {
     path: Arc<str>,
+    /// How many bytes of events may wait.
+    limit: usize,
     /// The number of the connection that it was last given to.
     attached: AtomicU64,
     queue: Mutex<Queue>,
@@ -37,7 +39,9 @@ pub(super) struct Subscription {
 
 #[derive(Debug, Default)]
 struct Queue {
-    events: VecDeque<Result<Event, Lagged>>,
+    events: VecDeque<Waiting>,
+    /// How much these take, in bytes.
+    size: usize,
     /// How many older ones were lost, because they were not taken in time; `Some(0)` if all that
     /// was lost is the word that some may be missing.
     lost: Option<u64>,
@@ -47,9 +51,16 @@ struct Queue {
     place: Option<(Weak<Connection>, u64)>,
 }
 
+/// An event that waits to be taken.
+#[derive(Debug)]
+struct Waiting {
+    event: Result<Event, Lagged>,
+    size: usize,
+}
+
 impl Subscription {
-    pub(super) fn new(path: Arc<str>) -> Self {
-        Self { path, attached: AtomicU64::new(0), queue: Mutex::default() }
+    pub(super) fn new(path: Arc<str>, limit: usize) -> Self {
+        Self { path, limit, attached: AtomicU64::new(0), queue: Mutex::default() }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -74,7 +85,7 @@ impl Subscription {
         let before = self.attached.fetch_max(number, Ordering::AcqRel);
         if before != 0 && before < number {
             // Nobody knows what happened since it was asked for them, or should have been.
-            self.push(Err(Lagged(0)));
+            self.push(Err(Lagged(0)), 0);
         }
         before < number
     }
@@ -90,18 +101,22 @@ impl Subscription {
         }
     }
 
-    /// Adds an event; if there are too many, the oldest is lost.
-    pub(super) fn push(&self, event: Result<Event, Lagged>) {
+    /// Adds an event that was so many bytes on the wire; if too many wait, or too much, the oldest
+    /// are lost.
+    pub(super) fn push(&self, event: Result<Event, Lagged>, size: usize) {
+        let size = size.saturating_add(size_of::<Waiting>());
         let mut queue = self.queue();
-        if queue.events.len() >= BUFFER {
-            let lost = match queue.events.pop_front() {
-                Some(Err(Lagged(lost))) => lost,
-                Some(Ok(_)) => 1,
-                None => 0,
-            };
-            queue.lost = Some(queue.lost.unwrap_or(0).saturating_add(lost));
+        let room = self.limit.saturating_sub(size);
+        while queue.events.len() >= BUFFER || queue.size > room {
+            let Some(oldest) = queue.take() else { break };
+            queue.lose(&oldest);
         }
-        queue.events.push_back(event);
+        if size > self.limit {
+            queue.lose(&event);
+        } else {
+            queue.size += size;
+            queue.events.push_back(Waiting { event, size });
+        }
         queue.wake();
     }
 
@@ -117,7 +132,7 @@ impl Subscription {
         if let Some(lost) = queue.lost.take() {
             return Poll::Ready(Some(Err(Lagged(lost))));
         }
-        if let Some(event) = queue.events.pop_front() {
+        if let Some(event) = queue.take() {
             return Poll::Ready(Some(event));
         }
         if queue.is_over {
@@ -129,6 +144,22 @@ impl Subscription {
 }
 
 impl Queue {
+    /// Takes the oldest out.
+    fn take(&mut self) -> Option<Result<Event, Lagged>> {
+        let Waiting { event, size } = self.events.pop_front()?;
+        self.size -= size;
+        Some(event)
+    }
+
+    /// Notes what is not there to be taken any more.
+    fn lose(&mut self, event: &Result<Event, Lagged>) {
+        let count = match event {
+            Ok(_) => 1,
+            Err(Lagged(lost)) => *lost,
+        };
+        self.lost = Some(self.lost.unwrap_or(0).saturating_add(count));
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -138,7 +169,8 @@ impl Queue {
 
 impl RemoteEvents {
     pub(super) fn subscribe(client: &Arc<Inner>, path: &Arc<str>) -> Self {
-        let subscription = Arc::new(Subscription::new(Arc::clone(path)));
+        let limit = client.shared.events_limit();
+        let subscription = Arc::new(Subscription::new(Arc::clone(path), limit));
         client.shared.subscribe(&subscription);
         Self { subscription, _client: Arc::clone(client) }
     }
@@ -191,17 +223,56 @@ impl fmt::Debug for RemoteEvents {
 mod tests {
     use super::*;
 
+    fn next(subscription: &Subscription) -> Poll<Option<Result<Event, Lagged>>> {
+        subscription.poll_next(&Context::from_waker(Waker::noop()))
+    }
+
     #[test]
     fn a_gap_between_connections_is_told_though_it_was_not_taken_in_time() {
-        let subscription = Subscription::new("".into());
+        let subscription = Subscription::new("".into(), usize::MAX);
         assert!(subscription.attach(1) && subscription.attach(2));
         for lost in 1..=BUFFER as u64 {
-            subscription.push(Err(Lagged(lost)));
+            subscription.push(Err(Lagged(lost)), 2);
         }
-        let context = Context::from_waker(Waker::noop());
-        let first = subscription.poll_next(&context);
+        let first = next(&subscription);
         assert!(matches!(first, Poll::Ready(Some(Err(Lagged(0))))), "{first:?}");
-        let second = subscription.poll_next(&context);
+        let second = next(&subscription);
         assert!(matches!(second, Poll::Ready(Some(Err(Lagged(1))))), "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn of_events_that_are_too_large_together_the_oldest_are_lost_and_that_is_told() {
+        use ash_core::{SupervisorHandle, SupervisorSpec};
+        let handle = SupervisorHandle::start(SupervisorSpec::new("app"));
+        let mut events = handle.events();
+        handle.shutdown().await.unwrap();
+        let event = events.next().await.unwrap().unwrap();
+        let of = |incarnation| {
+            let mut event = event.clone();
+            event.incarnation = incarnation;
+            Ok(event)
+        };
+        let small = size_of::<Waiting>() + 100;
+        let subscription = Subscription::new("".into(), 3 * small);
+        let holds = || subscription.queue().size;
+        for lived in 0..5 {
+            subscription.push(of(lived), 100);
+            assert!(holds() <= 3 * small);
+        }
+        let first = next(&subscription);
+        assert!(matches!(first, Poll::Ready(Some(Err(Lagged(2))))), "{first:?}");
+        let second = next(&subscription);
+        assert!(matches!(&second, Poll::Ready(Some(Ok(it))) if it.incarnation == 2), "{second:?}");
+        // There is room for one more now, but not for a larger one.
+        subscription.push(of(5), 100);
+        assert_eq!(holds(), 3 * small);
+        subscription.push(of(6), 101);
+        assert!(matches!(next(&subscription), Poll::Ready(Some(Err(Lagged(2))))));
+        assert!(matches!(next(&subscription), Poll::Ready(Some(Ok(it))) if it.incarnation == 5));
+        // One that is larger than all that may wait is lost itself, with what was there before.
+        subscription.push(of(7), 3 * small);
+        assert!(matches!(next(&subscription), Poll::Ready(Some(Err(Lagged(2))))));
+        assert_eq!(holds(), 0);
+        assert!(next(&subscription).is_pending());
     }
 }

@@ -172,6 +172,11 @@ impl Shared {
         ConnectionState::of(&self.link.borrow())
     }
 
+    /// Returns how many bytes of events may wait for a subscriber.
+    pub(super) fn events_limit(&self) -> usize {
+        self.connector.limits.events
+    }
+
     pub(super) fn access(&self) -> Access {
         lock(&self.welcomed).access
     }

@@ -121,7 +121,7 @@ impl Reading {
         while let Some(body) = self.source.decoder.next().map_err(|_| Close)? {
             frames += 1;
             match decode::<ServerFrame>(body) {
-                Some(frame) => on_frame(connection, frame, link)?,
+                Some(frame) => on_frame(connection, frame, body.len(), link)?,
                 None => {
                     if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
                         connection.on_malformed(id);
@@ -136,19 +136,21 @@ impl Reading {
     }
 }
 
+/// Takes a frame in, of so many bytes.
 fn on_frame(
     connection: &Arc<Connection>,
     frame: ServerFrame,
+    size: usize,
     link: &watch::Sender<Link>,
 ) -> Result<(), Close> {
     match frame {
-        ServerFrame::Response { id, result } => connection.on_response(id, result),
+        ServerFrame::Response { id, result } => connection.on_response(id, result, size),
         ServerFrame::Event { id, event } => {
-            connection.with_subscription(id, |subscription| subscription.push(Ok(event)));
+            connection.with_subscription(id, |subscription| subscription.push(Ok(event), size));
         }
         ServerFrame::Lagged { id, lost } => {
             let lagged = ash_core::Lagged(lost);
-            connection.with_subscription(id, |subscription| subscription.push(Err(lagged)));
+            connection.with_subscription(id, |subscription| subscription.push(Err(lagged), size));
         }
         ServerFrame::EventsEnded { id } => {
             connection.with_subscription(id, Subscription::end);

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::client::events::Subscription;
-use crate::client::parts::Parts;
-use crate::error::RemoteError;
+use crate::client::parts::{NoRoom, Parts};
+use crate::error::{ProtocolError, RemoteError};
 use crate::protocol::{Answer, Pending};
 
 /// All who wait for an answer.
@@ -16,6 +16,8 @@ pub(super) struct Waiting {
     pub(super) calls: Pending<Waiter>,
     /// How many of these are subscriptions.
     pub(super) subscriptions: usize,
+    /// How much memory is held of answers that are not complete, about, in bytes.
+    held: usize,
     /// When the reading side looks next for calls that have taken too long.
     pub(super) next_look: Option<Instant>,
     pub(super) is_over: bool,
@@ -47,8 +49,35 @@ impl Waiting {
 
     pub(super) fn remove(&mut self, id: u64) -> Option<Waiter> {
         let waiter = self.calls.remove(id)?;
-        self.subscriptions -= usize::from(matches!(waiter, Waiter::Events(_)));
+        match &waiter {
+            Waiter::Call(caller) => self.held -= caller.parts.weight(),
+            Waiter::Events(_) => self.subscriptions -= 1,
+        }
         Some(waiter)
+    }
+
+    /// Adds an answer to a call, or a part of one, of so many bytes on the wire. Returns the whole
+    /// once nothing is to follow, or that there is no room for it.
+    pub(super) fn on_answer(
+        &mut self,
+        id: u64,
+        answer: Answer,
+        size: usize,
+        limit: usize,
+    ) -> Option<Result<Answer, RemoteError>> {
+        let Some(Waiter::Call(caller)) = self.calls.get_mut(id) else { return None };
+        let before = caller.parts.weight();
+        let added = caller.parts.add(answer, size, limit.saturating_sub(self.held));
+        self.held += caller.parts.weight() - before;
+        match added {
+            Ok(whole) => whole.map(Ok),
+            Err(NoRoom) => Some(Err(ProtocolError::AnswersTooLarge { limit }.into())),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn held(&self) -> usize {
+        self.held
     }
 
     /// Returns how many callers there are.
@@ -75,7 +104,7 @@ impl Waiting {
     /// Nobody waits any more, and nobody will. Returns those who did.
     pub(super) fn end(&mut self) -> Vec<Waiter> {
         self.is_over = true;
-        self.subscriptions = 0;
+        (self.subscriptions, self.held) = (0, 0);
         self.calls.drain().collect()
     }
 }

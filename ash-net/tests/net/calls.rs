@@ -336,3 +336,27 @@ async fn several_supervisors_are_served_by_name() {
     users.shutdown().await.unwrap();
     assert_eq!(default.status().await.unwrap().name, "app");
 }
+
+#[tokio::test]
+async fn how_much_is_held_of_a_long_list_can_be_set() {
+    let children = (0..1_000).map(|number| idle(format!("child-{number}")));
+    let spec = children.fold(SupervisorSpec::new("app"), SupervisorSpec::with_child);
+    let local = start(spec).await;
+    let served = serve(server(&local)).await.1;
+    let connect = async |answers| {
+        let mut limits = ash_net::Limits::default();
+        limits.answers = answers;
+        let connector = ash_net::Connector::tcp(served.address).with_limits(limits);
+        connector.connect().await.unwrap()
+    };
+    let limit = 100_000;
+    let remote = connect(limit).await;
+    let list = soon(remote.which_children()).await.map(drop);
+    for answer in [list, soon(remote.tree()).await.map(drop)] {
+        let Err(RemoteError::Protocol(error)) = answer else { panic!("{answer:?}") };
+        assert_eq!(error, ProtocolError::AnswersTooLarge { limit });
+    }
+    // Nothing else suffers from it, and there is nothing left of it.
+    assert_eq!(remote.child("child-7").await.unwrap().id, "child-7");
+    assert_eq!(soon(connect(1_000_000).await.which_children()).await.unwrap().len(), 1_000);
+}

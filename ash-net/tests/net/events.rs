@@ -109,6 +109,32 @@ async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
 }
 
 #[tokio::test]
+async fn how_much_may_wait_for_a_subscriber_can_be_set() {
+    let local = start(tree()).await;
+    let served = serve(server(&local)).await.1;
+    let mut limits = ash_net::Limits::default();
+    limits.events = 2_000;
+    let connector = ash_net::Connector::tcp(served.address).with_limits(limits);
+    let remote = connector.connect().await.unwrap();
+    let mut events = remote.events();
+    remote.uptime().await.unwrap();
+    for _ in 0..100 {
+        local.restart_child("a").await.unwrap();
+    }
+    remote.shutdown().await.unwrap();
+    let (mut seen, mut lost) = (0, 0);
+    while let Some(event) = soon(events.next()).await {
+        match event {
+            Ok(_) => seen += 1,
+            Err(lagged) => lost += lagged.0,
+        }
+    }
+    // Of the end there are the stops of four children, and the ends of two supervisors.
+    assert_eq!(seen + lost, 206);
+    assert!(lost > 180, "{seen} seen, {lost} lost");
+}
+
+#[tokio::test]
 async fn a_subscription_that_nobody_listens_to_frees_its_place() {
     let local = start(tree()).await;
     let mut limits = ash_net::Limits::default();
