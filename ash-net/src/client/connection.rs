@@ -1,10 +1,10 @@
 //! One connection of a client: what callers share of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ash_core::Lagged;
+use ash_core::{Lagged, ShutdownReport};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -42,6 +42,8 @@ pub(super) struct Connection {
     /// Whether calls may still be made.
     is_open: AtomicBool,
     clock: Clock,
+    /// What the stop of the supervisor had to kill or leave behind, once the server has said so.
+    report: OnceLock<Arc<ShutdownReport>>,
 }
 
 impl Connection {
@@ -57,6 +59,7 @@ impl Connection {
             answers: limits.answers,
             waiting: Mutex::default(),
             is_open: AtomicBool::new(true),
+            report: OnceLock::new(),
         });
         let writer = AbortOnDropHandle::new(tokio::spawn(writing));
         let vigil = Vigil::new(Instant::now(), limits);
@@ -271,6 +274,16 @@ impl Connection {
             Some(Waiter::Events(subscription)) => subscription.end(),
             None => {}
         }
+    }
+
+    /// The server has said what the stop of the supervisor had to kill or leave behind.
+    pub(super) fn on_report(&self, report: ShutdownReport) {
+        // It is said once.
+        let _ = self.report.set(Arc::new(report));
+    }
+
+    pub(super) fn report(&self) -> Option<Arc<ShutdownReport>> {
+        self.report.get().cloned()
     }
 
     /// An answer has come that cannot be read.

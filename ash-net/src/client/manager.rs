@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use ash_core::{ChildId, ExitReason};
+use ash_core::{ChildId, ExitReason, ShutdownReport};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -41,6 +41,8 @@ pub(super) enum Link {
     Ended {
         name: ChildId,
         reason: ExitReason,
+        /// What its stop had to kill or leave behind, if anybody has said so.
+        report: Option<Arc<ShutdownReport>>,
     },
     /// There is none, and there will be none.
     Closed,
@@ -220,7 +222,7 @@ impl Shared {
             let is_news = matches!(link, Link::Down);
             if is_news {
                 // Nobody has told the reason.
-                *link = Link::Ended { name, reason: ExitReason::Shutdown };
+                *link = Link::Ended { name, reason: ExitReason::Shutdown, report: None };
             }
             is_news
         });
@@ -238,6 +240,20 @@ impl Shared {
                 Link::Ended { reason, .. } => return Loss::Ended(reason.clone()),
             }
             let _ = link.changed().await;
+        }
+    }
+
+    /// Tells whether the supervisor has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(&*self.link.borrow(), Link::Ended { .. })
+    }
+
+    /// Returns what the stop of the supervisor had to kill or leave behind, if it has ended and
+    /// that is known.
+    pub(super) fn report(&self) -> Option<ShutdownReport> {
+        match &*self.link.borrow() {
+            Link::Ended { report, .. } => report.as_deref().cloned(),
+            Link::Up(_) | Link::Down | Link::Closed => None,
         }
     }
 

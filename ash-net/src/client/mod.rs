@@ -328,11 +328,13 @@ impl RemoteSupervisorHandle {
     /// # Errors
     ///
     /// None of the supervisor's: one that has ended is down. `Denied`, and `Disconnected` when the
-    /// connection was lost before the answer came.
+    /// connection was lost, or the server was shut down, before the tree was down.
     pub async fn shutdown(&self) -> Result<(), RemoteError> {
         let answer = match self.call_within(Call::Shutdown, None).await {
             // It has ended already.
             Err(RemoteError::Call(SupervisorError::ShuttingDown(_))) => return Ok(()),
+            // It has ended before this was read.
+            Err(RemoteError::Disconnected { .. }) if self.inner.shared.has_ended() => return Ok(()),
             answer => answer?,
         };
         let Answer::Done = answer else {
@@ -346,10 +348,18 @@ impl RemoteSupervisorHandle {
     ///
     /// # Errors
     ///
-    /// As [`shutdown`](Self::shutdown), and `ShuttingDown` when the tree had ended before.
+    /// As [`shutdown`](Self::shutdown). `ShuttingDown` when the tree had ended before and nobody
+    /// has told how: there was no connection then, or this is the handle of a supervisor below.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, RemoteError> {
-        let Answer::Report(report) = self.call_within(Call::ShutdownWithin(limit), None).await?
-        else {
+        let answer = match self.call_within(Call::ShutdownWithin(limit), None).await {
+            Err(error @ (RemoteError::Call(_) | RemoteError::Disconnected { .. })) => {
+                // It may have ended before; then the server has said how that went.
+                let report = self.inner.shared.report().filter(|_| self.path.is_empty());
+                return report.ok_or(error);
+            }
+            answer => answer?,
+        };
+        let Answer::Report(report) = answer else {
             return Err(unexpected());
         };
         Ok(report)

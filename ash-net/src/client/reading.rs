@@ -162,10 +162,13 @@ fn on_frame(
             connection.refuse_calls();
             link.send_replace(match why {
                 GoAway::Draining => Link::Down,
-                GoAway::Ended { name, reason } => Link::Ended { name, reason },
+                GoAway::Ended { name, reason } => {
+                    Link::Ended { name, reason, report: connection.report() }
+                }
             });
         }
         ServerFrame::Fault(_) => return Err(Close),
+        ServerFrame::Report(report) => connection.on_report(report),
     }
     Ok(())
 }

@@ -101,6 +101,9 @@ pub(crate) enum ServerFrame {
     GoAway(GoAway),
     /// Why the connection is closed at once.
     Fault(Fault),
+    /// What the stop of the supervisor had to kill or leave behind: said before it is said that it
+    /// has ended.
+    Report(ShutdownReport),
 }
 
 /// How a call went.
@@ -395,6 +398,7 @@ mod tests {
                     }),
                 ),
                 ("fault", ServerFrame::Fault(Fault::Silent)),
+                ("last_report", ServerFrame::Report(ShutdownReport::default())),
             ],
         );
     }

@@ -28,7 +28,7 @@ pub(super) struct Connection {
     requests: Mutex<Requests>,
     /// What ends the subscriptions.
     subscriptions: Mutex<HashMap<u64, CancellationToken>>,
-    /// The calls that wait for the tree to be down.
+    /// The calls that wait for the tree to be down, and are answered if the server goes with it.
     stops: Mutex<Vec<u64>>,
     /// The one place for a page in what waits to be sent, so that nothing else has to wait behind
     /// more than one of them.
@@ -158,7 +158,15 @@ impl Connection {
 
     /// Notes that a call waits for the tree to be down.
     pub(super) fn on_stop_begun(&self, id: u64) {
-        lock(&self.stops).push(id);
+        let mut stops = lock(&self.stops);
+        if !self.draining.is_cancelled() {
+            stops.push(id);
+        }
+    }
+
+    /// Those who wait for the tree to be down hear of it when it is, or not at all.
+    pub(super) fn forget_stops(&self) {
+        lock(&self.stops).clear();
     }
 
     /// Answers those who wait for the tree to be down, and has nothing more said after that.

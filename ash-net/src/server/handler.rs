@@ -84,7 +84,7 @@ async fn perform(
     };
     let answer = match call {
         Call::Tree => return listing::tree(connection, id, target).await,
-        Call::Shutdown => shut_down(connection, id, target).await,
+        Call::Shutdown => shut_down(connection, id, target).await?,
         Call::StartChild { id, template, args, policy } => {
             let template = connection.config.templates.get(&template);
             let template = template.ok_or(Failure::UnknownTemplate)?;
@@ -113,19 +113,11 @@ fn done(result: Result<(), SupervisorError>) -> Outcome {
     Ok(Answer::Done)
 }
 
-/// Shuts a tree down, and waits until it is down; or until this server goes, which it may do
+/// Shuts a tree down, and waits until it is down; or until this server is dropped, which it may be
 /// because it stands in that tree.
-async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) -> Answer {
-    let going = async {
-        connection.on_stop_begun(id);
-        connection.draining.cancelled().await;
-    };
-    tokio::select! {
-        biased;
-        _ = target.shutdown() => {}
-        () = going => {}
-    }
-    Answer::Done
+async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) -> Outcome {
+    connection.on_stop_begun(id);
+    done(target.shutdown().await)
 }
 
 /// Passes events on until there are no more, or until the `end`.

@@ -54,7 +54,11 @@ pub struct ServerShutdown(Lifecycle);
 impl ServerShutdown {
     /// Shuts the server down, and returns when it is down: nobody is accepted any more, clients are
     /// told, and what they have asked for may finish within the
-    /// [drain time](crate::Limits::drain).
+    /// [drain time](crate::Limits::drain). Who has asked for the tree to be shut down is answered
+    /// if it is down by then.
+    ///
+    /// A server that stands in the tree that it serves needs none of this when it is stopped: it is
+    /// enough that its `serve` is dropped. The tree would wait for it, and it for the tree.
     ///
     /// # Cancel safety
     ///

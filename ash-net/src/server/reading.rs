@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ash_core::{ExitReason, SupervisorHandle, WorkerError};
+use ash_core::{ExitReason, ShutdownReport, SupervisorHandle, WorkerError};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -57,13 +57,14 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
         reading.say(&ServerFrame::Fault(fault));
     }
+    connection.forget_stops();
     reading.speak();
     drop(reading);
     let _ = tokio::time::timeout(LAST_WORDS, writer).await;
 }
 
-/// Answers, wherever the connection ends, those who wait for the tree to be down: where the server
-/// stands in that tree, it goes down with it.
+/// Answers, where the connection is dropped in the middle of its work, those who wait for the tree
+/// to be down: where the server stands in that tree, it goes down with it.
 struct Farewell(Arc<Connection>);
 
 impl Drop for Farewell {
@@ -87,7 +88,7 @@ struct Reading {
 /// How a connection ends from this side.
 enum Ending {
     Draining,
-    Ended(ExitReason),
+    Ended(ExitReason, ShutdownReport),
 }
 
 impl Reading {
@@ -182,14 +183,20 @@ impl Reading {
                 connection.end_subscriptions();
                 self.say(&ServerFrame::GoAway(GoAway::Draining));
             }
-            Ending::Ended(reason) => self.say_end(reason),
+            Ending::Ended(reason, report) => self.say_end(reason, report),
         }
         self.speak();
-        self.connection().draining.cancel();
+        let connection = self.connection();
+        connection.draining.cancel();
+        // From now on they are calls in flight as others are: the server does not go because the
+        // tree does.
+        connection.forget_stops();
     }
 
-    /// Says that the supervisor has ended, whether or not its reason can be told.
-    fn say_end(&mut self, reason: ExitReason) {
+    /// Says that the supervisor has ended, whether or not its reason can be told; and what that
+    /// took, if it is not too much for a frame.
+    fn say_end(&mut self, reason: ExitReason, report: ShutdownReport) {
+        self.say(&ServerFrame::Report(report));
         let connection = self.connection();
         let ended = |reason| {
             let name = connection.supervisor.name().into();
@@ -347,11 +354,14 @@ impl Reading {
 
 /// Waits until the supervisor ends, or the server is stopped.
 async fn ending(supervisor: SupervisorHandle, stop: CancellationToken) -> Ending {
-    tokio::select! {
+    let reason = tokio::select! {
         biased;
-        reason = supervisor.wait() => Ending::Ended(reason),
-        () = stop.cancelled() => Ending::Draining,
-    }
+        reason = supervisor.wait() => reason,
+        () = stop.cancelled() => return Ending::Draining,
+    };
+    // There is nothing left to shut down: this only asks how it went.
+    let report = supervisor.shutdown_within(Duration::ZERO).await;
+    Ending::Ended(reason, report.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Peers that do what they should not. Beside each of them a good client is served.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ash_net::{Auth, Connector, Limits, RemoteSupervisorHandle, SupervisorServer};
@@ -196,6 +197,32 @@ async fn a_request_that_cannot_be_read_is_answered_and_the_third_closes() {
     assert_eq!(read_frame(&mut stream).await.unwrap(), [7, 1], "bad frames");
     closed(&mut stream).await;
     scene.check().await;
+}
+
+#[tokio::test]
+async fn who_leaves_is_not_told_that_a_tree_is_down_that_is_not() {
+    let let_go = Arc::default();
+    let local = start(tree().with_child(slow_to_stop(&let_go))).await;
+    let (good, served) = serve(server(&local)).await;
+    let scene = Scene { good, served, _local: local.clone() };
+    let shutdown = framed(&[0, 7, 0, 12]);
+    // One says that it has nothing more to say; another one is shown the door.
+    let (mut quiet, mut rude) = (scene.enter().await, scene.enter().await);
+    for stream in [&mut quiet, &mut rude] {
+        // What is answered after that shows that the first has been begun.
+        stream
+            .write_all(&[&shutdown[..], &framed(&[0, 8, 3, b'w', b'e', b'b', 5])].concat())
+            .await
+            .unwrap();
+        assert_eq!(read_frame(stream).await.unwrap()[..2], [0, 8]);
+    }
+    quiet.shutdown().await.unwrap();
+    rude.write_all(&framed(&[]).repeat(3)).await.unwrap();
+    assert_eq!(read_frame(&mut quiet).await, None);
+    assert_eq!(read_frame(&mut rude).await.unwrap(), [7, 1], "bad frames");
+    assert_eq!(read_frame(&mut rude).await, None);
+    let_go.notify_one();
+    soon(scene.good.shutdown()).await.unwrap();
 }
 
 #[tokio::test]

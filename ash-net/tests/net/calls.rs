@@ -155,17 +155,37 @@ async fn shutdown_returns_when_the_tree_is_down_and_the_server_ends_with_it() {
     remote.shutdown().await.unwrap();
 }
 
+/// A worker that has to be killed.
+fn stubborn() -> ash_core::ChildSpec {
+    ash_core::ChildSpec::task("stubborn", |child: ash_core::ChildContext| async move {
+        let _token = child.stop_token();
+        std::future::pending::<Result<(), std::io::Error>>().await
+    })
+}
+
 #[tokio::test]
 async fn shutdown_within_reports_what_had_to_be_killed() {
-    let stubborn =
-        ash_core::ChildSpec::task("stubborn", |child: ash_core::ChildContext| async move {
-            let _token = child.stop_token();
-            std::future::pending::<Result<(), std::io::Error>>().await
-        });
-    let local = start(SupervisorSpec::new("app").with_child(stubborn)).await;
+    let local = start(SupervisorSpec::new("app").with_child(stubborn())).await;
     let (remote, _served) = serve(server(&local)).await;
     let report = remote.shutdown_within(Duration::from_millis(20)).await;
     assert_eq!(report.unwrap().killed, ["app/stubborn"]);
+}
+
+#[tokio::test]
+async fn shutdown_within_gives_after_the_end_what_the_local_call_gives() {
+    let local = start(SupervisorSpec::new("app").with_child(stubborn())).await;
+    let other = start(tree()).await;
+    let (remote, served) = serve(server(&local).with_supervisor(other)).await;
+    let bystander = RemoteSupervisorHandle::connect_tcp(served.address).await.unwrap();
+    let here = local.shutdown_within(Duration::from_millis(20)).await.unwrap();
+    assert_eq!(here.killed, ["app/stubborn"]);
+    for remote in [&remote, &bystander] {
+        // Whether or not it has been told of the end already.
+        assert_eq!(soon(remote.shutdown_within(Duration::ZERO)).await.unwrap(), here);
+        until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+        assert_eq!(soon(remote.shutdown_within(Duration::ZERO)).await.unwrap(), here);
+        soon(remote.shutdown()).await.unwrap();
+    }
 }
 
 #[tokio::test]

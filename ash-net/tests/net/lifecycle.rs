@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ash_core::{ChildSpec, RestartPolicy, SupervisorSpec, Worker, async_trait};
+use ash_core::{ChildSpec, ChildState, RestartPolicy, SupervisorSpec, Worker, async_trait};
 use ash_net::{ConnectError, ConnectionState, Connector, RemoteError, RemoteSupervisorHandle};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::*;
 
@@ -37,7 +39,6 @@ async fn another_protocol_is_recognised() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt as _;
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         std::future::pending::<()>().await;
@@ -126,6 +127,72 @@ async fn calls_that_do_not_finish_do_not_hold_a_shutdown_up() {
         soon(starting).await.unwrap(),
         Err(RemoteError::Disconnected { maybe_executed: true })
     ));
+}
+
+/// Has a tree shut down from elsewhere that takes its time, and returns once that has begun.
+async fn begin_to_shut_down(
+    local: &ash_core::SupervisorHandle,
+    remote: &RemoteSupervisorHandle,
+) -> tokio::task::JoinHandle<Result<(), RemoteError>> {
+    let remote = remote.clone();
+    let asking = tokio::spawn(async move { remote.shutdown().await });
+    let stops = || async { local.child("slow").await.unwrap().state == ChildState::Stopping };
+    until(stops).await;
+    asking
+}
+
+#[tokio::test]
+async fn a_server_that_goes_does_not_say_that_a_tree_is_down_that_is_not() {
+    let let_go = Arc::default();
+    let local = start(tree().with_child(slow_to_stop(&let_go))).await;
+    let mut limits = ash_net::Limits::default();
+    limits.drain = Duration::from_millis(100);
+    let server = server(&local).with_limits(limits);
+    let (remote, _served) = serve(server.clone()).await;
+    let asking = begin_to_shut_down(&local, &remote).await;
+    soon(server.shutdown()).await;
+    let answer = soon(asking).await.unwrap();
+    assert!(
+        matches!(answer, Err(RemoteError::Disconnected { maybe_executed: true })),
+        "{answer:?}"
+    );
+    let_go.notify_one();
+    soon(local.wait()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_while_it_goes_does_not_say_so_either() {
+    let let_go = Arc::default();
+    let local = start(tree().with_child(slow_to_stop(&let_go))).await;
+    let server = server(&local);
+    let (remote, served) = serve(server.clone()).await;
+    let asking = begin_to_shut_down(&local, &remote).await;
+    let going = tokio::spawn(async move { server.shutdown().await });
+    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+    drop(served);
+    soon(going).await.unwrap();
+    let answer = soon(asking).await.unwrap();
+    assert!(
+        matches!(answer, Err(RemoteError::Disconnected { maybe_executed: true })),
+        "{answer:?}"
+    );
+    let_go.notify_one();
+}
+
+#[tokio::test]
+async fn a_tree_that_comes_down_while_the_server_goes_is_said_to_be_down() {
+    let let_go = Arc::default();
+    let local = start(tree().with_child(slow_to_stop(&let_go))).await;
+    let server = server(&local);
+    let (remote, _served) = serve(server.clone()).await;
+    let asking = begin_to_shut_down(&local, &remote).await;
+    let going = tokio::spawn(async move { server.shutdown().await });
+    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+    assert!(!asking.is_finished());
+    let_go.notify_one();
+    soon(asking).await.unwrap().unwrap();
+    assert!(futures_util::poll!(std::pin::pin!(local.wait())).is_ready(), "it is down");
+    soon(going).await.unwrap();
 }
 
 #[tokio::test]
@@ -351,23 +418,49 @@ fn what_is_left_of_a_handle_whose_runtime_is_gone_fails_at_once() {
     assert!(listening.join().unwrap());
 }
 
-#[tokio::test]
-async fn a_server_that_lets_go_at_once_is_not_besieged() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let connecting = RemoteSupervisorHandle::connect_tcp(listener.local_addr().unwrap());
+/// What a server says to the next client to let it in, by hand.
+async fn admit(listener: &tokio::net::TcpListener) -> tokio::net::TcpStream {
     let mut hello = b"ashflare\x00\x01\x00\x01\x01".to_vec();
     hello.extend([7; 32]); // the nonce
     hello.extend([0x80, 0x80, 0x40, 0]); // frames of 1 MiB, and no proof
     let hello = [&[0, 0, 0, u8::try_from(hello.len()).unwrap()][..], &hello].concat();
     let admitted = [0, 0, 0, 5, 1, 2, 1, b'a', 0];
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let _ = stream.read(&mut [0; 256]).await;
+    let _ = stream.write_all(&[&hello[..], &admitted].concat()).await;
+    stream
+}
+
+#[tokio::test]
+async fn a_tree_that_has_ended_before_a_shutdown_was_read_has_been_shut_down() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connecting = RemoteSupervisorHandle::connect_tcp(listener.local_addr().unwrap());
+    let (remote, mut stream) = tokio::join!(connecting, admit(&listener));
+    let remote = remote.unwrap();
+    let both = async {
+        tokio::join!(remote.shutdown(), remote.shutdown_within(Duration::ZERO), async {
+            stream.readable().await.unwrap();
+            // A report of one child that was killed; then that the supervisor has ended.
+            stream.write_all(&[0, 0, 0, 5, 8, 1, 1, b'x', 0]).await.unwrap();
+            stream.write_all(&[0, 0, 0, 6, 6, 1, 1, b'a', 0, 1]).await.unwrap();
+            stream.shutdown().await.unwrap();
+            stream.read_to_end(&mut Vec::new()).await.unwrap();
+        })
+    };
+    let (shutdown, report, ()) = soon(both).await;
+    shutdown.unwrap();
+    assert_eq!(report.unwrap().killed, ["x"]);
+}
+
+#[tokio::test]
+async fn a_server_that_lets_go_at_once_is_not_besieged() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connecting = RemoteSupervisorHandle::connect_tcp(listener.local_addr().unwrap());
     let serving = tokio::spawn(async move {
         let mut came = Vec::new();
         while came.len() < 7 {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            drop(admit(&listener).await);
             came.push(tokio::time::Instant::now());
-            let _ = stream.read(&mut [0; 256]).await;
-            let _ = stream.write_all(&[&hello[..], &admitted].concat()).await;
         }
         came
     });

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ash_core::{
-    ChildContext, ChildSpec, RestartIntensity, SupervisorHandle, SupervisorSpec, Worker,
+    ChildContext, ChildSpec, RestartIntensity, Shutdown, SupervisorHandle, SupervisorSpec, Worker,
     async_trait,
 };
 use ash_net::{RemoteSupervisorHandle, SupervisorServer};
@@ -18,6 +19,20 @@ pub(crate) fn idle(id: impl Into<ash_core::ChildId>) -> ChildSpec {
         child.stop_token().cancelled().await;
         Ok::<_, std::io::Error>(())
     })
+}
+
+/// A worker that takes its time to stop: until it is let go.
+pub(crate) fn slow_to_stop(let_go: &Arc<tokio::sync::Notify>) -> ChildSpec {
+    let let_go = Arc::clone(let_go);
+    ChildSpec::task("slow", move |child: ChildContext| {
+        let let_go = Arc::clone(&let_go);
+        async move {
+            child.stop_token().cancelled().await;
+            let_go.notified().await;
+            Ok::<_, String>(())
+        }
+    })
+    .shutdown(Shutdown::Infinity)
 }
 
 /// A small tree: two workers, and a supervisor `web` with one more.
