@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::net::ToSocketAddrs;
 
 use crate::auth::Auth;
-use crate::client::RemoteSupervisorHandle;
+use crate::client::handle::RemoteSupervisorHandle;
 use crate::client::manager;
 use crate::error::ConnectError;
 use crate::limits::Limits;

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use ash_core::{Event, Lagged};
 use futures_core::Stream;
 
-use crate::client::Inner;
 use crate::client::connection::{Connection, LOST};
+use crate::client::handle::Inner;
 
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;

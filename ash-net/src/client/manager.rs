@@ -13,9 +13,9 @@ use crate::client::clock::Clock;
 use crate::client::connection::Connection;
 use crate::client::connector::{Connector, Established};
 use crate::client::events::Subscription;
+use crate::client::handle::RemoteSupervisorHandle;
 use crate::client::reading::Reading;
 use crate::client::state::ConnectionState;
-use crate::client::{Inner, RemoteSupervisorHandle, TIMEOUT};
 use crate::error::{ConnectError, RemoteError};
 use crate::log::tell;
 use crate::protocol::Welcomed;
@@ -85,11 +85,7 @@ pub(super) async fn connect(
     let running = Running::begin(&shared, established);
     let managing = manage(Keeper(Arc::clone(&shared)), running, renewal);
     let manager = AbortOnDropHandle::new(tokio::spawn(managing));
-    Ok(RemoteSupervisorHandle {
-        inner: Arc::new(Inner { shared, _manager: manager }),
-        path: "".into(),
-        timeout: TIMEOUT,
-    })
+    Ok(RemoteSupervisorHandle::new(shared, manager))
 }
 
 /// A connection that is up, with what it reads from.
