@@ -38,6 +38,22 @@ async fn frames(peer: &mut DuplexStream) -> Vec<ClientFrame> {
     std::iter::from_fn(|| decoder.next().unwrap().map(|body| decode(body).unwrap())).collect()
 }
 
+/// Takes one request, and nothing else. Returns its id.
+async fn requested(peer: &mut DuplexStream) -> u64 {
+    let said = frames(peer).await;
+    let [ClientFrame::Request { id, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
+    id
+}
+
+/// What a server says.
+fn said(frame: &ServerFrame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(frame, &mut bytes, 1_024).unwrap();
+    bytes
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_call_times_out_when_it_should_whoever_sees_to_it() {
     let (connection, mut server) = connect();
@@ -65,14 +81,12 @@ async fn each_call_times_out_when_it_should_whoever_sees_to_it() {
     let listening = tokio::spawn(async move {
         let (mut requests, mut cancels) = (0, 0);
         while requests + cancels < 6 {
-            for said in frames(&mut server).await {
-                match said {
+            for frame in frames(&mut server).await {
+                match frame {
                     ClientFrame::Request { .. } => requests += 1,
                     ClientFrame::Cancel { .. } => cancels += 1,
                     ClientFrame::Ping | ClientFrame::Pong => {
-                        let mut pong = Vec::new();
-                        encode(&ServerFrame::Pong, &mut pong, 1_024).unwrap();
-                        server.write_all(&pong).await.unwrap();
+                        server.write_all(&said(&ServerFrame::Pong)).await.unwrap();
                     }
                 }
             }
@@ -92,13 +106,8 @@ async fn a_call_whose_caller_goes_is_cancelled_and_one_that_was_answered_is_not(
     let (connection, mut server) = connect();
     let shared = Arc::clone(&connection);
     let call = tokio::spawn(async move { shared.call("", &Call::CountChildren, None).await });
-    let said = frames(&mut server).await;
-    let [ClientFrame::Request { id, .. }] = said[..] else {
-        panic!("{said:?}");
-    };
-    let mut answer = Vec::new();
-    let result = Ok(Answer::Done);
-    encode(&ServerFrame::Response { id, result }, &mut answer, 1_024).unwrap();
+    let id = requested(&mut server).await;
+    let answer = said(&ServerFrame::Response { id, result: Ok(Answer::Done) });
     server.write_all(&answer).await.unwrap();
     assert!(matches!(call.await.unwrap(), Ok(Answer::Done)));
 
@@ -125,10 +134,7 @@ async fn a_subscriber_makes_no_crowd() {
 }
 
 fn failed(id: u64, failure: Failure) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let frame = ServerFrame::Response { id, result: Err(failure) };
-    encode(&frame, &mut bytes, 1_024).unwrap();
-    bytes
+    said(&ServerFrame::Response { id, result: Err(failure) })
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,10 +142,7 @@ async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_nex
     let (connection, mut server) = connect();
     let subscription = subscription();
     connection.subscribe(&subscription);
-    let said = frames(&mut server).await;
-    let [ClientFrame::Request { id, .. }] = said[..] else {
-        panic!("{said:?}");
-    };
+    let id = requested(&mut server).await;
     server.write_all(&failed(id, Failure::GoingAway)).await.unwrap();
     while connection.waiting().calls.len() > 0 {
         tokio::task::yield_now().await;
@@ -188,10 +191,7 @@ async fn a_call_is_cancelled_however_much_waits() {
     let call = connection.call("", &Call::CountChildren, None);
     let mut call = Box::pin(call);
     assert!(futures_util::poll!(&mut call).is_pending());
-    let said = frames(&mut server).await;
-    let [ClientFrame::Request { id, .. }] = said[..] else {
-        panic!("{said:?}");
-    };
+    let id = requested(&mut server).await;
     let mut said = vec![0; fill(&connection)];
     drop(call);
     server.read_exact(&mut said).await.unwrap();
@@ -204,10 +204,7 @@ async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
     let (connection, mut server) = connect();
     let subscription = subscription();
     connection.subscribe(&subscription);
-    let said = frames(&mut server).await;
-    let [ClientFrame::Request { id, .. }] = said[..] else {
-        panic!("{said:?}");
-    };
+    let id = requested(&mut server).await;
     server.write_all(&failed(id, Failure::Busy)).await.unwrap();
     let said = tokio::time::timeout(Duration::from_secs(2), frames(&mut server)).await;
     let said = said.expect("it is asked again");
@@ -220,10 +217,8 @@ async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
 
 /// A page of a listing with one child.
 fn page(id: u64, child: &ChildInfo, more: bool) -> Vec<u8> {
-    let (mut bytes, children) = (Vec::new(), vec![child.clone()]);
-    let frame = ServerFrame::Response { id, result: Ok(Answer::Children { children, more }) };
-    encode(&frame, &mut bytes, 1_024).unwrap();
-    bytes
+    let answer = Answer::Children { children: vec![child.clone()], more };
+    said(&ServerFrame::Response { id, result: Ok(answer) })
 }
 
 /// Asks for a list. Returns the request's id, too.
@@ -234,11 +229,7 @@ async fn ask_for_a_list(
     let shared = Arc::clone(connection);
     let asking = async move { shared.call("", &Call::WhichChildren, None).await };
     let asking = tokio::spawn(asking);
-    let said = frames(server).await;
-    let [ClientFrame::Request { id, .. }] = said[..] else {
-        panic!("{said:?}");
-    };
-    (id, asking)
+    (requested(server).await, asking)
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,12 +146,8 @@ async fn shutdown_returns_when_the_tree_is_down_and_the_server_ends_with_it() {
     assert!(matches!(reason, Ok(ExitReason::Shutdown)), "it is down");
     soon(&mut served.task).await.unwrap();
     // Told so, all calls fail at once; a further shutdown has nothing to do.
-    until(|| async { other.state() == ConnectionState::Disconnected }).await;
-    let late = tokio::time::timeout(Duration::from_secs(5), other.which_children()).await;
-    assert!(matches!(
-        late.expect("at once"),
-        Err(RemoteError::Call(SupervisorError::ShuttingDown(name))) if name == "app"
-    ));
+    disconnected(&other).await;
+    has_ended(&other, "app").await;
     remote.shutdown().await.unwrap();
 }
 
@@ -182,7 +178,7 @@ async fn shutdown_within_gives_after_the_end_what_the_local_call_gives() {
     for remote in [&remote, &bystander] {
         // Whether or not it has been told of the end already.
         assert_eq!(soon(remote.shutdown_within(Duration::ZERO)).await.unwrap(), here);
-        until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+        disconnected(remote).await;
         assert_eq!(soon(remote.shutdown_within(Duration::ZERO)).await.unwrap(), here);
         soon(remote.shutdown()).await.unwrap();
     }

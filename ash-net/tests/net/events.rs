@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use ash_core::{ChildSpec, EventKind, ExitReason, RestartIntensity, SupervisorSpec};
+use ash_core::{EventKind, ExitReason, RestartIntensity, SupervisorSpec};
 use ash_net::{Access, RemoteSupervisorHandle};
-use tokio::sync::Notify;
 
 use crate::support::*;
 
@@ -49,15 +48,8 @@ async fn events_of_a_supervisor_below_are_its_own() {
 
 #[tokio::test]
 async fn the_worker_s_own_error_is_told() {
-    let told = Arc::new(Notify::new());
-    let now = Arc::clone(&told);
-    let failing = ChildSpec::task("failing", move |_| {
-        let now = Arc::clone(&now);
-        async move {
-            now.notified().await;
-            Err::<(), _>(std::io::Error::other("no disk"))
-        }
-    });
+    let told = Arc::default();
+    let failing = failing(&told, || std::io::Error::other("no disk"));
     let local = start(SupervisorSpec::new("app").with_child(failing)).await;
     let (remote, _served) = serve(server(&local).with_access(Access::Observer)).await;
     let mut events = remote.events();
@@ -169,7 +161,7 @@ async fn who_subscribes_without_a_connection_is_told_that_some_may_be_missing() 
     let address = served.address;
     served.task.abort();
     assert!(soon(&mut served.task).await.unwrap_err().is_cancelled());
-    until(|| async { remote.state() == ash_net::ConnectionState::Disconnected }).await;
+    disconnected(&remote).await;
     let mut events = remote.events();
     local.restart_child("a").await.unwrap();
 

@@ -168,7 +168,7 @@ async fn a_server_that_is_dropped_while_it_goes_does_not_say_so_either() {
     let (remote, served) = serve(server.clone()).await;
     let asking = begin_to_shut_down(&local, &remote).await;
     let going = tokio::spawn(async move { server.shutdown().await });
-    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+    disconnected(&remote).await;
     drop(served);
     soon(going).await.unwrap();
     let answer = soon(asking).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_tree_that_comes_down_while_the_server_goes_is_said_to_be_down() {
     let (remote, _served) = serve(server.clone()).await;
     let asking = begin_to_shut_down(&local, &remote).await;
     let going = tokio::spawn(async move { server.shutdown().await });
-    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+    disconnected(&remote).await;
     assert!(!asking.is_finished());
     let_go.notify_one();
     soon(asking).await.unwrap().unwrap();
@@ -215,15 +215,8 @@ async fn one_server_listens_at_several_addresses() {
 
 #[tokio::test]
 async fn the_end_of_the_tree_ends_the_server_and_is_told() {
-    let told = Arc::new(tokio::sync::Notify::new());
-    let now = Arc::clone(&told);
-    let failing = ChildSpec::task("failing", move |_| {
-        let now = Arc::clone(&now);
-        async move {
-            now.notified().await;
-            Err::<(), _>("over")
-        }
-    });
+    let told = Arc::default();
+    let failing = failing(&told, || "over");
     let spec = SupervisorSpec::new("app")
         .with_restart_intensity(ash_core::RestartIntensity::new(0, 1))
         .with_child(failing);
@@ -231,11 +224,8 @@ async fn the_end_of_the_tree_ends_the_server_and_is_told() {
     let (remote, mut served) = serve(server(&local)).await;
     told.notify_one();
     soon(&mut served.task).await.unwrap();
-    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
-    assert!(matches!(
-        soon(remote.which_children()).await,
-        Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(_)))
-    ));
+    disconnected(&remote).await;
+    has_ended(&remote, "app").await;
 }
 
 /// An error that panics as soon as somebody wants to know what it says.
@@ -278,15 +268,8 @@ async fn an_error_that_cannot_be_told_ends_that_call_only() {
 
 #[tokio::test]
 async fn an_end_whose_reason_cannot_be_told_is_told_all_the_same() {
-    let told = Arc::new(tokio::sync::Notify::new());
-    let now = Arc::clone(&told);
-    let failing = ChildSpec::task("u", move |_| {
-        let now = Arc::clone(&now);
-        async move {
-            now.notified().await;
-            Err::<(), _>(Unspeakable)
-        }
-    });
+    let told = Arc::default();
+    let failing = failing(&told, || Unspeakable);
     let spec = SupervisorSpec::new("app")
         .with_restart_intensity(ash_core::RestartIntensity::new(0, 1))
         .with_child(failing);
@@ -296,25 +279,15 @@ async fn an_end_whose_reason_cannot_be_told_is_told_all_the_same() {
     remote.uptime().await.unwrap();
     told.notify_one();
     soon(&mut served.task).await.unwrap();
-    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
-    assert!(matches!(
-        soon(remote.which_children()).await,
-        Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(_)))
-    ));
+    disconnected(&remote).await;
+    has_ended(&remote, "app").await;
     while soon(events.next()).await.is_some() {}
 }
 
 #[tokio::test]
 async fn an_event_that_cannot_be_told_is_one_that_is_lost() {
-    let told = Arc::new(tokio::sync::Notify::new());
-    let now = Arc::clone(&told);
-    let failing = ChildSpec::task("u", move |_| {
-        let now = Arc::clone(&now);
-        async move {
-            now.notified().await;
-            Err::<(), _>(Unspeakable)
-        }
-    });
+    let told = Arc::default();
+    let failing = failing(&told, || Unspeakable);
     let local = start(tree().with_child(failing)).await;
     let (remote, _served) = serve(server(&local)).await;
     let mut events = remote.events();
@@ -486,14 +459,7 @@ async fn a_supervisor_that_has_ended_while_there_was_no_connection_has_ended_for
     orders.shutdown().await.unwrap();
 
     let _served = tokio::spawn(server.bind_tcp(address).await.unwrap().serve());
-    let called = soon(remote.count_children()).await;
-    assert!(
-        matches!(
-            &called,
-            Err(RemoteError::Call(ash_core::SupervisorError::ShuttingDown(name))) if name == "orders"
-        ),
-        "{called:?}"
-    );
+    has_ended(&remote, "orders").await;
     while soon(events.next()).await.is_some() {}
     assert_eq!(remote.state(), ConnectionState::Disconnected);
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ash_core::{
-    ChildContext, ChildSpec, RestartIntensity, Shutdown, SupervisorHandle, SupervisorSpec, Worker,
-    async_trait,
+    BoxError, ChildContext, ChildSpec, RestartIntensity, Shutdown, SupervisorError,
+    SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
-use ash_net::{RemoteSupervisorHandle, SupervisorServer};
+use ash_net::{ConnectionState, RemoteError, RemoteSupervisorHandle, SupervisorServer};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// A worker that does nothing until it is stopped.
@@ -22,7 +23,7 @@ pub(crate) fn idle(id: impl Into<ash_core::ChildId>) -> ChildSpec {
 }
 
 /// A worker that takes its time to stop: until it is let go.
-pub(crate) fn slow_to_stop(let_go: &Arc<tokio::sync::Notify>) -> ChildSpec {
+pub(crate) fn slow_to_stop(let_go: &Arc<Notify>) -> ChildSpec {
     let let_go = Arc::clone(let_go);
     ChildSpec::task("slow", move |child: ChildContext| {
         let let_go = Arc::clone(&let_go);
@@ -33,6 +34,24 @@ pub(crate) fn slow_to_stop(let_go: &Arc<tokio::sync::Notify>) -> ChildSpec {
         }
     })
     .shutdown(Shutdown::Infinity)
+}
+
+/// A worker `failing` that ends with an error when it is told to.
+pub(crate) fn failing<E>(
+    told: &Arc<Notify>,
+    error: impl Fn() -> E + Clone + Send + Sync + 'static,
+) -> ChildSpec
+where
+    E: Into<BoxError> + Send + 'static,
+{
+    let told = Arc::clone(told);
+    ChildSpec::task("failing", move |_| {
+        let (told, error) = (Arc::clone(&told), error.clone());
+        async move {
+            told.notified().await;
+            Err::<(), _>(error())
+        }
+    })
 }
 
 /// A small tree: two workers, and a supervisor `web` with one more.
@@ -144,4 +163,18 @@ pub(crate) async fn until<F: Future<Output = bool>>(mut ask: impl FnMut() -> F) 
         }
     })
     .await;
+}
+
+/// Waits until a handle knows that its connection is lost, or is about to be.
+pub(crate) async fn disconnected(remote: &RemoteSupervisorHandle) {
+    until(|| async { remote.state() == ConnectionState::Disconnected }).await;
+}
+
+/// Asserts that calls are told at once that a supervisor has ended.
+pub(crate) async fn has_ended(remote: &RemoteSupervisorHandle, name: &str) {
+    let called = soon(remote.which_children()).await;
+    assert!(
+        matches!(&called, Err(RemoteError::Call(SupervisorError::ShuttingDown(it))) if it == name),
+        "{called:?}"
+    );
 }
