@@ -169,10 +169,12 @@ async fn shutdown_within_reports_what_had_to_be_killed() {
 
 #[tokio::test]
 async fn shutdown_within_gives_after_the_end_what_the_local_call_gives() {
-    let local = start(SupervisorSpec::new("app").with_child(stubborn())).await;
+    let web = SupervisorSpec::new("web").with_child(idle("http"));
+    let local = start(SupervisorSpec::new("app").with_child(stubborn()).with_supervisor(web)).await;
     let other = start(tree()).await;
     let (remote, served) = serve(server(&local).with_supervisor(other)).await;
     let bystander = RemoteSupervisorHandle::connect_tcp(served.address).await.unwrap();
+    let web = remote.supervisor("web").await.unwrap();
     let here = local.shutdown_within(Duration::from_millis(20)).await.unwrap();
     assert_eq!(here.killed, ["app/stubborn"]);
     for remote in [&remote, &bystander] {
@@ -182,6 +184,11 @@ async fn shutdown_within_gives_after_the_end_what_the_local_call_gives() {
         assert_eq!(soon(remote.shutdown_within(Duration::ZERO)).await.unwrap(), here);
         soon(remote.shutdown()).await.unwrap();
     }
+    // What is told is not the report of a supervisor below, though that is down, too.
+    soon(web.shutdown()).await.unwrap();
+    let below = soon(web.shutdown_within(Duration::ZERO)).await;
+    let ended = |error| matches!(error, RemoteError::Call(SupervisorError::ShuttingDown(_)));
+    assert!(ended(below.unwrap_err()));
 }
 
 #[tokio::test]
