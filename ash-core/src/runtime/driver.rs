@@ -112,6 +112,7 @@ impl Driver {
     }
 
     /// Feeds the machine.
+    #[inline]
     fn take(&mut self, now: Timestamp, message: Message) {
         let event = match message {
             Message::Begin => Event::Begin,
@@ -138,6 +139,7 @@ impl Driver {
     }
 
     /// Does all that the machine says.
+    #[inline]
     fn drain(&mut self, shared: &Arc<Shared>) {
         while let Some(output) = self.machine.poll_output() {
             match output {

@@ -207,6 +207,7 @@ impl Inbox {
     /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more that
     /// cannot wait; if that is more than `limit` messages, it goes on in the supervisor's task.
     /// `done` is an empty list for the next messages.
+    #[inline]
     pub(crate) fn end_turn(&self, wants: Wants, limit: usize, done: Vec<Message>) -> Rest {
         let mut desk = self.desk();
         desk.due = wants.due;
