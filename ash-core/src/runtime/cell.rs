@@ -287,7 +287,7 @@ impl Cell {
 
     /// Tells the supervisor something. One that has ended does not listen any more.
     pub(crate) fn report(&self, fact: Fact) -> Woken {
-        let message = Message::Fact(self.incarnation(), fact);
+        let message = Message::fact(self.incarnation(), fact);
         self.supervisor.bring(message, 0).unwrap_or(Woken::Nobody)
     }
 
@@ -298,7 +298,7 @@ impl Cell {
     }
 
     fn leave(&self, fact: Fact) -> Woken {
-        let message = Message::Fact(self.incarnation(), fact);
+        let message = Message::fact(self.incarnation(), fact);
         self.supervisor.inbox.linger(message, || self.supervisor.clock.now() + LINGERS)
     }
 
@@ -311,7 +311,7 @@ impl Cell {
     /// token is asked to stop, too.
     pub(crate) fn report_end(&self, fact: Fact, stays: Stays) -> Woken {
         self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone });
-        let message = Message::Fact(self.incarnation(), fact);
+        let message = Message::fact(self.incarnation(), fact);
         let woken = self.supervisor.bring(message, 0);
         if woken.is_none() {
             self.supervisor.leak_ended(&self.id, self.incarnation());
@@ -404,7 +404,7 @@ impl Cell {
                 Fact::StartFailed(StartCause::Killed.into())
             };
             self.end(Stage::Gone);
-            let message = Message::Fact(self.incarnation(), killed);
+            let message = Message::fact(self.incarnation(), killed);
             if !self.supervisor.inbox.leave(message) {
                 self.supervisor.leak_ended(&self.id, self.incarnation());
             }
