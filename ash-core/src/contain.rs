@@ -8,6 +8,7 @@ use crate::exit::panic_message;
 
 /// Runs what may panic and returns the panic's message. A payload whose own drop panics is let
 /// go.
+#[inline]
 pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
         let message = panic_message(&*payload);

@@ -7,7 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::body::{Body, Stopping};
-use crate::measure::{Count, Figure, id, nanos_each, now, percentile, resident, runtime, shuffled};
+use crate::measure::{
+    Count, Figure, id, measured, nanos_each, now, percentile, resident, terminated,
+};
 use crate::system::Answer;
 
 pub(crate) type Children = Vec<(String, JoinHandle<()>)>;
@@ -19,7 +21,7 @@ pub(crate) type Children = Vec<(String, JoinHandle<()>)>;
 /// Panics if the measurement does not do what it measures.
 #[must_use]
 pub fn measure(figure: Figure, count: usize) -> Answer {
-    Answer::plain(runtime().block_on(async {
+    Answer::plain(measured(async {
         tokio::spawn(async move {
             match figure {
                 Figure::Start => {
@@ -76,15 +78,16 @@ async fn terminate(count: usize) -> f64 {
     for number in 0..count {
         children.insert(id(number), start_stopping(&body).await);
     }
-    let order = shuffled(count);
+    let order = terminated(count);
+    let ended = order.len();
     let start = now();
     for number in order {
         let (stop, child) = children.remove(&id(number)).expect("each has its turn once");
         let _ = stop.send(());
         child.await.expect("it does not panic");
     }
-    let nanos = nanos_each(start, count);
-    assert_eq!((body.asked.get(), body.left.get()), (count, 0));
+    let nanos = nanos_each(start, ended);
+    assert_eq!((body.asked.get(), body.left.get()), (ended, count - ended));
     nanos
 }
 

@@ -1,5 +1,6 @@
 //! What both systems are measured with: the figures, the clock, the memory, the order of things.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -117,6 +118,17 @@ pub fn runtime() -> Runtime {
     builder.enable_time().build().expect("threads are left")
 }
 
+/// Has the runtime do what is measured. What is left of it then goes with the process: to take it
+/// down is no part of any figure.
+///
+/// # Panics
+///
+/// Panics if the system has no threads left.
+pub fn measured<T>(work: impl Future<Output = T>) -> T {
+    let runtime = ManuallyDrop::new(runtime());
+    runtime.block_on(work)
+}
+
 /// Returns the time now.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the real time")]
 #[must_use]
@@ -147,6 +159,20 @@ pub fn resident() -> usize {
 pub fn shuffled(count: usize) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..count).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut numbers);
+    numbers
+}
+
+/// The variable of the environment that says how many of the children are terminated, where that
+/// is not all: so the instructions of one termination are told from those of a start.
+pub const TERMINATED: &str = "BENCHES_TERMINATED";
+
+/// Returns the numbers of the children, of which there are `count`, in the order in which they are
+/// terminated.
+#[must_use]
+pub fn terminated(count: usize) -> Vec<usize> {
+    let mut numbers = shuffled(count);
+    let limit = std::env::var(TERMINATED).ok().and_then(|limit| limit.parse().ok());
+    numbers.truncate(limit.unwrap_or(count));
     numbers
 }
 

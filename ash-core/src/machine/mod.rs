@@ -262,6 +262,7 @@ impl<P, C> Machine<P, C> {
         }
     }
 
+    #[inline]
     fn on_fact(&mut self, now: Timestamp, incarnation: Incarnation, fact: Fact) {
         if self.leaked.contains_key(&incarnation) {
             if matches!(fact, Fact::StartFailed(_) | Fact::Exited(_)) {
@@ -286,17 +287,14 @@ impl<P, C> Machine<P, C> {
     /// Puts a child into a state and returns the one it was in.
     fn set_state(&mut self, key: ChildKey, state: State<C>) -> Option<State<C>> {
         let child = self.children.get_mut(key)?;
-        let (old_deadline, was_live) = (child.state.deadline(), child.state.is_live());
-        let (new_deadline, is_live) = (state.deadline(), state.is_live());
         self.tally.lose(child.state.is_running());
         self.tally.gain(state.is_running());
-        let old = core::mem::replace(&mut child.state, state);
         if child.attributes.significant {
-            self.significant_live -= usize::from(was_live);
-            self.significant_live += usize::from(is_live);
+            self.significant_live -= usize::from(child.state.is_live());
+            self.significant_live += usize::from(state.is_live());
         }
-        self.timers.set(key.slot, old_deadline, new_deadline);
-        Some(old)
+        self.timers.set(key.slot, child.state.deadline(), state.deadline());
+        Some(core::mem::replace(&mut child.state, state))
     }
 
     /// Forgets a child.
@@ -325,11 +323,15 @@ impl<P, C> Machine<P, C> {
         self.act(Action::Reply(caller, result));
     }
 
+    #[inline]
     fn note(&mut self, key: ChildKey, kind: EventKind) {
         self.tally.count(&kind);
-        if !self.notices.include(&kind) {
-            return;
+        if self.notices.include(&kind) {
+            self.notice(key, kind);
         }
+    }
+
+    fn notice(&mut self, key: ChildKey, kind: EventKind) {
         if let Some(child) = self.children.get(key) {
             let child = Some((child.attributes.id.clone(), child.number));
             self.output.push_back(Output::Notice(Notice { child, kind }));

@@ -6,10 +6,10 @@ use std::boxed::Box;
 use tokio::sync::oneshot;
 
 use crate::error::SupervisorError;
-use crate::machine::{ChildCommand, Timestamp};
+use crate::machine::{ChildCommand, Event, Timestamp};
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
-use crate::runtime::shared::{Message, Reply, Supervisor};
+use crate::runtime::shared::{Input, Message, Reply, Supervisor};
 use crate::runtime::waiting::{Waiting, answered};
 
 impl SupervisorHandle {
@@ -19,16 +19,16 @@ impl SupervisorHandle {
         id: &str,
         command: ChildCommand,
     ) -> Result<(), SupervisorError> {
-        self.call(|reply| Message::Command(id.into(), command, reply)).await
+        self.call(|caller| Event::Command { id: id.into(), command, caller }).await
     }
 
     /// Sends what it makes of the place where the answer goes, and waits for that.
     pub(super) async fn call(
         &self,
-        message: impl FnOnce(Reply) -> Message,
+        input: impl FnOnce(Reply) -> Input,
     ) -> Result<(), SupervisorError> {
         let (reply, answer) = oneshot::channel();
-        let message = message(reply);
+        let message = Message::Input(input(reply));
         let woken = if self.0.is_here() {
             self.0.bring(message, 1)
         } else {

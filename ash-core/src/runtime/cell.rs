@@ -1,6 +1,5 @@
 //! What the task of one incarnation shares with its supervisor.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use core::task::{Context, Poll, Waker};
@@ -16,6 +15,7 @@ use crate::exit::ExitReason;
 use crate::machine::{ChildKey, Fact, Incarnation, Timestamp};
 use crate::restart::{Verdict, verdict};
 use crate::runtime::inbox::Woken;
+use crate::runtime::reach::Control;
 use crate::runtime::shared::{Message, Shared};
 use crate::spec::{Origin, RestartPolicy};
 
@@ -57,67 +57,6 @@ pub(crate) struct Cell {
     /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
     stage: AtomicU8,
     control: Mutex<Control>,
-}
-
-#[derive(Debug)]
-struct Control {
-    reach: Reach,
-    extra: Option<Box<Extra>>,
-}
-
-/// How the task is reached, and with what.
-#[derive(Debug)]
-enum Reach {
-    /// By this waker, which does nothing as long as the task need not be woken.
-    Waker(Waker),
-    /// When it comes to look, the next incarnation is here.
-    Next(Arc<Cell>),
-}
-
-impl Reach {
-    fn nobody() -> Self {
-        Self::Waker(Waker::noop().clone())
-    }
-}
-
-/// What few workers use, kept apart so that the others do not pay for it.
-#[derive(Debug, Default)]
-struct Extra {
-    /// Made when the worker first asks for it.
-    token: Option<CancellationToken>,
-    /// When the worker last sent a heartbeat.
-    heartbeat: Timestamp,
-}
-
-impl Control {
-    fn listen(&mut self, context: &Context<'_>) {
-        if let Reach::Waker(waker) = &mut self.reach
-            && !waker.will_wake(context.waker())
-        {
-            *waker = context.waker().clone();
-        }
-    }
-
-    fn take_waker(&mut self) -> Option<Waker> {
-        match &mut self.reach {
-            Reach::Waker(waker) => Some(core::mem::replace(waker, Waker::noop().clone())),
-            Reach::Next(_) => None,
-        }
-    }
-
-    fn take_next(&mut self) -> Option<Arc<Cell>> {
-        match core::mem::replace(&mut self.reach, Reach::nobody()) {
-            Reach::Next(next) => Some(next),
-            waker @ Reach::Waker(_) => {
-                self.reach = waker;
-                None
-            }
-        }
-    }
-
-    fn token(&self) -> Option<&CancellationToken> {
-        self.extra.as_ref().and_then(|extra| extra.token.as_ref())
-    }
 }
 
 /// What the supervisor wants of the incarnation. It never takes an order back.
@@ -166,7 +105,7 @@ impl Cell {
             is_awaited,
             order: AtomicU8::new(Order::Live as u8),
             stage: AtomicU8::new(Stage::Launched as u8),
-            control: Mutex::new(Control { reach: Reach::nobody(), extra: None }),
+            control: Mutex::new(Control::new()),
         }
     }
 
@@ -249,8 +188,7 @@ impl Cell {
     /// Returns the token that is cancelled when the incarnation is asked to stop.
     pub(crate) fn stop_token(&self) -> CancellationToken {
         let mut control = self.control();
-        let extra = control.extra.get_or_insert_default();
-        let token = extra.token.get_or_insert_with(CancellationToken::new).clone();
+        let token = control.make_token();
         self.order.store(self.ordered() as u8 | HAS_TOKEN, Ordering::Release);
         let is_late = self.is_asked() || self.has_ended();
         drop(control);
@@ -262,12 +200,12 @@ impl Cell {
 
     pub(crate) fn beat(&self) {
         let now = self.supervisor.clock.now();
-        self.control().extra.get_or_insert_default().heartbeat = now;
+        self.control().beat(now);
     }
 
     /// Returns when the worker last sent a heartbeat; the tree's start if it never has.
     pub(crate) fn last_beat(&self) -> Timestamp {
-        self.control().extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
+        self.control().last_beat()
     }
 
     /// Tells the supervisor that the worker has started, or leaves word if that can wait: most
@@ -287,7 +225,7 @@ impl Cell {
 
     /// Tells the supervisor something. One that has ended does not listen any more.
     pub(crate) fn report(&self, fact: Fact) -> Woken {
-        let message = Message::Fact(self.incarnation(), fact);
+        let message = Message::fact(self.incarnation(), fact);
         self.supervisor.bring(message, 0).unwrap_or(Woken::Nobody)
     }
 
@@ -298,7 +236,7 @@ impl Cell {
     }
 
     fn leave(&self, fact: Fact) -> Woken {
-        let message = Message::Fact(self.incarnation(), fact);
+        let message = Message::fact(self.incarnation(), fact);
         self.supervisor.inbox.linger(message, || self.supervisor.clock.now() + LINGERS)
     }
 
@@ -311,7 +249,7 @@ impl Cell {
     /// token is asked to stop, too.
     pub(crate) fn report_end(&self, fact: Fact, stays: Stays) -> Woken {
         self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone });
-        let message = Message::Fact(self.incarnation(), fact);
+        let message = Message::fact(self.incarnation(), fact);
         let woken = self.supervisor.bring(message, 0);
         if woken.is_none() {
             self.supervisor.leak_ended(&self.id, self.incarnation());
@@ -366,7 +304,7 @@ impl Cell {
                 return None;
             }
             let waker = control.take_waker();
-            control.reach = Reach::Next(Arc::clone(next));
+            control.leave(Arc::clone(next));
             waker
         };
         match waker {
@@ -404,7 +342,7 @@ impl Cell {
                 Fact::StartFailed(StartCause::Killed.into())
             };
             self.end(Stage::Gone);
-            let message = Message::Fact(self.incarnation(), killed);
+            let message = Message::fact(self.incarnation(), killed);
             if !self.supervisor.inbox.leave(message) {
                 self.supervisor.leak_ended(&self.id, self.incarnation());
             }

@@ -7,7 +7,7 @@ use core::future::poll_fn;
 use core::task::Poll;
 
 use super::*;
-use crate::machine::{ChildKey, Exit};
+use crate::machine::{ChildKey, Event, Exit};
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Bus;
 use crate::runtime::log::Log;
@@ -53,7 +53,9 @@ async fn obeys(cell: &Cell, order: Order) {
 fn ends(shared: &Shared) -> Vec<u64> {
     let mut all = Vec::new();
     for message in shared.inbox.close() {
-        if let Message::Fact(incarnation, Fact::Exited(_) | Fact::StartFailed(_)) = message {
+        if let Message::Input(Event::Fact(incarnation, Fact::Exited(_) | Fact::StartFailed(_))) =
+            message
+        {
             all.push(incarnation.number);
         }
     }

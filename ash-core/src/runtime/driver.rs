@@ -112,32 +112,22 @@ impl Driver {
     }
 
     /// Feeds the machine.
+    #[inline]
     fn take(&mut self, now: Timestamp, message: Message) {
-        let event = match message {
-            Message::Begin => Event::Begin,
-            Message::Fact(incarnation, fact) => Event::Fact(incarnation, fact),
-            Message::StartChild(spec, caller) => {
-                let (attributes, payload) = spec.into_slot();
-                Event::StartChild { attributes, payload, caller }
-            }
-            Message::Command(id, command, caller) => Event::Command { id, command, caller },
+        match message {
+            Message::Input(input) => self.machine.handle_event(now, input),
             Message::Ask(question) => {
                 self.answered += 1;
                 let _ = contain(|| question(&self.machine, now));
-                return;
             }
-            Message::Shutdown { deadline } => Event::Shutdown { deadline },
-            Message::Kill => Event::Kill,
             // Where a nested supervisor ends for another reason, this is nobody's report.
-            Message::Unstopped(below) if self.machine.is_ending() => {
-                return self.unstopped.extend(below);
-            }
-            Message::Unstopped(_) | Message::Look => return,
-        };
-        self.machine.handle_event(now, event);
+            Message::Unstopped(below) if self.machine.is_ending() => self.unstopped.extend(below),
+            Message::Unstopped(_) | Message::Look => {}
+        }
     }
 
     /// Does all that the machine says.
+    #[inline]
     fn drain(&mut self, shared: &Arc<Shared>) {
         while let Some(output) = self.machine.poll_output() {
             match output {
@@ -246,7 +236,7 @@ impl Driver {
         for message in late {
             // The end of what had been given up as leaked is still to be told. A caller whose
             // message is dropped gets `ShuttingDown`.
-            if matches!(message, Message::Fact(..)) {
+            if matches!(message, Message::Input(Event::Fact(..))) {
                 self.take(shared.clock.now(), message);
             }
         }

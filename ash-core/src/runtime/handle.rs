@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
-use crate::machine::{ChildCommand, ChildCounts, ChildInfo, Timestamp};
+use crate::machine::{ChildCommand, ChildCounts, ChildInfo, Event, Timestamp};
 use crate::runtime::cell::Order;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::events::Events;
@@ -178,7 +178,8 @@ impl SupervisorHandle {
             });
         }
         let id = child.id().clone();
-        self.call(|reply| Message::StartChild(child, reply)).await?;
+        let (attributes, payload) = child.into_slot();
+        self.call(|caller| Event::StartChild { attributes, payload, caller }).await?;
         Ok(id)
     }
 
@@ -335,7 +336,7 @@ impl SupervisorHandle {
     }
 
     async fn stop(&self, deadline: Timestamp) -> Ended {
-        self.0.inbox.leave(Message::Shutdown { deadline });
+        self.0.inbox.leave(Message::Input(Event::Shutdown { deadline }));
         if self.0.is_here() {
             drop(Waiting::new(Woken::Somebody));
         }
@@ -360,11 +361,12 @@ impl SupervisorHandle {
 
     /// Passes on an order of the supervisor above.
     pub(crate) fn order(&self, order: Order) {
-        self.0.inbox.leave(match order {
+        let input = match order {
             Order::Live => return,
-            Order::Stop => Message::Shutdown { deadline: Timestamp::NEVER },
-            Order::Kill => Message::Kill,
-        });
+            Order::Stop => Event::Shutdown { deadline: Timestamp::NEVER },
+            Order::Kill => Event::Kill,
+        };
+        self.0.inbox.leave(Message::Input(input));
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::Notify;
 
-use crate::machine::{Fact, Timestamp};
+use crate::machine::{Event, Fact, Timestamp};
 use crate::runtime::shared::Message;
 
 // Loom plays every order in which threads may come to these: `make loom`.
@@ -109,7 +109,7 @@ impl Inbox {
     /// Creates the inbox of a supervisor whose task is about to begin.
     pub(crate) fn new() -> Self {
         let desk = Desk {
-            messages: alloc::vec![Message::Begin],
+            messages: alloc::vec![Message::Input(Event::Begin)],
             turn: Turn::Left,
             due: Timestamp::NEVER,
             alarm: Timestamp::NEVER,
@@ -207,6 +207,7 @@ impl Inbox {
     /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more that
     /// cannot wait; if that is more than `limit` messages, it goes on in the supervisor's task.
     /// `done` is an empty list for the next messages.
+    #[inline]
     pub(crate) fn end_turn(&self, wants: Wants, limit: usize, done: Vec<Message>) -> Rest {
         let mut desk = self.desk();
         desk.due = wants.due;
@@ -336,8 +337,9 @@ impl Desk {
 
     /// The end of an incarnation says all that its return would have said.
     fn drop_what_is_outdated_by(&mut self, message: &Message) {
-        if let Message::Fact(ended, Fact::Exited(_)) = message
-            && let Some(Message::Fact(returned, Fact::Returned)) = self.messages.last()
+        if let Message::Input(Event::Fact(ended, Fact::Exited(_))) = message
+            && let Some(Message::Input(Event::Fact(returned, Fact::Returned))) =
+                self.messages.last()
             && ended == returned
         {
             self.messages.pop();
@@ -388,7 +390,7 @@ mod tests {
         let end = |serial| {
             let child = crate::machine::ChildKey { serial, slot: 0 };
             let exit = crate::ExitReason::Shutdown.into();
-            Message::Fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
+            Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
         };
         let inbox = Inbox::new();
         assert!(inbox.wake(false).is_some());

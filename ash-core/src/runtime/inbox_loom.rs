@@ -154,7 +154,7 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
     fn end(serial: u64) -> Message {
         let child = crate::machine::ChildKey { serial, slot: 0 };
         let exit = crate::ExitReason::Shutdown.into();
-        Message::Fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
+        Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
     }
     fn bring(work: &Work, end: Message) {
         if let Brought::Turn(messages) = work.inbox.bring(end) {

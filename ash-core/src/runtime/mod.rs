@@ -10,7 +10,7 @@
 //! | `plan.rs` | how a child is made: a factory, or a spec |
 //! | `child.rs` | one task for each incarnation of a worker |
 //! | `alarm.rs` | wakes a supervisor whose runtime has lost sight of the time |
-//! | `cell.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
+//! | `cell.rs`, `reach.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
 //! | `call.rs` | what becomes of a call on it |
@@ -36,6 +36,7 @@ mod meter;
 mod page;
 mod partitioned;
 mod plan;
+mod reach;
 mod report;
 mod shared;
 mod signal;

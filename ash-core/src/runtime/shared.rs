@@ -16,9 +16,8 @@ use crate::contain::contain;
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::{
-    ChildCommand, EventKind, Fact, Incarnation, Machine, Notice, Notices, StartFailure, Timestamp,
+    Event, EventKind, Fact, Incarnation, Machine, Notice, Notices, StartFailure, Timestamp,
 };
-use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::{Driver, Slot};
 use crate::runtime::events::Bus;
@@ -87,18 +86,15 @@ pub(crate) type Reply = oneshot::Sender<Result<(), SupervisorError>>;
 /// A question, asked of the machine in the supervisor's task.
 pub(crate) type Question = Box<dyn FnOnce(&Supervisor, Timestamp) + Send>;
 
+/// What a supervisor's machine is told.
+pub(crate) type Input = Event<Slot, Reply>;
+
 /// What arrives in a supervisor's inbox.
 pub(crate) enum Message {
-    /// The initial start may begin.
-    Begin,
-    Fact(Incarnation, Fact),
-    StartChild(ChildSpec, Reply),
-    Command(ChildId, ChildCommand, Reply),
+    /// This is for the machine.
+    Input(Input),
+    /// Somebody asks it something.
     Ask(Question),
-    Shutdown {
-        deadline: Timestamp,
-    },
-    Kill,
     /// What a nested supervisor had to kill or leave behind.
     Unstopped(Vec<(String, Unstopped)>),
     /// It may be time for what the supervisor waits for.
@@ -106,9 +102,13 @@ pub(crate) enum Message {
 }
 
 impl Message {
+    pub(crate) const fn fact(incarnation: Incarnation, fact: Fact) -> Self {
+        Self::Input(Event::Fact(incarnation, fact))
+    }
+
     /// Tells whether this is the end of a child.
     pub(crate) const fn is_end(&self) -> bool {
-        matches!(self, Self::Fact(_, Fact::Exited(_)))
+        matches!(self, Self::Input(Event::Fact(_, Fact::Exited(_))))
     }
 }
 
@@ -241,7 +241,7 @@ impl Upward {
         match self {
             Self::Root => {}
             Self::Parent(parent, incarnation) => {
-                parent.inbox.leave(Message::Fact(*incarnation, fact));
+                parent.inbox.leave(Message::fact(*incarnation, fact));
             }
         }
     }

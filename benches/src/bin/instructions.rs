@@ -2,12 +2,13 @@
 //! one thread.
 //!
 //! Each thing is counted for two numbers of it, and the difference is divided by theirs, so that
-//! nothing but the thing itself is left. `instructions [--json FILE]`; needs valgrind.
+//! nothing but the thing itself is left: no start where children are terminated, and no end of
+//! what was started. `instructions [--json FILE]`; needs valgrind.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::process::Command;
 
-use benches::measure::{Figure, ONE_THREAD};
+use benches::measure::{Figure, ONE_THREAD, TERMINATED};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -28,18 +29,10 @@ fn main() -> Result<(), AnyError> {
         "instructions", "ours", "stateful", "bare", "ours/bare"
     );
     let mut rows = Vec::new();
-    let mut starts = [0.0; 3];
     for figure in [Figure::Start, Figure::Terminate, Figure::RestartP50, Figure::Storm] {
         let mut counts = [0.0; 3];
         for (number, system) in SYSTEMS.into_iter().enumerate() {
             counts[number] = each(system, figure)?;
-            if figure == Figure::Start {
-                starts[number] = counts[number];
-            }
-            if figure == Figure::Terminate {
-                // What is ended has been started before.
-                counts[number] -= starts[number];
-            }
         }
         let name = if figure == Figure::RestartP50 { "restart" } else { figure.name() };
         let [ours, stateful, bare] = counts;
@@ -57,18 +50,23 @@ fn main() -> Result<(), AnyError> {
 
 /// Returns the instructions that one of a figure's things takes.
 fn each(system: &str, figure: Figure) -> Result<f64, AnyError> {
-    let few = count(system, figure, FEW)?;
-    let more = count(system, figure, 2 * FEW)?;
+    let (few, more) = if figure == Figure::Terminate {
+        // Of as many children, which have all been started before.
+        (count(system, figure, 2 * FEW, FEW)?, count(system, figure, 2 * FEW, 2 * FEW)?)
+    } else {
+        (count(system, figure, FEW, FEW)?, count(system, figure, 2 * FEW, 2 * FEW)?)
+    };
     Ok((more - few) / FEW as f64)
 }
 
-fn count(system: &str, figure: Figure, number: u64) -> Result<f64, AnyError> {
+fn count(system: &str, figure: Figure, number: u64, terminated: u64) -> Result<f64, AnyError> {
     let figures = std::env::current_exe()?.with_file_name("figures");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(figures)
         .args([system, figure.name(), &number.to_string()])
         .env(ONE_THREAD, "1")
+        .env(TERMINATED, terminated.to_string())
         .output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     let collected = errors.lines().find_map(|line| line.split_once("Collected : "));

@@ -1,0 +1,97 @@
+//! How the task of a worker is reached, and what few workers need beside that.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::task::{Context, Waker};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::machine::Timestamp;
+use crate::runtime::cell::Cell;
+
+/// What a task and its supervisor leave for each other, under a lock.
+#[derive(Debug)]
+pub(crate) struct Control {
+    reach: Reach,
+    extra: Option<Box<Extra>>,
+}
+
+/// How the task is reached, and with what.
+#[derive(Debug)]
+enum Reach {
+    /// By this waker, which does nothing as long as the task need not be woken.
+    Waker(Waker),
+    /// When it comes to look, the next incarnation is here.
+    Next(Arc<Cell>),
+}
+
+impl Reach {
+    fn nobody() -> Self {
+        Self::Waker(Waker::noop().clone())
+    }
+}
+
+/// What few workers use, kept apart so that the others do not pay for it.
+#[derive(Debug, Default)]
+struct Extra {
+    /// Made when the worker first asks for it.
+    token: Option<CancellationToken>,
+    /// When the worker last sent a heartbeat.
+    heartbeat: Timestamp,
+}
+
+impl Control {
+    pub(crate) fn new() -> Self {
+        Self { reach: Reach::nobody(), extra: None }
+    }
+
+    /// Has the task woken by this, unless its next incarnation is there already.
+    pub(crate) fn listen(&mut self, context: &Context<'_>) {
+        if let Reach::Waker(waker) = &mut self.reach
+            && !waker.will_wake(context.waker())
+        {
+            *waker = context.waker().clone();
+        }
+    }
+
+    pub(crate) fn take_waker(&mut self) -> Option<Waker> {
+        match &mut self.reach {
+            Reach::Waker(waker) => Some(core::mem::replace(waker, Waker::noop().clone())),
+            Reach::Next(_) => None,
+        }
+    }
+
+    pub(crate) fn take_next(&mut self) -> Option<Arc<Cell>> {
+        match core::mem::replace(&mut self.reach, Reach::nobody()) {
+            Reach::Next(next) => Some(next),
+            waker @ Reach::Waker(_) => {
+                self.reach = waker;
+                None
+            }
+        }
+    }
+
+    /// Leaves the next incarnation for the task.
+    pub(crate) fn leave(&mut self, next: Arc<Cell>) {
+        self.reach = Reach::Next(next);
+    }
+
+    pub(crate) fn token(&self) -> Option<&CancellationToken> {
+        self.extra.as_ref().and_then(|extra| extra.token.as_ref())
+    }
+
+    /// Returns the stop token, which is made if there is none.
+    pub(crate) fn make_token(&mut self) -> CancellationToken {
+        let extra = self.extra.get_or_insert_default();
+        extra.token.get_or_insert_with(CancellationToken::new).clone()
+    }
+
+    pub(crate) fn beat(&mut self, now: Timestamp) {
+        self.extra.get_or_insert_default().heartbeat = now;
+    }
+
+    /// Returns when the worker last sent a heartbeat; the tree's start if it never has.
+    pub(crate) fn last_beat(&self) -> Timestamp {
+        self.extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
+    }
+}
