@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use ash_core::{Event, Events, Lagged, SupervisorError, SupervisorHandle};
 use futures_core::Stream;
@@ -113,11 +114,23 @@ fn done(result: Result<(), SupervisorError>) -> Outcome {
     Ok(Answer::Done)
 }
 
-/// Shuts a tree down, and waits until it is down; or until this server is dropped, which it may be
-/// because it stands in that tree.
+/// How long a server that goes waits for a tree that is to be shut down before it only says that
+/// this has begun: less than a worker has to stop by default.
+const STOP_BEGUN: Duration = Duration::from_secs(1);
+
+/// Shuts a tree down, and waits until it is down; or until this server is dropped or has been going
+/// for a while, which it may because it stands in that tree, and that waits for it.
 async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) -> Outcome {
     connection.on_stop_begun(id);
-    done(target.shutdown().await)
+    let going = async {
+        connection.draining.cancelled().await;
+        tokio::time::sleep(STOP_BEGUN).await;
+    };
+    tokio::select! {
+        biased;
+        result = target.shutdown() => done(result),
+        () = going => Ok(Answer::Done),
+    }
 }
 
 /// Passes events on until there are no more, or until the `end`.

@@ -55,10 +55,10 @@ impl ServerShutdown {
     /// Shuts the server down, and returns when it is down: nobody is accepted any more, clients are
     /// told, and what they have asked for may finish within the
     /// [drain time](crate::Limits::drain). Who has asked for the tree to be shut down is answered
-    /// if it is down by then.
+    /// when it is down, or after a second, when it only hears that this has begun.
     ///
     /// A server that stands in the tree that it serves needs none of this when it is stopped: it is
-    /// enough that its `serve` is dropped. The tree would wait for it, and it for the tree.
+    /// enough that its `serve` is dropped. Where it is shut down, the tree waits for it that second.
     ///
     /// # Cancel safety
     ///

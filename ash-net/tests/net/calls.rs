@@ -193,22 +193,29 @@ async fn shutdown_within_gives_after_the_end_what_the_local_call_gives() {
 
 #[tokio::test]
 async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stops() {
-    let (address, told) = tokio::sync::oneshot::channel();
-    let address = std::sync::Mutex::new(Some(address));
-    let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
-        child,
-        address: address.lock().unwrap().take(),
-    });
-    let local = start(tree().with_child(child)).await;
-    let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap()).await.unwrap();
-    soon(remote.shutdown()).await.unwrap();
-    assert!(matches!(soon(local.wait()).await, ExitReason::Shutdown));
+    for takes_leave in [false, true] {
+        let (address, told) = tokio::sync::oneshot::channel();
+        let address = std::sync::Mutex::new(Some(address));
+        let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
+            child,
+            address: address.lock().unwrap().take(),
+            takes_leave,
+        });
+        let local = start(tree().with_child(child)).await;
+        let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap()).await.unwrap();
+        soon(remote.shutdown()).await.unwrap();
+        assert!(matches!(soon(local.wait()).await, ExitReason::Shutdown));
+        let report = local.shutdown_within(Duration::ZERO).await.unwrap();
+        assert!(report.is_clean(), "{report:?}");
+    }
 }
 
 /// A server as a worker of the tree that it serves.
 struct InTree {
     child: ash_core::ChildContext,
     address: Option<tokio::sync::oneshot::Sender<std::net::SocketAddr>>,
+    /// Whether it shuts its server down when it is stopped, and does not only drop it.
+    takes_leave: bool,
 }
 
 #[ash_core::async_trait]
@@ -220,7 +227,15 @@ impl ash_core::Worker for InTree {
         if let Some(address) = self.address.take() {
             let _ = address.send(bound.local_addr());
         }
-        bound.serve().await
+        if !self.takes_leave {
+            return bound.serve().await;
+        }
+        let (stop, goes) = (self.child.stop_token(), bound.shutdown_handle());
+        let leave = async {
+            stop.cancelled().await;
+            goes.shutdown().await;
+        };
+        tokio::join!(bound.serve(), leave).0
     }
 }
 
