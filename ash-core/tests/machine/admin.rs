@@ -350,6 +350,52 @@ fn admin_2_terminate_of_a_start_child_past_its_init_timeout() {
 }
 
 #[test]
+fn admin_3_who_waits_for_one_start_is_answered_in_order_of_arrival() {
+    let mut rig = Rig::up(app(OneForAll), [permanent("a")]);
+    rig.start_child(1, permanent("d").init_timeout(100));
+    rig.exited("a", error());
+    rig.start_failed("d", StartCause::Stopped);
+    assert_eq!(rig.state("d"), Some(ChildState::Waiting));
+    rig.restart(2, "d");
+    rig.restart(3, "d");
+    rig.started("a");
+    rig.pass(100);
+    rig.skip();
+    rig.stop(4, "d");
+    rig.start_failed("d", StartCause::Killed);
+    rig.expect([
+        "note d#2 failed app/d: timed out after 100ms",
+        "reply 1 failed app/d: timed out after 100ms",
+        "reply 2 failed app/d: timed out after 100ms",
+        "reply 3 failed app/d: timed out after 100ms",
+        "reply 4 ok",
+    ]);
+    assert_eq!(rig.state("d"), Some(ChildState::Stopped));
+}
+
+#[test]
+fn start_4_a_call_on_a_static_child_past_its_init_timeout_does_not_save_the_initial_start() {
+    for (command, reply) in [
+        (ChildCommand::Terminate, "reply 1 ok"),
+        (ChildCommand::Stop, "reply 1 ok"),
+        (ChildCommand::Restart, "reply 1 shutting down"),
+    ] {
+        let mut rig = Rig::new(app(OneForOne), [permanent("a").init_timeout(100), permanent("b")]);
+        rig.begin();
+        rig.pass(100);
+        rig.command(1, command, "a");
+        rig.expect(["start a#1", "kill a#1"]);
+        rig.start_failed("a", StartCause::Killed);
+        rig.expect([
+            "note a#1 failed app/a: timed out after 100ms",
+            reply,
+            "note ended error",
+            "finish error: app/a: timed out after 100ms",
+        ]);
+    }
+}
+
+#[test]
 fn admin_3_calls_on_one_child_take_effect_in_order_of_arrival() {
     let mut rig = running();
     rig.stop(1, "x");

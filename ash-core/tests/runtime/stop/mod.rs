@@ -4,6 +4,7 @@ mod deadline;
 mod gone;
 mod hook;
 mod leak;
+mod midst;
 mod order;
 mod policy;
 mod refused;

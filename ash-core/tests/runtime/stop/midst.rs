@@ -1,0 +1,274 @@
+//! Orders that come in the midst of a poll: the task learns of them when it would wait. Each worker
+//! gives itself the order, so that there is no other time for it to come.
+
+use std::future::pending;
+
+use ash_core::{
+    ChildContext, ChildSpec, ChildState, ExitReason, Shutdown, SupervisorHandle, SupervisorSpec,
+    Worker, async_trait,
+};
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use crate::support::{Record, Watch, down, seconds, settle, up};
+
+/// What a worker does in the midst of one of its hooks, before it waits for ever there.
+type Deed = fn(&ChildContext);
+
+/// A worker that waits so many times in one of its hooks, does something, and waits for ever.
+struct Midst {
+    context: ChildContext,
+    record: Record,
+    place: &'static str,
+    waits: usize,
+    deed: Deed,
+}
+
+impl Midst {
+    async fn hook(&self, place: &'static str) -> Result<(), String> {
+        self.record.add(place);
+        if place == self.place {
+            for _ in 0..self.waits {
+                tokio::task::yield_now().await;
+            }
+            (self.deed)(&self.context);
+            pending().await
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Worker for Midst {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        self.hook("initialize").await
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        self.hook("run").await
+    }
+
+    async fn shutdown(&mut self) -> Result<(), String> {
+        self.hook("shutdown").await
+    }
+}
+
+impl Drop for Midst {
+    fn drop(&mut self) {
+        self.record.add("drop");
+    }
+}
+
+fn midst(record: &Record, place: &'static str, waits: usize, deed: Deed) -> ChildSpec {
+    let record = record.clone();
+    ChildSpec::worker_with("a", move |context| Midst {
+        context,
+        record: record.clone(),
+        place,
+        waits,
+        deed,
+    })
+}
+
+/// Has the worker stopped, without waiting for it.
+fn stop(context: &ChildContext) {
+    let supervisor = context.supervisor();
+    assert!(supervisor.stop_child(context.id()).now_or_never().is_none());
+}
+
+/// Returns the state of the child, and how its last incarnation ended, when all is done that can
+/// be without any time going by.
+async fn at_once(handle: &SupervisorHandle) -> (ChildState, Option<ExitReason>) {
+    let since = Instant::now();
+    settle().await;
+    let child = handle.child("a").await.unwrap();
+    assert_eq!(since.elapsed(), seconds(0));
+    (child.state, child.last_exit)
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_2_a_worker_that_is_asked_in_the_midst_of_a_poll_is_dropped_at_its_next_await() {
+    for (place, did) in [
+        ("initialize", &["initialize", "drop"][..]),
+        ("run", &["initialize", "run", "shutdown", "drop"]),
+    ] {
+        for waits in 0..3 {
+            let record = Record::default();
+            let handle = up(SupervisorSpec::new("app")).await;
+            let child = midst(&record, place, waits, stop).shutdown(Shutdown::Infinity);
+            let started = handle.start_child_spec(child).await;
+            assert_eq!(started.is_ok(), place == "run", "{place}, {waits}");
+            let (state, reason) = at_once(&handle).await;
+            assert_eq!(state, ChildState::Stopped, "{place}, {waits}");
+            assert!(matches!(reason, Some(ExitReason::Shutdown)), "{place}, {waits}: {reason:?}");
+            assert_eq!(record.take(), did, "{place}, {waits}");
+            down(&handle).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_4_a_worker_that_is_killed_in_the_midst_of_a_poll_is_dropped_at_its_next_await() {
+    for (place, did) in
+        [("initialize", &["initialize", "drop"][..]), ("run", &["initialize", "run", "drop"])]
+    {
+        for waits in 0..3 {
+            let record = Record::default();
+            let handle = up(SupervisorSpec::new("app")).await;
+            let child = midst(&record, place, waits, stop).shutdown(Shutdown::BrutalKill);
+            let started = handle.start_child_spec(child).await;
+            assert_eq!(started.is_ok(), place == "run", "{place}, {waits}");
+            let (state, reason) = at_once(&handle).await;
+            assert_eq!(state, ChildState::Stopped, "{place}, {waits}");
+            assert!(matches!(reason, Some(ExitReason::Killed)), "{place}, {waits}: {reason:?}");
+            assert_eq!(record.take(), did, "{place}, {waits}");
+            down(&handle).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_9_a_hook_that_is_killed_in_the_midst_of_a_poll_is_dropped_at_its_next_await() {
+    for waits in 0..3 {
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let mut watch = Watch::on(&handle);
+        let kill = |context: &ChildContext| {
+            let supervisor = context.supervisor();
+            assert!(supervisor.shutdown_within(seconds(0)).now_or_never().is_none());
+        };
+        let since = Instant::now();
+        handle.start_child_spec(midst(&record, "shutdown", waits, kill)).await.unwrap();
+        let seen = watch.until("app/a#1 stopped: killed").await;
+        assert_eq!((since.elapsed(), seen), (seconds(0), vec!["app/a#1 started".to_owned()]));
+        assert_eq!(record.take(), ["initialize", "run", "shutdown", "drop"]);
+        down(&handle).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_4_a_worker_that_was_asked_in_the_midst_of_a_poll_and_is_deaf_is_killed_in_time() {
+    let deaf = |context: &ChildContext| {
+        let token = context.stop_token();
+        stop(context);
+        assert!(token.is_cancelled());
+    };
+    for waits in 0..3 {
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let child = midst(&record, "run", waits, deaf).shutdown(Shutdown::Timeout(seconds(3)));
+        let mut watch = Watch::on(&handle);
+        let since = Instant::now();
+        handle.start_child_spec(child).await.unwrap();
+        let seen = watch.until("app/a#1 stopped: killed").await;
+        assert_eq!((since.elapsed(), seen), (seconds(3), vec!["app/a#1 started".to_owned()]));
+        assert_eq!(record.take(), ["initialize", "run", "drop"]);
+        down(&handle).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_2_a_token_that_is_taken_after_the_order_and_before_the_next_await_is_in_time() {
+    let here = |context: &ChildContext| context.stop_token();
+    let elsewhere = |context: &ChildContext| {
+        let context = context.clone();
+        std::thread::spawn(move || context.stop_token()).join().unwrap()
+    };
+    for take in [here, elsewhere] {
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let child = ChildSpec::task("a", {
+            let record = record.clone();
+            move |context| {
+                let record = record.clone();
+                async move {
+                    context.heartbeat();
+                    stop(&context);
+                    assert!(take(&context).is_cancelled());
+                    tokio::time::sleep(seconds(3)).await;
+                    record.add("through");
+                    Ok::<_, std::io::Error>(())
+                }
+            }
+        });
+        handle.start_child_spec(child).await.unwrap();
+        assert_eq!(at_once(&handle).await.0, ChildState::Stopping);
+        tokio::time::sleep(seconds(3)).await;
+        let (state, reason) = at_once(&handle).await;
+        assert_eq!(state, ChildState::Stopped);
+        assert!(matches!(reason, Some(ExitReason::Shutdown)), "{reason:?}");
+        assert_eq!(record.take(), ["through"]);
+        down(&handle).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_2_a_heartbeat_is_no_token() {
+    let beats = |context: &ChildContext| {
+        context.heartbeat();
+        stop(context);
+        context.heartbeat();
+    };
+    let record = Record::default();
+    let handle = up(SupervisorSpec::new("app")).await;
+    let child = midst(&record, "run", 0, beats).shutdown(Shutdown::Infinity);
+    handle.start_child_spec(child).await.unwrap();
+    assert_eq!(at_once(&handle).await.0, ChildState::Stopped);
+    assert_eq!(record.take(), ["initialize", "run", "shutdown", "drop"]);
+    down(&handle).await;
+}
+
+/// Is killed as it initialises, and is through with that.
+struct Killed {
+    context: ChildContext,
+    record: Record,
+    takes_token: bool,
+}
+
+#[async_trait]
+impl Worker for Killed {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        if self.takes_token {
+            let _ = self.context.stop_token();
+        }
+        stop(&self.context);
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        self.record.add("run");
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> Result<(), String> {
+        self.record.add("shutdown");
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_4_a_worker_that_is_killed_as_it_initialises_goes_no_further_token_or_not() {
+    for takes_token in [false, true] {
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let child = {
+            let record = record.clone();
+            ChildSpec::worker_with("a", move |context| Killed {
+                context,
+                record: record.clone(),
+                takes_token,
+            })
+        };
+        let child = child.shutdown(Shutdown::BrutalKill);
+        assert!(handle.start_child_spec(child).await.is_err());
+        let (state, reason) = at_once(&handle).await;
+        assert_eq!(state, ChildState::Stopped);
+        assert!(matches!(reason, Some(ExitReason::Killed)), "{reason:?}");
+        assert_eq!(record.take(), [""; 0]);
+        down(&handle).await;
+    }
+}
