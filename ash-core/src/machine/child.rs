@@ -138,15 +138,6 @@ impl<C> Pending<C> {
             self.purpose = Purpose::Admin;
         }
     }
-
-    /// Returns all who wait for the start, and leaves a start of the same kind that nobody waits
-    /// for. What a `start_child` had begun goes on as a restart.
-    pub(super) fn take_callers(&mut self) -> RareList<C> {
-        if self.purpose == Purpose::New {
-            self.purpose = Purpose::Restart;
-        }
-        self.callers.take()
-    }
 }
 
 impl<C> Stopping<C> {

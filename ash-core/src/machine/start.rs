@@ -124,11 +124,10 @@ impl<P, C> Machine<P, C> {
         }
         child.up_since = now;
         let check = child.attributes.liveness().map_or(Timestamp::NEVER, |interval| now + interval);
-        if let Some(State::Starting { mut pending, .. }) =
-            self.set_state(key, State::Running { check })
+        if let Some(State::Starting { pending, .. }) = self.set_state(key, State::Running { check })
         {
             self.note(key, EventKind::Started);
-            for caller in pending.take_callers() {
+            for caller in pending.callers {
                 self.reply(caller, Ok(()));
             }
         }
@@ -166,24 +165,24 @@ impl<P, C> Machine<P, C> {
         &mut self,
         now: Timestamp,
         key: ChildKey,
-        mut pending: Pending<C>,
+        pending: Pending<C>,
         failure: StartFailure,
     ) {
         let Some(child) = self.children.get_mut(key) else { return };
+        let Pending { purpose, callers } = pending;
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
         child.history().last_exit = Some(exit_reason(cause.clone()));
         self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
-        let is_new = pending.purpose == Purpose::New;
-        for caller in pending.take_callers() {
+        for caller in callers {
             let (path, cause) = (path.clone(), cause.clone());
             self.reply(caller, Err(SupervisorError::StartFailed { path, cause }));
         }
-        if self.is_ending() || is_new {
+        if self.is_ending() || purpose == Purpose::New {
             self.forget(key);
             return;
         }
-        match pending.purpose {
+        match purpose {
             Purpose::Initial => {
                 self.forget(key);
                 let error = StartError::ChildFailed { path, cause };

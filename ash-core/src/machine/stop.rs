@@ -242,8 +242,8 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Tells those who wait for a start that it will not come.
-    pub(super) fn disappoint(&mut self, key: ChildKey, mut pending: Pending<C>) {
-        for caller in pending.take_callers() {
+    pub(super) fn disappoint(&mut self, key: ChildKey, pending: Pending<C>) {
+        for caller in pending.callers {
             let error = self.stopped_error(key);
             self.reply(caller, Err(error));
         }
