@@ -1,34 +1,56 @@
 //! Orders that come in the midst of a poll: the task learns of them when it would wait. Each worker
 //! gives itself the order, so that there is no other time for it to come.
 
+use std::cmp::Ordering;
 use std::future::pending;
 
 use ash_core::{
-    ChildContext, ChildSpec, ChildState, ExitReason, RestartPolicy, Shutdown, SupervisorHandle,
-    SupervisorSpec, Worker, async_trait,
+    ChildContext, ChildSpec, ChildState, ExitReason, Shutdown, SupervisorHandle, SupervisorSpec,
+    Worker, async_trait,
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use crate::support::{Record, Watch, down, seconds, settle, up};
+use crate::support::{Record, down, seconds, settle, up};
 
 /// What a worker does in the midst of one of its hooks, before it waits for ever there.
 type Deed = fn(&ChildContext);
 
-/// A worker that waits so many times in one of its hooks, does something, and waits for ever.
+/// Where a worker does something: in which life, in which hook, and how often it waits there before.
+///
+/// Whoever waits for a start has the task wait before `run`. In its second life the worker comes to
+/// any of its hooks in one poll, the first of the life.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    life: u64,
+    hook: &'static str,
+    waits: usize,
+}
+
+fn places(hook: &'static str) -> impl Iterator<Item = Place> {
+    (1..3).flat_map(move |life| (0..3).map(move |waits| Place { life, hook, waits }))
+}
+
+/// A worker that does something somewhere, and waits for ever then. It fails in the lives before,
+/// and in those after it does nothing.
 struct Midst {
     context: ChildContext,
     record: Record,
-    place: &'static str,
-    waits: usize,
+    place: Place,
     deed: Deed,
 }
 
 impl Midst {
-    async fn hook(&self, place: &'static str) -> Result<(), String> {
-        self.record.add(place);
-        if place == self.place {
-            for _ in 0..self.waits {
+    async fn hook(&self, hook: &'static str) -> Result<(), String> {
+        let at = self.place;
+        match self.context.incarnation().cmp(&at.life) {
+            Ordering::Less if hook == "run" => return Err("another life".to_owned()),
+            Ordering::Greater if hook == "run" => pending().await,
+            Ordering::Less | Ordering::Greater => return Ok(()),
+            Ordering::Equal => self.record.add(hook),
+        }
+        if hook == at.hook {
+            for _ in 0..at.waits {
                 tokio::task::yield_now().await;
             }
             (self.deed)(&self.context);
@@ -57,17 +79,18 @@ impl Worker for Midst {
 
 impl Drop for Midst {
     fn drop(&mut self) {
-        self.record.add("drop");
+        if self.context.incarnation() == self.place.life {
+            self.record.add("drop");
+        }
     }
 }
 
-fn midst(record: &Record, place: &'static str, waits: usize, deed: Deed) -> ChildSpec {
+fn midst(record: &Record, place: Place, deed: Deed) -> ChildSpec {
     let record = record.clone();
     ChildSpec::worker_with("a", move |context| Midst {
         context,
         record: record.clone(),
         place,
-        waits,
         deed,
     })
 }
@@ -90,42 +113,39 @@ async fn at_once(handle: &SupervisorHandle) -> (ChildState, Option<ExitReason>) 
 
 #[tokio::test(start_paused = true)]
 async fn stop_2_a_worker_that_is_asked_in_the_midst_of_a_poll_is_dropped_at_its_next_await() {
-    for (place, did) in [
-        ("initialize", &["initialize", "drop"][..]),
-        ("run", &["initialize", "run", "shutdown", "drop"]),
-    ] {
-        for waits in 0..3 {
-            let record = Record::default();
-            let handle = up(SupervisorSpec::new("app")).await;
-            let child = midst(&record, place, waits, stop).shutdown(Shutdown::Infinity);
-            let started = handle.start_child_spec(child).await;
-            assert_eq!(started.is_ok(), place == "run", "{place}, {waits}");
-            let (state, reason) = at_once(&handle).await;
-            assert_eq!(state, ChildState::Stopped, "{place}, {waits}");
-            assert!(matches!(reason, Some(ExitReason::Shutdown)), "{place}, {waits}: {reason:?}");
-            assert_eq!(record.take(), did, "{place}, {waits}");
-            down(&handle).await;
-        }
+    for (place, did) in places("initialize")
+        .map(|place| (place, &["initialize", "drop"][..]))
+        .chain(places("run").map(|place| (place, &["initialize", "run", "shutdown", "drop"][..])))
+    {
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let child = midst(&record, place, stop).shutdown(Shutdown::Infinity);
+        let started = handle.start_child_spec(child).await;
+        assert_eq!(started.is_ok(), place.hook == "run" || place.life == 2, "{place:?}");
+        let (state, reason) = at_once(&handle).await;
+        assert_eq!(state, ChildState::Stopped, "{place:?}");
+        assert!(matches!(reason, Some(ExitReason::Shutdown)), "{place:?}: {reason:?}");
+        assert_eq!(record.take(), did, "{place:?}");
+        down(&handle).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn stop_4_a_worker_that_is_killed_in_the_midst_of_a_poll_is_dropped_at_its_next_await() {
-    for (place, did) in
-        [("initialize", &["initialize", "drop"][..]), ("run", &["initialize", "run", "drop"])]
+    for (place, did) in places("initialize")
+        .map(|place| (place, &["initialize", "drop"][..]))
+        .chain(places("run").map(|place| (place, &["initialize", "run", "drop"][..])))
     {
-        for waits in 0..3 {
-            let record = Record::default();
-            let handle = up(SupervisorSpec::new("app")).await;
-            let child = midst(&record, place, waits, stop).shutdown(Shutdown::BrutalKill);
-            let started = handle.start_child_spec(child).await;
-            assert_eq!(started.is_ok(), place == "run", "{place}, {waits}");
-            let (state, reason) = at_once(&handle).await;
-            assert_eq!(state, ChildState::Stopped, "{place}, {waits}");
-            assert!(matches!(reason, Some(ExitReason::Killed)), "{place}, {waits}: {reason:?}");
-            assert_eq!(record.take(), did, "{place}, {waits}");
-            down(&handle).await;
-        }
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let child = midst(&record, place, stop).shutdown(Shutdown::BrutalKill);
+        let started = handle.start_child_spec(child).await;
+        assert_eq!(started.is_ok(), place.hook == "run" || place.life == 2, "{place:?}");
+        let (state, reason) = at_once(&handle).await;
+        assert_eq!(state, ChildState::Stopped, "{place:?}");
+        assert!(matches!(reason, Some(ExitReason::Killed)), "{place:?}: {reason:?}");
+        assert_eq!(record.take(), did, "{place:?}");
+        down(&handle).await;
     }
 }
 
@@ -135,20 +155,22 @@ fn linger(context: &ChildContext) {
     let _ = supervisor.delete_child("nobody").now_or_never();
     assert!(tokio::time::advance(seconds(5)).now_or_never().is_none());
     let _ = supervisor.delete_child("nobody").now_or_never();
+    assert!(context.stop_token().is_cancelled(), "its time is up");
 }
 
 #[tokio::test(start_paused = true)]
 async fn stop_3_a_hook_whose_time_is_up_in_the_midst_of_a_poll_is_dropped_at_its_next_await() {
-    for waits in 0..3 {
+    for place in places("shutdown") {
         let record = Record::default();
         let handle = up(SupervisorSpec::new("app")).await;
-        let mut watch = Watch::on(&handle);
         let since = Instant::now();
-        let child = midst(&record, "shutdown", waits, linger).restart(RestartPolicy::Temporary);
-        handle.start_child_spec(child).await.unwrap();
-        let seen = watch.until("app/a#1 exited: killed, end").await;
-        assert_eq!((since.elapsed(), seen), (seconds(5), vec!["app/a#1 started".to_owned()]));
-        assert_eq!(record.take(), ["initialize", "run", "shutdown", "drop"]);
+        handle.start_child_spec(midst(&record, place, linger)).await.unwrap();
+        settle().await;
+        let child = handle.child("a").await.unwrap();
+        assert_eq!(since.elapsed(), seconds(5), "{place:?}");
+        assert_eq!((child.state, child.incarnation), (ChildState::Running, place.life + 1));
+        assert!(matches!(child.last_exit, Some(ExitReason::Killed)), "{place:?}: {child:?}");
+        assert_eq!(record.take(), ["initialize", "run", "shutdown", "drop"], "{place:?}");
         down(&handle).await;
     }
 }
@@ -160,16 +182,17 @@ async fn stop_4_a_worker_that_was_asked_in_the_midst_of_a_poll_and_is_deaf_is_ki
         stop(context);
         assert!(token.is_cancelled());
     };
-    for waits in 0..3 {
+    for place in places("run") {
         let record = Record::default();
         let handle = up(SupervisorSpec::new("app")).await;
-        let child = midst(&record, "run", waits, deaf).shutdown(Shutdown::Timeout(seconds(3)));
-        let mut watch = Watch::on(&handle);
-        let since = Instant::now();
+        let child = midst(&record, place, deaf).shutdown(Shutdown::Timeout(seconds(3)));
         handle.start_child_spec(child).await.unwrap();
-        let seen = watch.until("app/a#1 stopped: killed").await;
-        assert_eq!((since.elapsed(), seen), (seconds(3), vec!["app/a#1 started".to_owned()]));
-        assert_eq!(record.take(), ["initialize", "run", "drop"]);
+        assert_eq!(at_once(&handle).await.0, ChildState::Stopping, "{place:?}");
+        tokio::time::sleep(seconds(3)).await;
+        let (state, reason) = at_once(&handle).await;
+        assert_eq!(state, ChildState::Stopped, "{place:?}");
+        assert!(matches!(reason, Some(ExitReason::Killed)), "{place:?}: {reason:?}");
+        assert_eq!(record.take(), ["initialize", "run", "drop"], "{place:?}");
         down(&handle).await;
     }
 }
@@ -216,13 +239,15 @@ async fn stop_2_a_heartbeat_is_no_token() {
         stop(context);
         context.heartbeat();
     };
-    let record = Record::default();
-    let handle = up(SupervisorSpec::new("app")).await;
-    let child = midst(&record, "run", 0, beats).shutdown(Shutdown::Infinity);
-    handle.start_child_spec(child).await.unwrap();
-    assert_eq!(at_once(&handle).await.0, ChildState::Stopped);
-    assert_eq!(record.take(), ["initialize", "run", "shutdown", "drop"]);
-    down(&handle).await;
+    for place in places("run") {
+        let record = Record::default();
+        let handle = up(SupervisorSpec::new("app")).await;
+        let child = midst(&record, place, beats).shutdown(Shutdown::Infinity);
+        handle.start_child_spec(child).await.unwrap();
+        assert_eq!(at_once(&handle).await.0, ChildState::Stopped, "{place:?}");
+        assert_eq!(record.take(), ["initialize", "run", "shutdown", "drop"], "{place:?}");
+        down(&handle).await;
+    }
 }
 
 /// Is killed as it initialises, and is through with that.
