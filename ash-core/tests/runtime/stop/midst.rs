@@ -54,7 +54,7 @@ impl Midst {
                 tokio::task::yield_now().await;
             }
             (self.deed)(&self.context);
-            pending().await
+            pending::<()>().await;
         }
         Ok(())
     }
