@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ash_core::{ChildContext, ChildSpec, ChildState, Shutdown, SupervisorSpec};
+use ash_core::{
+    ChildContext, ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorHandle, SupervisorSpec,
+};
 use futures_util::FutureExt;
 
 use crate::support::{
-    Door, Record, Script, Step, down, idle, millis, no_task_is_left, scripted, settle, soon, up,
+    Door, Record, Script, Scripted, Step, down, idle, millis, no_task_is_left, scripted, settle,
+    soon, up,
 };
 use crate::turns::{Inline, in_time, one_thread};
 
@@ -162,5 +165,50 @@ async fn start_6_a_worker_that_calls_its_supervisor_and_blocks_strands_nobody() 
             door.open();
             soon(down(&handle)).await;
         }
+    }
+}
+
+/// What a factory holds: as it is dropped, it calls more often than who has the turn sees to.
+struct Calls(SupervisorHandle);
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        for _ in 0..20 {
+            assert!(self.0.stop_child("nobody").now_or_never().is_none());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_6_a_worker_that_leaves_the_turn_to_the_supervisors_task_and_blocks_strands_nobody() {
+    for _ in 0..20 {
+        let (record, door) = (Record::default(), Arc::new(Door::default()));
+        let handle = up(SupervisorSpec::new("app")).await;
+        let holds = {
+            let (record, calls) = (record.clone(), Calls(handle.clone()));
+            ChildSpec::worker_with("holds", move |context| {
+                let _ = &calls;
+                Scripted::new("holds", Script::default(), &record, context)
+            })
+        };
+        handle.start_child_spec(holds).await.unwrap();
+        handle.stop_child("holds").await.unwrap();
+        let blocks = {
+            let door = Arc::clone(&door);
+            ChildSpec::task("blocks", move |context| {
+                let door = Arc::clone(&door);
+                async move {
+                    let _ = context.supervisor().terminate_child("holds").now_or_never();
+                    door.block();
+                    Ok::<_, std::io::Error>(())
+                }
+            })
+        };
+        let blocks = blocks.restart(RestartPolicy::Temporary);
+        handle.start_child_spec(blocks).await.unwrap();
+        soon(door.reached()).await;
+        assert_eq!(soon(handle.count_children()).await.unwrap().specs, 1);
+        door.open();
+        soon(down(&handle)).await;
     }
 }
