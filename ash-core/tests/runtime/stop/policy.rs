@@ -173,3 +173,29 @@ async fn stop_4_a_supervisor_that_is_killed_kills_its_children_and_ends() {
         down(&handle).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn stop_2_a_token_that_is_taken_after_the_end_of_its_incarnation_is_cancelled() {
+    for restart in [RestartPolicy::Permanent, RestartPolicy::Temporary] {
+        let (contexts, mut context) = tokio::sync::mpsc::unbounded_channel();
+        let child = ChildSpec::task("a", move |context| {
+            let is_first = context.incarnation() == 1;
+            contexts.send(context).unwrap();
+            async move {
+                if is_first {
+                    return Err("crashed");
+                }
+                std::future::pending().await
+            }
+        });
+        let handle = up(SupervisorSpec::new("app")).await;
+        handle.start_child_spec(child.restart(restart)).await.unwrap();
+        settle().await;
+        assert!(context.recv().await.unwrap().stop_token().is_cancelled());
+        if restart == RestartPolicy::Permanent {
+            let next = context.recv().await.unwrap();
+            assert!(!next.stop_token().is_cancelled(), "it is another incarnation's");
+        }
+        down(&handle).await;
+    }
+}
