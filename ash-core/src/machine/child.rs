@@ -145,12 +145,7 @@ impl<C> Stopping<C> {
     pub(super) const fn is_termination(&self) -> bool {
         matches!(
             self,
-            Self {
-                stage: Stage::Asked | Stage::Killed,
-                then: Then::Rest,
-                calls: RareList::One((_, ChildCommand::Terminate)),
-                ..
-            }
+            Self { then: Then::Rest, calls: RareList::One((_, ChildCommand::Terminate)), .. }
         )
     }
 }

@@ -137,7 +137,7 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         reason: ExitReason,
     ) {
-        if stopping.is_termination() && !self.is_ending() {
+        if stopping.is_termination() {
             return self.terminated(key, stopping.calls, reason);
         }
         let Some(child) = self.children.get_mut(key) else { return };
@@ -201,6 +201,7 @@ impl<P, C> Machine<P, C> {
         calls: RareList<(C, ChildCommand)>,
         reason: ExitReason,
     ) {
+        debug_assert!(!self.is_ending(), "then it is gone with its supervisor");
         self.note(key, EventKind::Stopped { reason });
         self.forget(key);
         if let RareList::One((caller, _)) = calls {
