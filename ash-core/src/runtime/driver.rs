@@ -84,11 +84,19 @@ impl Driver {
         let now = shared.clock.now();
         self.machine.set_notices(shared.notices());
         for message in messages {
+            if matches!(message, Message::Ask(_)) {
+                // Whoever asks hears of nothing that has not been done.
+                self.carry_out(shared);
+            }
             self.take(now, message);
         }
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
         }
+        self.carry_out(shared);
+    }
+
+    fn carry_out(&mut self, shared: &Arc<Shared>) {
         // Whoever gets an answer now finds it counted.
         self.meter.tell(&mut self.machine);
         self.drain(shared);

@@ -169,3 +169,40 @@ fn events_3_a_drain_may_call_the_supervisor_that_it_is_told_of() {
         }
     });
 }
+
+#[test]
+fn admin_5_an_answer_tells_of_nothing_that_has_yet_to_be_done() {
+    in_time(|| {
+        let runtime = one_thread();
+        let context = Arc::new(Mutex::new(None::<ChildContext>));
+        let child = ChildSpec::task("a", {
+            let context = Arc::clone(&context);
+            move |child| {
+                *context.lock().unwrap() = Some(child.clone());
+                async move {
+                    child.stop_token().cancelled().await;
+                    Ok::<_, String>(())
+                }
+            }
+        });
+        let handle = runtime.block_on(up(SupervisorSpec::new("app").with_child(child)));
+        // The first answer comes in the midst of a turn, and so does what is asked after it. It is
+        // seen to together, later in that turn.
+        let asks = {
+            let handle = handle.clone();
+            Inline::run(async move {
+                handle.count_children().await.unwrap();
+                assert!(handle.shutdown().now_or_never().is_none());
+                let state = handle.child("a").await.unwrap().state;
+                assert_eq!(state, ash_core::ChildState::Stopping);
+                let context = context.lock().unwrap().take().unwrap();
+                assert!(context.stop_token().is_cancelled(), "it has been asked by now");
+            })
+        };
+        runtime.block_on(async {
+            down(&handle).await;
+            no_task_is_left().await;
+        });
+        assert!(asks.is_done());
+    });
+}
