@@ -200,9 +200,10 @@ fn admin_5_an_answer_tells_of_nothing_that_has_yet_to_be_done() {
             })
         };
         runtime.block_on(async {
+            settle().await;
+            assert!(asks.is_done());
             down(&handle).await;
             no_task_is_left().await;
         });
-        assert!(asks.is_done());
     });
 }
