@@ -96,6 +96,7 @@ impl Driver {
         self.carry_out(shared);
     }
 
+    #[inline]
     fn carry_out(&mut self, shared: &Arc<Shared>) {
         // Whoever gets an answer now finds it counted.
         self.meter.tell(&mut self.machine);

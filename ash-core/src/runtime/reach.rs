@@ -26,6 +26,7 @@ enum Reach {
 }
 
 impl Reach {
+    #[inline]
     fn nobody() -> Self {
         Self::Waker(Waker::noop().clone())
     }
@@ -41,11 +42,13 @@ struct Extra {
 }
 
 impl Control {
+    #[inline]
     pub(crate) fn new() -> Self {
         Self { reach: Reach::nobody(), extra: None }
     }
 
     /// Has the task woken by this, unless its next incarnation is there already.
+    #[inline]
     pub(crate) fn listen(&mut self, context: &Context<'_>) {
         if let Reach::Waker(waker) = &mut self.reach
             && !waker.will_wake(context.waker())
@@ -54,6 +57,7 @@ impl Control {
         }
     }
 
+    #[inline]
     pub(crate) fn take_waker(&mut self) -> Option<Waker> {
         match &mut self.reach {
             Reach::Waker(waker) => Some(core::mem::replace(waker, Waker::noop().clone())),
@@ -61,6 +65,7 @@ impl Control {
         }
     }
 
+    #[inline]
     pub(crate) fn take_next(&mut self) -> Option<Arc<Cell>> {
         match core::mem::replace(&mut self.reach, Reach::nobody()) {
             Reach::Next(next) => Some(next),
@@ -72,25 +77,30 @@ impl Control {
     }
 
     /// Leaves the next incarnation for the task.
+    #[inline]
     pub(crate) fn leave(&mut self, next: Arc<Cell>) {
         self.reach = Reach::Next(next);
     }
 
+    #[inline]
     pub(crate) fn token(&self) -> Option<&CancellationToken> {
         self.extra.as_ref().and_then(|extra| extra.token.as_ref())
     }
 
     /// Returns the stop token, which is made if there is none.
+    #[inline]
     pub(crate) fn make_token(&mut self) -> CancellationToken {
         let extra = self.extra.get_or_insert_default();
         extra.token.get_or_insert_with(CancellationToken::new).clone()
     }
 
+    #[inline]
     pub(crate) fn beat(&mut self, now: Timestamp) {
         self.extra.get_or_insert_default().heartbeat = now;
     }
 
     /// Returns when the worker last sent a heartbeat; the tree's start if it never has.
+    #[inline]
     pub(crate) fn last_beat(&self) -> Timestamp {
         self.extra.as_ref().map_or(Timestamp::ZERO, |extra| extra.heartbeat)
     }
