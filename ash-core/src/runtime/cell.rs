@@ -178,11 +178,8 @@ impl Cell {
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that or may
     /// not.
     pub(crate) fn is_to_be_cut(&self) -> bool {
-        match self.ordered() {
-            Order::Live => false,
-            Order::Stop => self.order.load(Ordering::Acquire) & HAS_TOKEN == 0,
-            Order::Kill => true,
-        }
+        // The order alone, without the mark of a token.
+        self.order.load(Ordering::Acquire) == Order::Stop as u8 || self.is_killed()
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.
