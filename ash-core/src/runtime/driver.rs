@@ -81,15 +81,50 @@ impl Driver {
         shared: &Arc<Shared>,
         messages: impl IntoIterator<Item = Message>,
     ) {
-        let now = shared.clock.now();
-        self.machine.set_notices(shared.notices());
+        let now = self.begin(shared);
         for message in messages {
-            if matches!(message, Message::Ask(_)) {
-                // Whoever asks hears of nothing that has not been done.
-                self.carry_out(shared);
-            }
-            self.take(now, message);
+            self.take_in(shared, now, message);
         }
+        self.follow(shared, now);
+    }
+
+    /// Takes in what lingered and then what was brought, and does what follows.
+    #[inline]
+    pub(crate) fn work_up_to(
+        &mut self,
+        shared: &Arc<Shared>,
+        lingering: &mut Vec<Message>,
+        brought: &mut Option<Message>,
+    ) {
+        let now = self.begin(shared);
+        if !lingering.is_empty() {
+            for message in lingering.drain(..) {
+                self.take_in(shared, now, message);
+            }
+        }
+        if let Some(message) = brought.take() {
+            self.take_in(shared, now, message);
+        }
+        self.follow(shared, now);
+    }
+
+    #[inline]
+    fn begin(&mut self, shared: &Shared) -> Timestamp {
+        self.machine.set_notices(shared.notices());
+        shared.clock.now()
+    }
+
+    #[inline]
+    fn take_in(&mut self, shared: &Arc<Shared>, now: Timestamp, message: Message) {
+        if matches!(message, Message::Ask(_)) {
+            // Whoever asks hears of nothing that has not been done.
+            self.carry_out(shared);
+        }
+        self.take(now, message);
+    }
+
+    #[inline]
+    fn follow(&mut self, shared: &Arc<Shared>, now: Timestamp) {
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
         }

@@ -70,8 +70,8 @@ pub(crate) enum Brought {
     /// It waits for the one whose turn it is. If that is the supervisor's task, which was woken,
     /// that may have been in this thread.
     Left(Woken),
-    /// Nobody was at work: the turn is the bringer's, with what lingered and, last, what was
-    /// brought.
+    /// Nobody was at work: the turn is the bringer's, with what lingered. What was brought comes
+    /// after that, and is still where it was.
     Turn(Vec<Message>),
     /// The supervisor has ended.
     Closed,
@@ -140,23 +140,23 @@ impl Inbox {
         true
     }
 
-    /// Brings a message, and takes the turn if it is free and the message cannot wait.
+    /// Brings a message, and takes the turn if it is free and the message cannot wait. It is large,
+    /// and so it is only moved if it is left.
     #[inline]
-    pub(crate) fn bring(&self, message: Message) -> Brought {
+    pub(crate) fn bring(&self, message: &mut Option<Message>) -> Brought {
         let mut desk = self.desk();
         match desk.turn {
             Turn::Closed => Brought::Closed,
-            Turn::Free if desk.can_wait(&message) => {
-                desk.messages.push(message);
-                Brought::Left(Woken::Nobody)
-            }
-            Turn::Free => {
+            Turn::Free if !desk.can_wait(message.as_ref()) => {
                 desk.turn = Turn::Taken;
-                desk.drop_what_is_outdated_by(&message);
-                desk.messages.push(message);
-                Brought::Turn(core::mem::take(&mut desk.messages))
+                Brought::Turn(desk.take_lingering_before(message.as_ref()))
             }
-            Turn::Taken | Turn::Left => Brought::Left(desk.leave(message)),
+            Turn::Free | Turn::Taken | Turn::Left => {
+                desk.messages.extend(message.take());
+                // If it is left to the supervisor's task, that was woken, maybe in this thread.
+                let is_left = desk.turn == Turn::Left;
+                Brought::Left(if is_left { Woken::Somebody } else { Woken::Nobody })
+            }
         }
     }
 
@@ -313,8 +313,8 @@ impl Desk {
     }
 
     /// Tells whether a message may linger until more of its kind have come.
-    fn can_wait(&self, message: &Message) -> bool {
-        self.messages.len() < self.patience && message.is_end()
+    fn can_wait(&self, message: Option<&Message>) -> bool {
+        self.messages.len() < self.patience && message.is_some_and(Message::is_end)
     }
 
     /// Tells whether nothing has come that cannot wait.
@@ -335,15 +335,20 @@ impl Desk {
         }
     }
 
-    /// The end of an incarnation says all that its return would have said.
-    fn drop_what_is_outdated_by(&mut self, message: &Message) {
-        if let Message::Input(Event::Fact(ended, Fact::Exited(_))) = message
+    /// Takes what lingers, but for a return that the end of the same incarnation outdates: it says
+    /// all that the return would have said.
+    fn take_lingering_before(&mut self, message: Option<&Message>) -> Vec<Message> {
+        if self.messages.is_empty() {
+            return Vec::new();
+        }
+        if let Some(Message::Input(Event::Fact(ended, Fact::Exited(_)))) = message
             && let Some(Message::Input(Event::Fact(returned, Fact::Returned))) =
                 self.messages.last()
             && ended == returned
         {
             self.messages.pop();
         }
+        core::mem::take(&mut self.messages)
     }
 }
 
@@ -396,24 +401,28 @@ mod tests {
         assert!(inbox.wake(false).is_some());
         let wants = Wants { due: Timestamp::NEVER, patience: 2 };
         assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
-        assert!(matches!(inbox.bring(end(1)), Brought::Left(Woken::Nobody)));
-        assert!(matches!(inbox.bring(end(2)), Brought::Left(Woken::Nobody)));
-        assert!(matches!(inbox.bring(end(3)), Brought::Turn(ends) if ends.len() == 3));
+        assert!(matches!(inbox.bring(&mut Some(end(1))), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(&mut Some(end(2))), Brought::Left(Woken::Nobody)));
+        let third = inbox.bring(&mut Some(end(3)));
+        assert!(matches!(third, Brought::Turn(lingering) if lingering.len() == 2));
 
         assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
-        assert!(matches!(inbox.bring(end(4)), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(&mut Some(end(4))), Brought::Left(Woken::Nobody)));
         assert!(
             inbox.take_free().is_some_and(|ends| ends.len() == 1),
             "they wait for whoever comes"
         );
-        assert!(matches!(inbox.bring(end(5)), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(&mut Some(end(5))), Brought::Left(Woken::Nobody)));
         let wants = Wants { patience: 1, ..wants };
         assert!(
             matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)),
             "it goes on waiting"
         );
-        let asked = inbox.bring(Message::Look);
-        assert!(matches!(asked, Brought::Turn(all) if all.len() == 2), "others do not wait");
+        let asked = inbox.bring(&mut Some(Message::Look));
+        assert!(
+            matches!(asked, Brought::Turn(lingering) if lingering.len() == 1),
+            "others do not wait"
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl Work {
     }
 
     fn bring(&self, limit: usize) {
-        if let Brought::Turn(messages) = self.inbox.bring(Message::Look) {
+        let mut message = Some(Message::Look);
+        if let Brought::Turn(mut messages) = self.inbox.bring(&mut message) {
+            messages.extend(message);
             self.turn(messages, limit);
         }
     }
@@ -157,7 +159,9 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
         Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
     }
     fn bring(work: &Work, end: Message) {
-        if let Brought::Turn(messages) = work.inbox.bring(end) {
+        let mut end = Some(end);
+        if let Brought::Turn(mut messages) = work.inbox.bring(&mut end) {
+            messages.extend(end);
             work.turn(messages, 9);
         }
     }
@@ -189,6 +193,6 @@ fn nothing_is_taken_after_the_end() {
         let was_taken = other.join().unwrap();
         assert_eq!(before, usize::from(was_taken), "who is not refused is handed over");
         assert!(!work.inbox.leave(Message::Look));
-        assert!(matches!(work.inbox.bring(Message::Look), Brought::Closed));
+        assert!(matches!(work.inbox.bring(&mut Some(Message::Look)), Brought::Closed));
     });
 }

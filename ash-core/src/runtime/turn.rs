@@ -22,11 +22,17 @@ impl Shared {
     ///
     /// This is for code that runs for nobody else: not for what is called while the driver
     /// works, and not for a drop.
-    #[inline]
     pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
-        match self.inbox.bring(message) {
+        let mut message = Some(message);
+        match self.inbox.bring(&mut message) {
             Brought::Left(woken) => Some(woken),
-            Brought::Turn(messages) => Some(self.take_in(messages, expected)),
+            Brought::Turn(mut lingering) => {
+                let outcome = self.work(|driver, shared| {
+                    driver.work_up_to(shared, &mut lingering, &mut message);
+                    driver.outcome(shared, expected)
+                });
+                Some(self.end_turn(outcome, lingering))
+            }
             Brought::Closed => None,
         }
     }
@@ -35,7 +41,13 @@ impl Shared {
     /// was woken.
     pub(crate) fn take_in_what_lingers(self: &Arc<Self>) -> Woken {
         match self.inbox.take_lingering() {
-            Some(lingering) => self.take_in(lingering, 0),
+            Some(mut lingering) => {
+                let outcome = self.work(|driver, shared| {
+                    driver.work(shared, lingering.drain(..));
+                    driver.outcome(shared, 0)
+                });
+                self.end_turn(outcome, lingering)
+            }
             None => Woken::Nobody,
         }
     }
@@ -58,16 +70,6 @@ impl Shared {
             driver.outcome(shared, 0)
         });
         Ok((answer, self.end_turn(outcome, lingering)))
-    }
-
-    /// Goes through with a turn that was taken: takes in what there is, and what comes meanwhile,
-    /// as far as that is one's own affair.
-    fn take_in(self: &Arc<Self>, mut messages: Vec<Message>, expected: usize) -> Woken {
-        let outcome = self.work(|driver, shared| {
-            driver.work(shared, messages.drain(..));
-            driver.outcome(shared, expected)
-        });
-        self.end_turn(outcome, messages)
     }
 
     /// Ends a turn, of which this came, or goes on with it.
