@@ -92,8 +92,9 @@ impl<P, C> Children<P, C> {
         true
     }
 
-    /// Gives memory back when most of the table has become empty, from its last child on. It looks
-    /// through the table, and is done so seldom that a removal costs no more for it.
+    /// Gives memory back when most of the table has become empty, and none that is left is in its
+    /// second half. It looks through the table, and is done so seldom that a removal costs no more
+    /// for it.
     ///
     /// What is kept for ids is a hundredth of it, and is only given back with the last child:
     /// finding a smaller place for it would have some allocators tidy up after all the children
@@ -111,10 +112,12 @@ impl<P, C> Children<P, C> {
             && self.removals >= capacity / 2
             && self.slots.len() <= capacity / 8
         {
-            self.slots.shrink_to_fit();
-            // The slab keeps its slots up to the last one that is in use.
-            self.order.shrink_to(self.slots.iter().next_back().map_or(0, |(slot, _)| slot + 1));
             self.removals = 0;
+            let in_use = self.slots.iter().next_back().map_or(0, |(slot, _)| slot + 1);
+            if in_use <= capacity / 2 {
+                self.slots.shrink_to_fit();
+                self.order.shrink_to(in_use);
+            }
         }
     }
 
