@@ -114,13 +114,20 @@ impl Driver {
         shared.clock.now()
     }
 
-    #[inline]
+    /// Feeds the machine.
     fn take_in(&mut self, shared: &Arc<Shared>, now: Timestamp, message: Message) {
-        if matches!(message, Message::Ask(_)) {
-            // Whoever asks hears of nothing that has not been done.
-            self.carry_out(shared);
+        match message {
+            Message::Input(input) => self.machine.handle_event(now, input),
+            Message::Ask(question) => {
+                // Whoever asks hears of nothing that has not been done.
+                self.carry_out(shared);
+                self.answered += 1;
+                let _ = contain(|| question(&self.machine, now));
+            }
+            // Where a nested supervisor ends for another reason, this is nobody's report.
+            Message::Unstopped(below) if self.machine.is_ending() => self.unstopped.extend(below),
+            Message::Unstopped(_) | Message::Look => {}
         }
-        self.take(now, message);
     }
 
     #[inline]
@@ -153,21 +160,6 @@ impl Driver {
     /// Says that the supervisor has gone with its runtime.
     pub(crate) fn clear(&mut self) {
         self.meter.clear(&mut self.machine);
-    }
-
-    /// Feeds the machine.
-    #[inline]
-    fn take(&mut self, now: Timestamp, message: Message) {
-        match message {
-            Message::Input(input) => self.machine.handle_event(now, input),
-            Message::Ask(question) => {
-                self.answered += 1;
-                let _ = contain(|| question(&self.machine, now));
-            }
-            // Where a nested supervisor ends for another reason, this is nobody's report.
-            Message::Unstopped(below) if self.machine.is_ending() => self.unstopped.extend(below),
-            Message::Unstopped(_) | Message::Look => {}
-        }
     }
 
     /// Does all that the machine says.
@@ -281,7 +273,7 @@ impl Driver {
             // The end of what had been given up as leaked is still to be told. A caller whose
             // message is dropped gets `ShuttingDown`.
             if matches!(message, Message::Input(Event::Fact(..))) {
-                self.take(shared.clock.now(), message);
+                self.take_in(shared, shared.clock.now(), message);
             }
         }
         let end = self.end.take();

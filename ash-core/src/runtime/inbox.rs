@@ -207,7 +207,7 @@ impl Inbox {
     /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more that
     /// cannot wait; if that is more than `limit` messages, it goes on in the supervisor's task.
     /// `done` is an empty list for the next messages.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end_turn(&self, wants: Wants, limit: usize, done: Vec<Message>) -> Rest {
         let mut desk = self.desk();
         desk.due = wants.due;
@@ -324,10 +324,15 @@ impl Desk {
     }
 
     /// Keeps the memory of an empty list, of the larger one of two that are not too large.
+    #[inline]
     fn keep(&mut self, done: Vec<Message>) {
-        if !self.messages.is_empty() {
-            return;
+        let is_of_use = done.capacity() > 0 || self.messages.capacity() > KEPT;
+        if is_of_use && self.messages.is_empty() {
+            self.keep_larger(done);
         }
+    }
+
+    fn keep_larger(&mut self, done: Vec<Message>) {
         if done.capacity() > self.messages.capacity() && done.capacity() <= KEPT {
             self.messages = done;
         } else if self.messages.capacity() > KEPT {
