@@ -52,6 +52,11 @@ impl<P, C> Machine<P, C> {
     /// `terminate_child` and `stop_child`.
     fn stop(&mut self, now: Timestamp, key: ChildKey, command: ChildCommand, caller: C) {
         let Some(child) = self.children.get(key) else { return };
+        if child.state.is_running() {
+            // There is nothing to call off.
+            let calls = RareList::One((caller, command));
+            return self.ask_to_stop_for(now, key, Then::Rest, calls);
+        }
         if child.state.has_incarnation() {
             return self.stop_for(now, key, command, caller);
         }

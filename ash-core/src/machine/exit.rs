@@ -43,6 +43,13 @@ impl<P, C> Machine<P, C> {
         if let Some(error) = exit.hook_error {
             self.note(key, EventKind::ShutdownFailed { error });
         }
+        if let Some(child) = self.children.get_mut(key)
+            && let State::Stopping(stopping) = &mut child.state
+            && stopping.is_termination()
+        {
+            let calls = stopping.calls.take();
+            return self.terminated(key, calls, exit.reason);
+        }
         match self.set_state(key, State::Stopped) {
             Some(State::Running { .. }) => self.judge(now, key, exit.reason),
             Some(State::Stopping(stopping)) => self.on_stopped(now, key, stopping, exit.reason),
@@ -131,7 +138,7 @@ impl<P, C> Machine<P, C> {
         let stop = match self.config.auto_shutdown {
             AutoShutdown::Never => false,
             AutoShutdown::AnySignificant => true,
-            AutoShutdown::AllSignificant => self.significant_live == 0,
+            AutoShutdown::AllSignificant => self.ledger.significant_live == 0,
         };
         if stop {
             self.begin_end(now, ExitReason::Shutdown, None);
@@ -187,7 +194,7 @@ impl<P, C> Machine<P, C> {
 
     pub(super) fn back_off(&mut self, now: Timestamp, key: ChildKey, attempt: Attempt) {
         let Attempt { number, delay } = attempt;
-        let until = self.timers.in_turn(attempt.due(now));
+        let until = self.ledger.timers.in_turn(attempt.due(now));
         self.set_state(key, State::BackingOff { attempt: number, delay, until });
     }
 

@@ -20,7 +20,7 @@
 //! 1. A child has at most one incarnation that has neither ended nor been reported as leaked.
 //! 2. A fact about an incarnation that is not its child's latest, or of which the fact cannot be
 //!    true any more, changes nothing.
-//! 3. A child's deadline in `timers` is the deadline of its state.
+//! 3. A child's deadline in the timers is the deadline of its state.
 //! 4. Every caller that goes in with a command comes out in exactly one [`Action::Reply`].
 //! 5. After [`Action::Finish`] nothing comes out but answers to late callers.
 //!
@@ -49,6 +49,7 @@ mod event;
 mod exit;
 mod group;
 mod info;
+mod ledger;
 mod order;
 mod output;
 mod phase;
@@ -79,9 +80,9 @@ pub(crate) use tally::{Change, Counted};
 
 use child::{Child, Pending, Purpose, State};
 use children::Children;
+use ledger::Ledger;
 use phase::{Phase, Sequence};
-use tally::Tally;
-use timers::{Deadline, Timers};
+use timers::Deadline;
 
 /// What a supervisor is told about itself.
 #[derive(Clone, Debug)]
@@ -134,15 +135,12 @@ pub struct Machine<P, C> {
     config: MachineConfig,
     phase: Phase,
     children: Children<P, C>,
-    timers: Timers,
+    ledger: Ledger,
     window: Window,
-    /// How many significant children are live.
-    significant_live: usize,
     /// Incarnations that were reported as leaked and have not ended since.
     leaked: BTreeMap<Incarnation, ChildId>,
     random: fastrand::Rng,
     notices: Notices,
-    tally: Tally,
     output: VecDeque<Output<C>>,
 }
 
@@ -174,11 +172,9 @@ impl<P, C> Machine<P, C> {
             config,
             phase: Phase::Idle,
             children: table,
-            timers: Timers::new(),
-            significant_live: significant,
+            ledger: Ledger::new(significant),
             leaked: BTreeMap::new(),
             notices: Notices::All,
-            tally: Tally::new(),
             output: VecDeque::new(),
         })
     }
@@ -201,7 +197,7 @@ impl<P, C> Machine<P, C> {
 
     /// Does what is due at `now`. Calling it early or late does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        while let Some((deadline, slots)) = self.timers.take_due(now) {
+        while let Some((deadline, slots)) = self.ledger.timers.take_due(now) {
             for slot in slots {
                 self.on_slot_due(now, deadline, slot);
             }
@@ -231,7 +227,7 @@ impl<P, C> Machine<P, C> {
                 Timestamp::NEVER
             }
         };
-        let next = self.timers.next().min(overall);
+        let next = self.ledger.timers.next().min(overall);
         (!next.is_never()).then_some(next)
     }
 
@@ -287,26 +283,15 @@ impl<P, C> Machine<P, C> {
     /// Puts a child into a state and returns the one it was in.
     fn set_state(&mut self, key: ChildKey, state: State<C>) -> Option<State<C>> {
         let child = self.children.get_mut(key)?;
-        self.tally.lose(child.state.is_running());
-        self.tally.gain(state.is_running());
-        if child.attributes.significant {
-            self.significant_live -= usize::from(child.state.is_live());
-            self.significant_live += usize::from(state.is_live());
-        }
-        self.timers.set(key.slot, child.state.deadline(), state.deadline());
-        Some(core::mem::replace(&mut child.state, state))
+        Some(self.ledger.change(key, child, state))
     }
 
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) {
-        let Some(Child { state, attributes, origin, .. }) = self.children.get(key) else { return };
-        self.timers.set(key.slot, state.deadline(), Deadline::NEVER);
-        self.tally.lose(state.is_running());
-        if attributes.significant {
-            self.significant_live -= usize::from(state.is_live());
-        }
+        let Some(child) = self.children.get(key) else { return };
+        self.ledger.strike_out(key, child);
         if let Phase::Stopping { together, .. } = &mut self.phase {
-            if *origin == Origin::Dynamic {
+            if child.origin == Origin::Dynamic {
                 *together = together.saturating_sub(1);
             }
             self.children.bury(key);
@@ -325,7 +310,7 @@ impl<P, C> Machine<P, C> {
 
     #[inline]
     fn note(&mut self, key: ChildKey, kind: EventKind) {
-        self.tally.count(&kind);
+        self.ledger.tally.count(&kind);
         if self.notices.include(&kind) {
             self.notice(key, kind);
         }

@@ -50,7 +50,7 @@ impl<P, C> Machine<P, C> {
             counts.active += usize::from(child.state.is_running());
         }
         #[cfg(feature = "metrics")]
-        debug_assert_eq!(counts.active, self.tally.active(), "the tally is kept");
+        debug_assert_eq!(counts.active, self.ledger.tally.active(), "the tally is kept");
         counts
     }
 

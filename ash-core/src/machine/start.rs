@@ -31,7 +31,7 @@ impl<P, C> Machine<P, C> {
             State::Waiting(Pending { purpose: Purpose::New, callers: RareList::One(caller) });
         let significant = attributes.significant;
         let key = self.children.push(Child::new(attributes, Origin::Dynamic, payload, waiting));
-        self.significant_live += usize::from(significant);
+        self.ledger.significant_live += usize::from(significant);
         self.start(now, key);
     }
 
@@ -92,7 +92,7 @@ impl<P, C> Machine<P, C> {
         }
         // A child that waits has no timer, and is as live as one that starts.
         child.state = State::Starting { pending, deadline };
-        self.timers.set(key.slot, Deadline::NEVER, Deadline::at(deadline));
+        self.ledger.timers.set(key.slot, Deadline::NEVER, Deadline::at(deadline));
         self.act(Action::Start(incarnation));
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::ChildId;
 use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
-use crate::machine::Machine;
+use crate::machine::{Machine, MachineConfig};
 use crate::machine::child::{Abandoned, Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
@@ -28,25 +28,26 @@ impl<P, C> Machine<P, C> {
         then: Then<C>,
         calls: RareList<(C, ChildCommand)>,
     ) {
-        let Some(child) = self.children.get(key) else { return };
+        let Some(child) = self.children.get_mut(key) else { return };
         debug_assert!(child.state.has_incarnation(), "there is nothing to stop");
         let incarnation = child.incarnation(key);
         let (action, stage, deadline) = match child.attributes.shutdown {
             Shutdown::BrutalKill => {
-                (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+                let grace = self.config.grace(now, child.attributes.child_type);
+                (Action::Kill(incarnation), Stage::Killed, grace)
             }
             Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
             Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
         };
         let stopping = Stopping { stage, deadline, then, calls };
-        self.set_state(key, State::Stopping(stopping));
+        self.ledger.change(key, child, State::Stopping(stopping));
         self.act(action);
     }
 
     /// Kills a child's incarnation. One that is stopping already keeps what becomes of it.
     pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, stage: Stage, then: Then<C>) {
-        let deadline = self.grace(now, key);
         let Some(child) = self.children.get(key) else { return };
+        let deadline = self.config.grace(now, child.attributes.child_type);
         let incarnation = child.incarnation(key);
         let stopping = match self.set_state(key, State::Stopped) {
             Some(State::Stopping(old)) if old.stage.is_killed() => {
@@ -58,15 +59,6 @@ impl<P, C> Machine<P, C> {
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
-    }
-
-    /// Returns when a child that is killed now is given up. A supervisor never is: killed, it
-    /// kills its own children, and is gone when they are.
-    fn grace(&self, now: Timestamp, key: ChildKey) -> Timestamp {
-        match self.children.get(key).map(|child| child.attributes.child_type) {
-            Some(ChildType::Worker) => now + self.config.kill_grace,
-            Some(ChildType::Supervisor) | None => Timestamp::NEVER,
-        }
     }
 
     /// Cuts a start short that took too long. A worker is dropped where it stands; a supervisor
@@ -83,8 +75,10 @@ impl<P, C> Machine<P, C> {
         let then = Then::FailStart(Box::new(Abandoned { pending, bound }));
         let (action, stage, deadline) =
             match (child.attributes.child_type, child.attributes.shutdown) {
-                (ChildType::Worker, _) | (ChildType::Supervisor, Shutdown::BrutalKill) => {
-                    (Action::Kill(incarnation), Stage::Killed, self.grace(now, key))
+                (child_type @ ChildType::Worker, _)
+                | (child_type @ ChildType::Supervisor, Shutdown::BrutalKill) => {
+                    let grace = self.config.grace(now, child_type);
+                    (Action::Kill(incarnation), Stage::Killed, grace)
                 }
                 (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
                     (Action::Stop(incarnation), Stage::Asked, now + timeout)
@@ -137,9 +131,6 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         reason: ExitReason,
     ) {
-        if stopping.is_termination() {
-            return self.terminated(key, stopping.calls, reason);
-        }
         let Some(child) = self.children.get_mut(key) else { return };
         let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
@@ -195,7 +186,7 @@ impl<P, C> Machine<P, C> {
 
     /// A child that was only stopped to be forgotten has ended. This is what
     /// [`on_stopped`](Self::on_stopped) comes to then, which is nearly always.
-    fn terminated(
+    pub(super) fn terminated(
         &mut self,
         key: ChildKey,
         calls: RareList<(C, ChildCommand)>,
@@ -288,6 +279,17 @@ impl<P, C> Machine<P, C> {
             self.set_state(key, State::Running { check });
         } else {
             self.kill(now, key, Stage::Unresponsive, Then::Judge);
+        }
+    }
+}
+
+impl MachineConfig {
+    /// Returns when a child that is killed now is given up. A supervisor never is: killed, it
+    /// kills its own children, and is gone when they are.
+    fn grace(&self, now: Timestamp, child: ChildType) -> Timestamp {
+        match child {
+            ChildType::Worker => now + self.kill_grace,
+            ChildType::Supervisor => Timestamp::NEVER,
         }
     }
 }

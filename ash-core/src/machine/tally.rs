@@ -189,7 +189,7 @@ mod counting {
     impl<P, C> Machine<P, C> {
         /// Returns what has happened to the children, counted.
         pub(crate) const fn tally(&mut self) -> &mut Tally {
-            &mut self.tally
+            &mut self.ledger.tally
         }
     }
 }
