@@ -21,7 +21,7 @@ fn child() -> (Arc<Shared>, Arc<Cell>) {
     let spec =
         SupervisorSpec::new("app").with_logger(slog::Logger::root(slog::Discard, slog::o!()));
     let log = Log::root(spec.logger.as_ref());
-    let shared = Shared::new(&spec, "app".into(), Clock::start(), Bus::root(), log, Upward::Root);
+    let shared = Shared::new(&spec, "app".into(), None, Clock::start(), Bus::root(), log, Upward::Root);
     let shared = Arc::new(shared);
     let cell = Arc::new(incarnation(&shared, 1));
     (shared, cell)
@@ -52,7 +52,7 @@ async fn obeys(cell: &Cell, order: Order) {
 /// Which incarnations ended or failed to start, as the supervisor hears it.
 fn ends(shared: &Shared) -> Vec<u64> {
     let mut all = Vec::new();
-    for message in shared.inbox.close() {
+    for message in shared.inbox.close().messages {
         if let Message::Input(Event::Fact(incarnation, Fact::Exited(_) | Fact::StartFailed(_))) =
             message
         {

@@ -5,6 +5,8 @@
 //! worked on by one thread at a time, and mostly by the one that has news, without a hop to
 //! another task and back. A turn that nobody can take there and then is left to the supervisor's
 //! own task, which also keeps the timer.
+//!
+//! Who has the turn has the supervisor's driver, which lies here otherwise.
 
 use alloc::vec::Vec;
 use std::sync::PoisonError;
@@ -26,14 +28,16 @@ const MOST_ENDS: usize = 128;
 /// The emptied list of messages is kept for the next ones, if there is room for no more.
 const KEPT: usize = 1_024;
 
-/// What waits for a supervisor.
-pub(crate) struct Inbox {
-    desk: Mutex<Desk>,
+/// What waits for a supervisor, and its driver `D` while nobody is at work.
+pub(crate) struct Inbox<D> {
+    desk: Mutex<Desk<D>>,
     /// Wakes the supervisor's task.
     bell: Notify,
 }
 
-struct Desk {
+struct Desk<D> {
+    /// None while somebody is at work, after its end, and once it is lost.
+    driver: Option<D>,
     /// In order of arrival. While the turn is free there are only some that linger.
     messages: Vec<Message>,
     turn: Turn,
@@ -65,14 +69,22 @@ enum Turn {
     Closed,
 }
 
+/// A turn that was taken.
+pub(crate) struct Taken<D> {
+    /// None if it is lost.
+    pub(crate) driver: Option<D>,
+    /// What waited for it.
+    pub(crate) messages: Vec<Message>,
+}
+
 /// What became of a message that was brought.
-pub(crate) enum Brought {
+pub(crate) enum Brought<D> {
     /// It waits for the one whose turn it is. If that is the supervisor's task, which was woken,
     /// that may have been in this thread.
     Left(Woken),
     /// Nobody was at work: the turn is the bringer's, with what lingered. What was brought comes
     /// after that, and is still where it was.
-    Turn(Vec<Message>),
+    Turn(Taken<D>),
     /// The supervisor has ended.
     Closed,
 }
@@ -94,6 +106,8 @@ pub(crate) enum Rest {
     Done(Woken),
     /// More than is for a bringer to do: the rest was left to the supervisor's task.
     Left,
+    /// Nothing any more. The supervisor has gone meanwhile, and its driver is to go.
+    Closed,
 }
 
 /// Whether anybody was woken who may now wait for this thread: it must be given to the runtime
@@ -105,10 +119,11 @@ pub(crate) enum Woken {
     Somebody,
 }
 
-impl Inbox {
+impl<D> Inbox<D> {
     /// Creates the inbox of a supervisor whose task is about to begin.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(driver: Option<D>) -> Self {
         let desk = Desk {
+            driver,
             messages: alloc::vec![Message::Input(Event::Begin)],
             turn: Turn::Left,
             due: Timestamp::NEVER,
@@ -120,7 +135,7 @@ impl Inbox {
         Self { desk: Mutex::new(desk), bell: Notify::new() }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, Desk<D>> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,13 +158,13 @@ impl Inbox {
     /// Brings a message, and takes the turn if it is free and the message cannot wait. It is large,
     /// and so it is only moved if it is left.
     #[inline]
-    pub(crate) fn bring(&self, message: &mut Option<Message>) -> Brought {
+    pub(crate) fn bring(&self, message: &mut Option<Message>) -> Brought<D> {
         let mut desk = self.desk();
         match desk.turn {
             Turn::Closed => Brought::Closed,
             Turn::Free if !desk.can_wait(message.as_ref()) => {
-                desk.turn = Turn::Taken;
-                Brought::Turn(desk.take_lingering_before(message.as_ref()))
+                desk.drop_what_is_outdated_by(message.as_ref());
+                Brought::Turn(desk.take())
             }
             Turn::Free | Turn::Taken | Turn::Left => {
                 desk.messages.extend(message.take());
@@ -185,39 +200,37 @@ impl Inbox {
     }
 
     /// Takes the turn, if it is free, with what lingers.
-    pub(crate) fn take_free(&self) -> Option<Vec<Message>> {
+    pub(crate) fn take_free(&self) -> Option<Taken<D>> {
         let mut desk = self.desk();
-        if desk.turn != Turn::Free {
-            return None;
-        }
-        desk.turn = Turn::Taken;
-        Some(core::mem::take(&mut desk.messages))
+        (desk.turn == Turn::Free).then(|| desk.take())
     }
 
     /// Takes the turn, if it is free and anything lingers.
-    pub(crate) fn take_lingering(&self) -> Option<Vec<Message>> {
+    pub(crate) fn take_lingering(&self) -> Option<Taken<D>> {
         let mut desk = self.desk();
-        if desk.turn != Turn::Free || desk.messages.is_empty() {
-            return None;
-        }
-        desk.turn = Turn::Taken;
-        Some(core::mem::take(&mut desk.messages))
+        (desk.turn == Turn::Free && !desk.messages.is_empty()).then(|| desk.take())
     }
 
-    /// Ends a turn, after which the supervisor wants this. The turn goes on if there is more that
-    /// cannot wait; if that is more than `limit` messages, it goes on in the supervisor's task.
-    /// `done` is an empty list for the next messages.
+    /// Ends a turn, after which the supervisor wants this: its driver is put back. The turn goes on
+    /// if there is more that cannot wait; if that is more than `limit` messages, it goes on in the
+    /// supervisor's task. `done` is an empty list for the next messages.
     #[inline(always)]
-    pub(crate) fn end_turn(&self, wants: Wants, limit: usize, done: Vec<Message>) -> Rest {
+    pub(crate) fn end_turn(
+        &self,
+        driver: &mut Option<D>,
+        wants: Wants,
+        limit: usize,
+        done: Vec<Message>,
+    ) -> Rest {
         let mut desk = self.desk();
         desk.due = wants.due;
         desk.patience = wants.patience.min(MOST_ENDS);
         if desk.turn == Turn::Closed {
-            return Rest::Done(Woken::Nobody);
+            return Rest::Closed;
         }
         if !desk.is_patient() {
             if desk.messages.len() > limit {
-                desk.turn = Turn::Left;
+                desk.put_back(driver.take(), Turn::Left);
                 drop(desk);
                 self.bell.notify_one();
                 return Rest::Left;
@@ -225,7 +238,7 @@ impl Inbox {
             return Rest::More(core::mem::replace(&mut desk.messages, done));
         }
         desk.keep(done);
-        desk.turn = Turn::Free;
+        desk.put_back(driver.take(), Turn::Free);
         let woken = desk.ask();
         drop(desk);
         Rest::Done(self.ring(woken))
@@ -238,14 +251,17 @@ impl Inbox {
         woken
     }
 
-    /// Leaves a turn that was taken to the supervisor's task.
-    pub(crate) fn leave_turn(&self) {
+    /// Leaves a turn that was taken to the supervisor's task. Returns the driver if the supervisor
+    /// has gone meanwhile.
+    pub(crate) fn leave_turn(&self, driver: Option<D>) -> Option<D> {
         let mut desk = self.desk();
-        if desk.turn == Turn::Taken {
-            desk.turn = Turn::Left;
+        if desk.turn == Turn::Closed {
+            return driver;
         }
+        desk.put_back(driver, Turn::Left);
         drop(desk);
         self.bell.notify_one();
+        None
     }
 
     /// Says that the task is about to sleep until `alarm`, or until the time for which it was
@@ -264,7 +280,7 @@ impl Inbox {
 
     /// Takes the turn for the supervisor's task: one that was left to it or, if its alarm went
     /// off, one that is free. Where somebody else is at work then, it will look at the time.
-    pub(crate) fn wake(&self, is_due: bool) -> Option<Vec<Message>> {
+    pub(crate) fn wake(&self, is_due: bool) -> Option<Taken<D>> {
         let mut desk = self.desk();
         // It is awake, so there is no need to wake it before it says that it sleeps.
         desk.alarm = Timestamp::ZERO;
@@ -283,19 +299,32 @@ impl Inbox {
             }
             Turn::Free | Turn::Taken | Turn::Closed => return None,
         }
-        desk.turn = Turn::Taken;
-        Some(core::mem::take(&mut desk.messages))
+        Some(desk.take())
     }
 
-    /// Takes no message any more, and returns those that are left.
-    pub(crate) fn close(&self) -> Vec<Message> {
+    /// Takes no message any more, and returns those that are left. The driver comes with them,
+    /// unless somebody is at work: then it goes when they are through.
+    pub(crate) fn close(&self) -> Taken<D> {
         let mut desk = self.desk();
+        let rest = desk.take();
         desk.turn = Turn::Closed;
-        core::mem::take(&mut desk.messages)
+        rest
     }
 }
 
-impl Desk {
+impl<D> Desk<D> {
+    #[inline]
+    fn take(&mut self) -> Taken<D> {
+        self.turn = Turn::Taken;
+        Taken { driver: self.driver.take(), messages: core::mem::take(&mut self.messages) }
+    }
+
+    #[inline]
+    fn put_back(&mut self, driver: Option<D>, turn: Turn) {
+        self.driver = driver;
+        self.turn = turn;
+    }
+
     /// Leaves a message to the one whose turn it is. If that is the supervisor's task, it was
     /// woken, maybe in this thread.
     fn leave(&mut self, message: Message) -> Woken {
@@ -340,20 +369,14 @@ impl Desk {
         }
     }
 
-    /// Takes what lingers, but for a return that the end of the same incarnation outdates: it says
-    /// all that the return would have said.
-    fn take_lingering_before(&mut self, message: Option<&Message>) -> Vec<Message> {
-        if self.messages.is_empty() {
-            return Vec::new();
-        }
-        if let Some(Message::Input(Event::Fact(ended, Fact::Exited(_)))) = message
-            && let Some(Message::Input(Event::Fact(returned, Fact::Returned))) =
-                self.messages.last()
+    /// The end of an incarnation says all that its return would have said.
+    fn drop_what_is_outdated_by(&mut self, message: Option<&Message>) {
+        if let Some(Message::Input(Event::Fact(returned, Fact::Returned))) = self.messages.last()
+            && let Some(Message::Input(Event::Fact(ended, Fact::Exited(_)))) = message
             && ended == returned
         {
             self.messages.pop();
         }
-        core::mem::take(&mut self.messages)
     }
 }
 
@@ -379,8 +402,8 @@ mod tests {
 
     use super::*;
 
-    fn take_turn(inbox: &Inbox, due: Timestamp) -> Woken {
-        assert!(inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
+    fn take_turn(inbox: &Inbox<()>, due: Timestamp) -> Woken {
+        assert!(inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
         end_turn(inbox, due)
     }
 
@@ -388,10 +411,10 @@ mod tests {
         Wants { due, patience: 0 }
     }
 
-    fn end_turn(inbox: &Inbox, due: Timestamp) -> Woken {
-        match inbox.end_turn(wants(due), usize::MAX, Vec::new()) {
+    fn end_turn(inbox: &Inbox<()>, due: Timestamp) -> Woken {
+        match inbox.end_turn(&mut Some(()), wants(due), usize::MAX, Vec::new()) {
             Rest::Done(woken) => woken,
-            Rest::More(_) | Rest::Left => panic!("there is no message"),
+            Rest::More(_) | Rest::Left | Rest::Closed => panic!("there is no message"),
         }
     }
 
@@ -402,30 +425,30 @@ mod tests {
             let exit = crate::ExitReason::Shutdown.into();
             Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
         };
-        let inbox = Inbox::new();
+        let inbox = Inbox::new(Some(()));
         assert!(inbox.wake(false).is_some());
         let wants = Wants { due: Timestamp::NEVER, patience: 2 };
-        assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(&mut Some(end(1))), Brought::Left(Woken::Nobody)));
         assert!(matches!(inbox.bring(&mut Some(end(2))), Brought::Left(Woken::Nobody)));
         let third = inbox.bring(&mut Some(end(3)));
-        assert!(matches!(third, Brought::Turn(lingering) if lingering.len() == 2));
+        assert!(matches!(third, Brought::Turn(taken) if taken.messages.len() == 2));
 
-        assert!(matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(&mut Some(end(4))), Brought::Left(Woken::Nobody)));
         assert!(
-            inbox.take_free().is_some_and(|ends| ends.len() == 1),
+            inbox.take_free().is_some_and(|taken| taken.messages.len() == 1),
             "they wait for whoever comes"
         );
         assert!(matches!(inbox.bring(&mut Some(end(5))), Brought::Left(Woken::Nobody)));
         let wants = Wants { patience: 1, ..wants };
         assert!(
-            matches!(inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)),
+            matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)),
             "it goes on waiting"
         );
         let asked = inbox.bring(&mut Some(Message::Look));
         assert!(
-            matches!(asked, Brought::Turn(lingering) if lingering.len() == 1),
+            matches!(asked, Brought::Turn(taken) if taken.messages.len() == 1),
             "others do not wait"
         );
     }
@@ -433,7 +456,7 @@ mod tests {
     #[test]
     fn what_lingers_is_taken_in_when_the_first_of_it_is_due() {
         let soon = Timestamp::ZERO + Duration::from_millis(2);
-        let inbox = Inbox::new();
+        let inbox = Inbox::new(Some(()));
         assert!(inbox.wake(false).is_some());
         assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
         assert!(inbox.wake(false).is_none());
@@ -442,13 +465,13 @@ mod tests {
         let late = || panic!("the task has been woken for the first");
         assert_eq!(inbox.linger(Message::Look, late), Woken::Nobody);
         // A turn that somebody takes meanwhile changes nothing of that.
-        assert!(inbox.take_lingering().is_some_and(|both| both.len() == 2));
+        assert!(inbox.take_lingering().is_some_and(|taken| taken.messages.len() == 2));
         assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
         assert_eq!(inbox.linger(Message::Look, late), Woken::Nobody);
         assert!(inbox.bell().now_or_never().is_some());
         assert!(inbox.wake(false).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), soon);
-        assert!(inbox.wake(true).is_some_and(|one| one.len() == 1));
+        assert!(inbox.wake(true).is_some_and(|taken| taken.messages.len() == 1));
         assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
         let next = soon + Duration::from_millis(2);
         assert_eq!(inbox.linger(Message::Look, || next), Woken::Nobody, "the task is awake");
@@ -461,8 +484,8 @@ mod tests {
     #[test]
     fn deadlines_that_come_and_go_wake_the_task_once() {
         let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
-        let inbox = Inbox::new();
-        assert_eq!(inbox.wake(false).map(|messages| messages.len()), Some(1));
+        let inbox = Inbox::new(Some(()));
+        assert_eq!(inbox.wake(false).map(|taken| taken.messages.len()), Some(1));
         assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
         assert!(inbox.wake(false).is_none());
         assert!(inbox.sleep(Timestamp::NEVER).is_never());
@@ -479,28 +502,28 @@ mod tests {
 
         assert_eq!(take_turn(&inbox, at(4)), Woken::Somebody, "that would be too late");
         assert!(inbox.bell().now_or_never().is_some());
-        assert!(inbox.wake(true).is_some_and(|messages| messages.is_empty()));
+        assert!(inbox.wake(true).is_some_and(|taken| taken.messages.is_empty()));
         assert_eq!(end_turn(&inbox, at(4)), Woken::Nobody, "it is awake");
         assert_eq!(inbox.sleep(at(5)), at(4));
     }
 
     #[test]
     fn a_task_that_is_due_while_somebody_is_at_work_says_so_once_and_sleeps() {
-        let inbox = Inbox::new();
-        assert!(inbox.wake(false).is_some_and(|first| first.len() == 1), "it begins");
+        let inbox = Inbox::new(Some(()));
+        assert!(inbox.wake(false).is_some_and(|taken| taken.messages.len() == 1), "it begins");
         let due = Timestamp::ZERO + Duration::from_secs(1);
-        assert!(matches!(inbox.end_turn(wants(due), 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(&mut Some(()), wants(due), 9, Vec::new()), Rest::Done(_)));
         assert_eq!(inbox.sleep(Timestamp::NEVER), due);
-        assert!(inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
+        assert!(inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
 
         assert!(inbox.wake(true).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), Timestamp::NEVER, "it is not due again");
-        let Rest::More(looks) = inbox.end_turn(wants(due), 9, Vec::new()) else {
+        let Rest::More(looks) = inbox.end_turn(&mut Some(()), wants(due), 9, Vec::new()) else {
             panic!("who is at work looks at the time")
         };
         assert!(matches!(looks[..], [Message::Look]));
         let later = due + Duration::from_secs(1);
-        let woken = inbox.end_turn(wants(later), 9, Vec::new());
+        let woken = inbox.end_turn(&mut Some(()), wants(later), 9, Vec::new());
         assert!(matches!(woken, Rest::Done(Woken::Somebody)), "it is told when it is due next");
         assert!(inbox.wake(false).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), later);

@@ -12,7 +12,7 @@ const NOTHING: Wants = Wants { due: Timestamp::NEVER, patience: 0 };
 
 /// A supervisor without a driver: who is at work on it, and what was taken in.
 struct Work {
-    inbox: Inbox,
+    inbox: Inbox<()>,
     at_work: AtomicUsize,
     taken: AtomicUsize,
 }
@@ -20,39 +20,41 @@ struct Work {
 impl Work {
     /// One whose task has begun, and sleeps.
     fn begun() -> Arc<Self> {
-        let inbox = Inbox::new();
-        assert_eq!(inbox.wake(false).map(|first| first.len()), Some(1), "it begins");
-        assert!(matches!(inbox.end_turn(NOTHING, 9, Vec::new()), Rest::Done(_)));
+        let inbox = Inbox::new(Some(()));
+        let mut first = inbox.wake(false).expect("it begins");
+        assert_eq!(first.messages.len(), 1);
+        assert!(matches!(inbox.end_turn(&mut first.driver, NOTHING, 9, Vec::new()), Rest::Done(_)));
         inbox.sleep(Timestamp::NEVER);
         let (at_work, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { inbox, at_work, taken })
     }
 
     /// Takes messages in, and whatever comes meanwhile, up to the limit.
-    fn turn(&self, mut messages: Vec<Message>, limit: usize) {
+    fn turn(&self, Taken { mut driver, mut messages }: Taken<()>, limit: usize) {
         loop {
+            assert!(driver.is_some(), "who has the turn has the driver");
             assert_eq!(self.at_work.fetch_add(1, SeqCst), 0, "one at a time");
             self.taken.fetch_add(messages.drain(..).count(), SeqCst);
             self.at_work.fetch_sub(1, SeqCst);
-            match self.inbox.end_turn(NOTHING, limit, messages) {
+            match self.inbox.end_turn(&mut driver, NOTHING, limit, messages) {
                 Rest::More(more) => messages = more,
-                Rest::Done(_) | Rest::Left => return,
+                Rest::Done(_) | Rest::Left | Rest::Closed => return,
             }
         }
     }
 
     fn bring(&self, limit: usize) {
         let mut message = Some(Message::Look);
-        if let Brought::Turn(mut messages) = self.inbox.bring(&mut message) {
-            messages.extend(message);
-            self.turn(messages, limit);
+        if let Brought::Turn(mut taken) = self.inbox.bring(&mut message) {
+            taken.messages.extend(message);
+            self.turn(taken, limit);
         }
     }
 
     /// What the supervisor's task does when it is woken.
     fn wake(&self, is_due: bool) {
-        if let Some(messages) = self.inbox.wake(is_due) {
-            self.turn(messages, usize::MAX);
+        if let Some(taken) = self.inbox.wake(is_due) {
+            self.turn(taken, usize::MAX);
         }
     }
 }
@@ -121,7 +123,7 @@ fn what_lingers_is_taken_in_by_whoever_comes_or_else_when_it_is_due() {
             work.wake(true);
         }
         assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
+        assert!(work.inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
     });
 }
 
@@ -160,16 +162,16 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
     }
     fn bring(work: &Work, end: Message) {
         let mut end = Some(end);
-        if let Brought::Turn(mut messages) = work.inbox.bring(&mut end) {
-            messages.extend(end);
-            work.turn(messages, 9);
+        if let Brought::Turn(mut taken) = work.inbox.bring(&mut end) {
+            taken.messages.extend(end);
+            work.turn(taken, 9);
         }
     }
     ::loom::model(|| {
         let work = Work::begun();
         assert!(work.inbox.take_free().is_some());
         let wants = Wants { patience: 1, ..NOTHING };
-        assert!(matches!(work.inbox.end_turn(wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(work.inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
         let other = {
             let work = Arc::clone(&work);
             thread::spawn(move || bring(&work, end(1)))
@@ -177,7 +179,7 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
         bring(&work, end(2));
         other.join().unwrap();
         assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free().is_some_and(|lingering| lingering.is_empty()));
+        assert!(work.inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
     });
 }
 
@@ -189,7 +191,7 @@ fn nothing_is_taken_after_the_end() {
             let work = Arc::clone(&work);
             thread::spawn(move || work.inbox.leave(Message::Look))
         };
-        let before = work.inbox.close().len();
+        let before = work.inbox.close().messages.len();
         let was_taken = other.join().unwrap();
         assert_eq!(before, usize::from(was_taken), "who is not refused is handed over");
         assert!(!work.inbox.leave(Message::Look));

@@ -6,7 +6,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{oneshot, watch};
@@ -40,9 +39,7 @@ pub(crate) struct Shared {
     /// The runtime in which it lives, and all that it starts.
     runtime: Option<Id>,
     /// Commands, facts and questions, one queue for all, in order of arrival.
-    pub(crate) inbox: Inbox,
-    /// For whoever has the turn; none after its end.
-    driver: Mutex<Option<Driver>>,
+    pub(crate) inbox: Inbox<Box<Driver>>,
     upward: Upward,
     pub(crate) status: watch::Sender<Status>,
     /// Whether the supervisor has come to its end: all that it had started has ended, or was
@@ -128,7 +125,7 @@ impl Shared {
         events.close();
         let path = String::from(spec.name.as_str());
         let log = Log::root(spec.logger.as_ref());
-        let shared = Self::new(spec, path, clock, events, log, Upward::Root);
+        let shared = Self::new(spec, path, None, clock, events, log, Upward::Root);
         drop(shared.inbox.close());
         shared.status.send_replace(status);
         Arc::new(shared)
@@ -138,6 +135,7 @@ impl Shared {
     pub(crate) fn new(
         spec: &SupervisorSpec,
         path: String,
+        driver: Option<Driver>,
         clock: Clock,
         events: Bus,
         log: Log,
@@ -151,8 +149,7 @@ impl Shared {
             clock,
             since: clock.now(),
             runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
-            inbox: Inbox::new(),
-            driver: Mutex::new(None),
+            inbox: Inbox::new(driver.map(Box::new)),
             upward,
             status: watch::Sender::new(Status::default()),
             finished: AtomicBool::new(false),
@@ -164,11 +161,6 @@ impl Shared {
     /// Tells whether this thread belongs to the supervisor's runtime.
     pub(crate) fn is_here(&self) -> bool {
         Handle::try_current().is_ok_and(|runtime| Some(runtime.id()) == self.runtime)
-    }
-
-    /// Returns the driver, for whoever has the turn.
-    pub(crate) fn driver(&self) -> MutexGuard<'_, Option<Driver>> {
-        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that the supervisor has come to its end. After that its inbox may be closed.
@@ -192,7 +184,12 @@ impl Shared {
 
     /// Says that the initial start is through.
     pub(crate) fn ready(&self) {
-        self.change(|status| status.ready = Some(Ok(())));
+        self.change(|status| {
+            // Its runtime may have ended it while it was still at work.
+            if status.ended.is_none() {
+                status.ready = Some(Ok(()));
+            }
+        });
         self.upward.fact(Fact::Started);
     }
 

@@ -18,7 +18,7 @@ use crate::runtime::alarm::Alarm;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::{Driver, End, Outcome};
 use crate::runtime::events::Bus;
-use crate::runtime::inbox::Rest;
+use crate::runtime::inbox::{Rest, Taken};
 use crate::runtime::log::Log;
 use crate::runtime::meter::Meter;
 use crate::runtime::shared::{Message, Shared, Upward};
@@ -31,6 +31,8 @@ const BATCH: usize = 128;
 /// The task of a supervisor. It owns the supervisor: dropped, it ends it.
 pub(crate) struct Task {
     shared: Arc<Shared>,
+    /// The driver, while this task has the turn.
+    driver: Option<Box<Driver>>,
     /// The one timer, armed for the earliest time that the machine asked for, or before.
     timer: Option<Pin<Box<Sleep>>>,
     /// When the timer goes off.
@@ -48,8 +50,8 @@ impl Task {
         let driver = Driver::new(spec, path.clone())?;
         let log = Log::root(spec.logger.as_ref());
         Meter::describe();
-        let shared = Shared::new(spec, path, clock, Bus::root(), log, Upward::Root);
-        let mut task = Self::new(shared, driver);
+        let shared = Shared::new(spec, path, Some(driver), clock, Bus::root(), log, Upward::Root);
+        let mut task = Self::new(shared);
         // Panics here and now if the runtime has no timers, not in a task that nobody sees. It is
         // not to go off: whatever is due would be left to it, and it has no alarm.
         task.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
@@ -66,14 +68,21 @@ impl Task {
         let driver = Driver::new(spec, path.clone())?;
         let log = parent.log.nested(spec.logger.as_ref());
         let upward = Upward::Parent(Arc::clone(parent), incarnation);
-        let shared = Shared::new(spec, path, parent.clock, Bus::nested(parent), log, upward);
-        Ok(Self::new(shared, driver))
+        let shared = Shared::new(
+            spec,
+            path,
+            Some(driver),
+            parent.clock,
+            Bus::nested(parent),
+            log,
+            upward,
+        );
+        Ok(Self::new(shared))
     }
 
-    fn new(shared: Shared, driver: Driver) -> Self {
+    fn new(shared: Shared) -> Self {
         let shared = Arc::new(shared);
-        *shared.driver() = Some(driver);
-        Self { shared, timer: None, armed: Timestamp::NEVER, alarm: None }
+        Self { shared, driver: None, timer: None, armed: Timestamp::NEVER, alarm: None }
     }
 
     /// Returns what the supervisor's handles hold.
@@ -96,8 +105,9 @@ impl Task {
     async fn wait(&mut self) -> Vec<Message> {
         let mut is_due = false;
         loop {
-            if let Some(messages) = self.shared.inbox.wake(is_due) {
-                return messages;
+            if let Some(taken) = self.shared.inbox.wake(is_due) {
+                self.driver = taken.driver;
+                return taken.messages;
             }
             let due = self.shared.inbox.sleep(self.armed);
             self.set_timer(due).await;
@@ -132,12 +142,12 @@ impl Task {
     }
 
     /// Works until nothing is left. When the supervisor has ended, returns what came too late.
-    async fn turn(&self, mut messages: Vec<Message>) -> Option<Vec<Message>> {
+    async fn turn(&mut self, mut messages: Vec<Message>) -> Option<Vec<Message>> {
         loop {
             let mut coming = messages.drain(..);
             let outcome = loop {
                 let part = coming.by_ref().take(BATCH);
-                let outcome = self.shared.work(|driver, shared| {
+                let outcome = self.shared.work(&mut self.driver, |driver, shared| {
                     driver.work(shared, part);
                     driver.outcome(shared, 0)
                 });
@@ -151,19 +161,21 @@ impl Task {
                 }
             };
             drop(coming);
-            match self.shared.inbox.end_turn(outcome.wants, usize::MAX, messages) {
+            let (driver, wants) = (&mut self.driver, outcome.wants);
+            match self.shared.inbox.end_turn(driver, wants, usize::MAX, messages) {
                 Rest::More(more) => messages = more,
                 Rest::Done(_) | Rest::Left => return None,
+                // Nobody else closes it.
+                Rest::Closed => return Some(Vec::new()),
             }
         }
     }
 
     /// Ends the supervisor, which has nothing left to wait for.
-    fn finish(self, mut late: Vec<Message>) {
+    fn finish(mut self, mut late: Vec<Message>) {
         self.shared.finish();
-        late.append(&mut self.shared.inbox.close());
-        let driver = self.shared.driver().take();
-        if let Some(mut driver) = driver
+        late.append(&mut self.shared.inbox.close().messages);
+        if let Some(mut driver) = self.driver.take()
             && let Some((End { reason, start_error }, unstopped)) =
                 driver.finish(&self.shared, late)
         {
@@ -177,7 +189,9 @@ impl Task {
 impl Drop for Task {
     /// A supervisor whose task is dropped before its end, because its runtime goes, is killed.
     fn drop(&mut self) {
-        let mut driver = self.shared.driver().take();
+        let Taken { driver, messages } = self.shared.inbox.close();
+        // If somebody else is at work, they let go of it.
+        let mut driver = self.driver.take().or(driver);
         let status = self.shared.status.borrow();
         let (ready, ended) = (status.ready.is_some(), status.ended.is_some());
         drop(status);
@@ -189,7 +203,7 @@ impl Drop for Task {
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.shared.end(ExitReason::Killed, start_error, Vec::new());
         }
-        drop(self.shared.inbox.close());
+        drop(messages);
         drop(driver);
     }
 }

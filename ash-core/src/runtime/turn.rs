@@ -1,12 +1,13 @@
 //! A turn at a supervisor, taken by whoever brings it something.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::contain::contain;
 use crate::machine::Timestamp;
 use crate::runtime::driver::{Driver, Outcome};
-use crate::runtime::inbox::{Brought, Rest, Woken};
+use crate::runtime::inbox::{Brought, Rest, Taken, Woken};
 use crate::runtime::shared::{Message, Shared, Supervisor};
 
 /// How many times one who brings something sees to what others brought meanwhile.
@@ -26,12 +27,12 @@ impl Shared {
         let mut message = Some(message);
         match self.inbox.bring(&mut message) {
             Brought::Left(woken) => Some(woken),
-            Brought::Turn(mut lingering) => {
-                let outcome = self.work(|driver, shared| {
-                    driver.work_up_to(shared, &mut lingering, &mut message);
+            Brought::Turn(Taken { mut driver, mut messages }) => {
+                let outcome = self.work(&mut driver, |driver, shared| {
+                    driver.work_up_to(shared, &mut messages, &mut message);
                     driver.outcome(shared, expected)
                 });
-                Some(self.end_turn(outcome, lingering))
+                Some(self.end_turn(driver, outcome, messages))
             }
             Brought::Closed => None,
         }
@@ -40,16 +41,14 @@ impl Shared {
     /// Sees to what lingers, if there is anything and nobody is at work. Returns whether anybody
     /// was woken.
     pub(crate) fn take_in_what_lingers(self: &Arc<Self>) -> Woken {
-        match self.inbox.take_lingering() {
-            Some(mut lingering) => {
-                let outcome = self.work(|driver, shared| {
-                    driver.work(shared, lingering.drain(..));
-                    driver.outcome(shared, 0)
-                });
-                self.end_turn(outcome, lingering)
-            }
-            None => Woken::Nobody,
-        }
+        let Some(Taken { mut driver, mut messages }) = self.inbox.take_lingering() else {
+            return Woken::Nobody;
+        };
+        let outcome = self.work(&mut driver, |driver, shared| {
+            driver.work(shared, messages.drain(..));
+            driver.outcome(shared, 0)
+        });
+        self.end_turn(driver, outcome, messages)
     }
 
     /// Asks the machine here and now, if nobody is at work: then returns the answer and whether
@@ -58,71 +57,96 @@ impl Shared {
         self: &Arc<Self>,
         question: Q,
     ) -> Result<(Option<T>, Woken), Q> {
-        let Some(mut lingering) = self.inbox.take_free() else {
+        let Some(Taken { mut driver, mut messages }) = self.inbox.take_free() else {
             return Err(question);
         };
         let mut answer = None;
-        let outcome = self.work(|driver, shared| {
-            if !lingering.is_empty() {
-                driver.work(shared, lingering.drain(..));
+        let outcome = self.work(&mut driver, |driver, shared| {
+            if !messages.is_empty() {
+                driver.work(shared, messages.drain(..));
             }
             answer = Some(question(driver.machine(), shared.clock.now()));
             driver.outcome(shared, 0)
         });
-        Ok((answer, self.end_turn(outcome, lingering)))
+        Ok((answer, self.end_turn(driver, outcome, messages)))
     }
 
     /// Ends a turn, of which this came, or goes on with it.
-    fn end_turn(self: &Arc<Self>, outcome: Option<Outcome>, done: Vec<Message>) -> Woken {
+    fn end_turn(
+        self: &Arc<Self>,
+        mut driver: Option<Box<Driver>>,
+        outcome: Option<Outcome>,
+        done: Vec<Message>,
+    ) -> Woken {
         let Some(Outcome { wants, has_ended: false, woken }) = outcome else {
-            self.inbox.leave_turn();
-            return Woken::Somebody;
+            return self.leave_turn(driver);
         };
-        match self.inbox.end_turn(wants, LIMIT, done) {
+        match self.inbox.end_turn(&mut driver, wants, LIMIT, done) {
             Rest::Done(also) => woken.or(also),
             Rest::Left => Woken::Somebody,
-            Rest::More(messages) => woken.or(self.go_on(messages)),
+            Rest::More(messages) => woken.or(self.go_on(driver, messages)),
+            Rest::Closed => lose(driver),
         }
     }
 
     /// Sees to what others brought meanwhile.
     #[cold]
-    fn go_on(self: &Arc<Self>, mut messages: Vec<Message>) -> Woken {
+    fn go_on(
+        self: &Arc<Self>,
+        mut driver: Option<Box<Driver>>,
+        mut messages: Vec<Message>,
+    ) -> Woken {
         let mut woken = Woken::Nobody;
         for rounds_left in (0..ROUNDS).rev() {
-            let outcome = self.work(|driver, shared| {
+            let outcome = self.work(&mut driver, |driver, shared| {
                 driver.work(shared, messages.drain(..));
                 driver.outcome(shared, 0)
             });
             let Some(Outcome { wants, has_ended: false, woken: also }) = outcome else {
-                self.inbox.leave_turn();
-                return Woken::Somebody;
+                return self.leave_turn(driver);
             };
             woken = woken.or(also);
             let limit = if rounds_left == 0 { 0 } else { LIMIT };
-            match self.inbox.end_turn(wants, limit, messages) {
+            match self.inbox.end_turn(&mut driver, wants, limit, messages) {
                 Rest::Done(also) => return woken.or(also),
                 Rest::Left => break,
                 Rest::More(more) => messages = more,
+                Rest::Closed => return lose(driver),
             }
         }
         Woken::Somebody
+    }
+
+    /// Leaves a turn to the supervisor's task.
+    #[cold]
+    fn leave_turn(&self, driver: Option<Box<Driver>>) -> Woken {
+        lose(self.inbox.leave_turn(driver))
     }
 
     /// Has the driver do something, for one who has the turn. Returns nothing if there is none
     /// any more. One that panics is gone, and its children with it.
     pub(crate) fn work<T>(
         self: &Arc<Self>,
+        driver: &mut Option<Box<Driver>>,
         work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
     ) -> Option<T> {
-        let mut place = self.driver();
-        let driver = place.as_mut()?;
-        if let Ok(done) = contain(|| work(driver, self)) {
+        let at_work = driver.as_deref_mut()?;
+        if let Ok(done) = contain(|| work(at_work, self)) {
             return Some(done);
         }
-        let lost = place.take();
-        drop(place);
+        let lost = driver.take();
         let _ = contain(|| drop(lost));
         None
     }
+}
+
+/// Lets go of the driver of a supervisor that has gone with its runtime meanwhile, and thereby of
+/// all that it had started.
+#[cold]
+fn lose(driver: Option<Box<Driver>>) -> Woken {
+    if let Some(mut driver) = driver {
+        let _ = contain(|| driver.clear());
+        let _ = contain(|| drop(driver));
+    }
+    Woken::Somebody
 }
