@@ -6,11 +6,11 @@ use core::time::Duration;
 use crate::ChildId;
 use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
-use crate::machine::{Machine, MachineConfig};
 use crate::machine::child::{Abandoned, Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice, Output};
 use crate::machine::rare_list::RareList;
+use crate::machine::{Machine, MachineConfig};
 use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
 use crate::time::Timestamp;
 

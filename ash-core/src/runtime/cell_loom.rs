@@ -21,7 +21,7 @@ fn child() -> (Arc<Shared>, Arc<Cell>) {
     let spec =
         SupervisorSpec::new("app").with_logger(slog::Logger::root(slog::Discard, slog::o!()));
     let log = Log::root(spec.logger.as_ref());
-    let shared = Shared::new(&spec, "app".into(), None, Clock::start(), Bus::root(), log, Upward::Root);
+    let shared = Shared::new(&spec, "app".into(), Clock::start(), Bus::root(), log, Upward::Root);
     let shared = Arc::new(shared);
     let cell = Arc::new(incarnation(&shared, 1));
     (shared, cell)

@@ -121,9 +121,9 @@ pub(crate) enum Woken {
 
 impl<D> Inbox<D> {
     /// Creates the inbox of a supervisor whose task is about to begin.
-    pub(crate) fn new(driver: Option<D>) -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Desk {
-            driver,
+            driver: None,
             messages: alloc::vec![Message::Input(Event::Begin)],
             turn: Turn::Left,
             due: Timestamp::NEVER,
@@ -133,6 +133,11 @@ impl<D> Inbox<D> {
             patience: 0,
         };
         Self { desk: Mutex::new(desk), bell: Notify::new() }
+    }
+
+    /// Puts the driver here, before there is a task that takes the first turn.
+    pub(crate) fn set_driver(&self, driver: D) {
+        self.desk().driver = Some(driver);
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk<D>> {
@@ -316,7 +321,10 @@ impl<D> Desk<D> {
     #[inline]
     fn take(&mut self) -> Taken<D> {
         self.turn = Turn::Taken;
-        Taken { driver: self.driver.take(), messages: core::mem::take(&mut self.messages) }
+        // The memory of an empty list stays where it is.
+        let messages =
+            if self.messages.is_empty() { Vec::new() } else { core::mem::take(&mut self.messages) };
+        Taken { driver: self.driver.take(), messages }
     }
 
     #[inline]
@@ -402,6 +410,12 @@ mod tests {
 
     use super::*;
 
+    fn begun() -> Inbox<()> {
+        let inbox = Inbox::new();
+        inbox.set_driver(());
+        inbox
+    }
+
     fn take_turn(inbox: &Inbox<()>, due: Timestamp) -> Woken {
         assert!(inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
         end_turn(inbox, due)
@@ -425,7 +439,7 @@ mod tests {
             let exit = crate::ExitReason::Shutdown.into();
             Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
         };
-        let inbox = Inbox::new(Some(()));
+        let inbox = begun();
         assert!(inbox.wake(false).is_some());
         let wants = Wants { due: Timestamp::NEVER, patience: 2 };
         assert!(matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
@@ -456,7 +470,7 @@ mod tests {
     #[test]
     fn what_lingers_is_taken_in_when_the_first_of_it_is_due() {
         let soon = Timestamp::ZERO + Duration::from_millis(2);
-        let inbox = Inbox::new(Some(()));
+        let inbox = begun();
         assert!(inbox.wake(false).is_some());
         assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
         assert!(inbox.wake(false).is_none());
@@ -484,7 +498,7 @@ mod tests {
     #[test]
     fn deadlines_that_come_and_go_wake_the_task_once() {
         let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
-        let inbox = Inbox::new(Some(()));
+        let inbox = begun();
         assert_eq!(inbox.wake(false).map(|taken| taken.messages.len()), Some(1));
         assert_eq!(end_turn(&inbox, Timestamp::NEVER), Woken::Nobody);
         assert!(inbox.wake(false).is_none());
@@ -509,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_task_that_is_due_while_somebody_is_at_work_says_so_once_and_sleeps() {
-        let inbox = Inbox::new(Some(()));
+        let inbox = begun();
         assert!(inbox.wake(false).is_some_and(|taken| taken.messages.len() == 1), "it begins");
         let due = Timestamp::ZERO + Duration::from_secs(1);
         assert!(matches!(inbox.end_turn(&mut Some(()), wants(due), 9, Vec::new()), Rest::Done(_)));

@@ -20,7 +20,8 @@ struct Work {
 impl Work {
     /// One whose task has begun, and sleeps.
     fn begun() -> Arc<Self> {
-        let inbox = Inbox::new(Some(()));
+        let inbox = Inbox::new();
+        inbox.set_driver(());
         let mut first = inbox.wake(false).expect("it begins");
         assert_eq!(first.messages.len(), 1);
         assert!(matches!(inbox.end_turn(&mut first.driver, NOTHING, 9, Vec::new()), Rest::Done(_)));

@@ -125,7 +125,7 @@ impl Shared {
         events.close();
         let path = String::from(spec.name.as_str());
         let log = Log::root(spec.logger.as_ref());
-        let shared = Self::new(spec, path, None, clock, events, log, Upward::Root);
+        let shared = Self::new(spec, path, clock, events, log, Upward::Root);
         drop(shared.inbox.close());
         shared.status.send_replace(status);
         Arc::new(shared)
@@ -135,7 +135,6 @@ impl Shared {
     pub(crate) fn new(
         spec: &SupervisorSpec,
         path: String,
-        driver: Option<Driver>,
         clock: Clock,
         events: Bus,
         log: Log,
@@ -149,7 +148,7 @@ impl Shared {
             clock,
             since: clock.now(),
             runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
-            inbox: Inbox::new(driver.map(Box::new)),
+            inbox: Inbox::new(),
             upward,
             status: watch::Sender::new(Status::default()),
             finished: AtomicBool::new(false),

@@ -50,8 +50,8 @@ impl Task {
         let driver = Driver::new(spec, path.clone())?;
         let log = Log::root(spec.logger.as_ref());
         Meter::describe();
-        let shared = Shared::new(spec, path, Some(driver), clock, Bus::root(), log, Upward::Root);
-        let mut task = Self::new(shared);
+        let shared = Shared::new(spec, path, clock, Bus::root(), log, Upward::Root);
+        let mut task = Self::new(shared, driver);
         // Panics here and now if the runtime has no timers, not in a task that nobody sees. It is
         // not to go off: whatever is due would be left to it, and it has no alarm.
         task.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
@@ -68,20 +68,13 @@ impl Task {
         let driver = Driver::new(spec, path.clone())?;
         let log = parent.log.nested(spec.logger.as_ref());
         let upward = Upward::Parent(Arc::clone(parent), incarnation);
-        let shared = Shared::new(
-            spec,
-            path,
-            Some(driver),
-            parent.clock,
-            Bus::nested(parent),
-            log,
-            upward,
-        );
-        Ok(Self::new(shared))
+        let shared = Shared::new(spec, path, parent.clock, Bus::nested(parent), log, upward);
+        Ok(Self::new(shared, driver))
     }
 
-    fn new(shared: Shared) -> Self {
+    fn new(shared: Shared, driver: Driver) -> Self {
         let shared = Arc::new(shared);
+        shared.inbox.set_driver(Box::new(driver));
         Self { shared, driver: None, timer: None, armed: Timestamp::NEVER, alarm: None }
     }
 
