@@ -10,7 +10,7 @@ use crate::machine::{ChildCommand, Event, Timestamp};
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
 use crate::runtime::shared::{Input, Message, Reply, Supervisor};
-use crate::runtime::waiting::{Waiting, answered};
+use crate::runtime::waiting::{Answered, Waiting};
 
 impl SupervisorHandle {
     /// Has something done with one child.
@@ -37,7 +37,7 @@ impl SupervisorHandle {
         let Some(woken) = woken else {
             return Err(self.0.shutting_down());
         };
-        answered(answer, woken).await.unwrap_or_else(|_| Err(self.0.shutting_down()))
+        Answered::new(answer, woken).await.unwrap_or_else(|_| Err(self.0.shutting_down()))
     }
 
     /// Asks the machine.

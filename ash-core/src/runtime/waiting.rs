@@ -2,10 +2,10 @@
 
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
-use core::task::Poll;
+use core::task::{Context, Poll};
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::RecvError};
 
 use crate::runtime::inbox::Woken;
 
@@ -56,28 +56,41 @@ impl Drop for Waiting {
 
 /// Waits for an answer. If others were woken in this thread, gives it to them once, however soon
 /// the answer is there.
-pub(crate) async fn answered<T>(
-    mut answer: oneshot::Receiver<T>,
-    woken: Woken,
-) -> Result<T, oneshot::error::RecvError> {
-    let mut waiting = Waiting(woken);
-    let (mut is_back, mut early) = (false, None);
-    poll_fn(|context| {
-        if core::mem::replace(&mut is_back, true) {
-            waiting.0 = Woken::Nobody;
+#[must_use = "nobody gets the answer"]
+pub(crate) struct Answered<T> {
+    answer: oneshot::Receiver<T>,
+    waiting: Waiting,
+    /// Whether the thread was given away.
+    is_back: bool,
+    early: Option<Result<T, RecvError>>,
+}
+
+impl<T> Answered<T> {
+    pub(crate) const fn new(answer: oneshot::Receiver<T>, woken: Woken) -> Self {
+        Self { answer, waiting: Waiting(woken), is_back: false, early: None }
+    }
+}
+
+impl<T: Unpin> Future for Answered<T> {
+    type Output = Result<T, RecvError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if core::mem::replace(&mut self.is_back, true) {
+            self.waiting.0 = Woken::Nobody;
+            if let Some(early) = self.early.take() {
+                return Poll::Ready(early);
+            }
+            return Pin::new(&mut self.answer).poll(context);
         }
-        if let Some(early) = early.take() {
-            return Poll::Ready(early);
-        }
-        let polled = Pin::new(&mut answer).poll(context);
-        if waiting.0.is_somebody()
+        let polled = Pin::new(&mut self.answer).poll(context);
+        if self.waiting.0.is_somebody()
             && let Poll::Ready(answered) = polled
         {
-            early = Some(answered);
+            self.early = Some(answered);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         polled
-    })
-    .await
+    }
 }
