@@ -48,7 +48,7 @@ impl Shared {
             driver.work(shared, messages.drain(..));
             driver.outcome(shared, 0)
         });
-        self.end_turn(driver, outcome, messages)
+        self.end_other_turn(driver, outcome, messages)
     }
 
     /// Asks the machine here and now, if nobody is at work: then returns the answer and whether
@@ -68,10 +68,13 @@ impl Shared {
             answer = Some(question(driver.machine(), shared.clock.now()));
             driver.outcome(shared, 0)
         });
-        Ok((answer, self.end_turn(driver, outcome, messages)))
+        Ok((answer, self.end_other_turn(driver, outcome, messages)))
     }
 
     /// Ends a turn, of which this came, or goes on with it.
+    /// Ends a turn, of which this came, or goes on with it. This is for the turn of one who brings
+    /// something, which nearly all of them are.
+    #[inline(always)]
     fn end_turn(
         self: &Arc<Self>,
         mut driver: Option<Box<Driver>>,
@@ -87,6 +90,16 @@ impl Shared {
             Rest::More(messages) => woken.or(self.go_on(driver, messages)),
             Rest::Closed => lose(driver),
         }
+    }
+
+    /// [Ends](Self::end_turn) the turn of one who asks, or sees to what lingers.
+    fn end_other_turn(
+        self: &Arc<Self>,
+        driver: Option<Box<Driver>>,
+        outcome: Option<Outcome>,
+        done: Vec<Message>,
+    ) -> Woken {
+        self.end_turn(driver, outcome, done)
     }
 
     /// Sees to what others brought meanwhile.
