@@ -98,14 +98,19 @@ impl Driver {
     ) {
         let now = self.begin(shared);
         if !lingering.is_empty() {
-            for message in lingering.drain(..) {
-                self.take_in(shared, now, message);
-            }
+            self.take_in_all(shared, now, lingering);
         }
         if let Some(message) = brought.take() {
             self.take_in(shared, now, message);
         }
         self.follow(shared, now);
+    }
+
+    #[inline(never)]
+    fn take_in_all(&mut self, shared: &Arc<Shared>, now: Timestamp, messages: &mut Vec<Message>) {
+        for message in messages.drain(..) {
+            self.take_in(shared, now, message);
+        }
     }
 
     #[inline]
@@ -181,18 +186,27 @@ impl Driver {
                         // The caller's waker may panic.
                         let _ = contain(|| caller.send(result));
                     }
-                    Action::Ready => {
-                        self.woken = Woken::Somebody;
-                        shared.ready();
-                    }
+                    Action::Ready => self.ready(shared),
                     Action::Finish { reason, start_error } => {
-                        self.end = Some(End { reason, start_error });
+                        self.has_ended(End { reason, start_error })
                     }
                 },
             }
         }
     }
 
+    #[cold]
+    fn ready(&mut self, shared: &Shared) {
+        self.woken = Woken::Somebody;
+        shared.ready();
+    }
+
+    #[cold]
+    fn has_ended(&mut self, end: End) {
+        self.end = Some(end);
+    }
+
+    #[inline(never)]
     fn start(&mut self, shared: &Arc<Shared>, incarnation: Incarnation) {
         let is_awaited = self.machine.is_start_awaited(incarnation.child);
         let Some((attributes, slot)) = self.machine.payload_mut(incarnation.child) else {
@@ -232,6 +246,7 @@ impl Driver {
         }
     }
 
+    #[cold]
     fn let_go(&mut self, incarnation: Incarnation) {
         if let Some((_, slot)) = self.machine.payload_mut(incarnation.child) {
             slot.life = None;
@@ -239,6 +254,7 @@ impl Driver {
         }
     }
 
+    #[cold]
     fn check_heartbeat(&mut self, shared: &Arc<Shared>, incarnation: Incarnation) {
         let life = self.machine.payload(incarnation.child).and_then(|slot| slot.life.as_ref());
         let at = match life {
@@ -249,6 +265,7 @@ impl Driver {
         self.machine.handle_event(now, Event::Fact(incarnation, Fact::Heartbeat(at)));
     }
 
+    #[inline(never)]
     fn tell(&mut self, shared: &Shared, notice: Notice) {
         if self.machine.is_ending()
             && let Some((id, _)) = &notice.child
