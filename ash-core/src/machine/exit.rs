@@ -38,7 +38,7 @@ impl<P, C> Machine<P, C> {
     }
 
     /// An incarnation is gone.
-    #[inline]
+    #[inline(always)]
     pub(super) fn on_exited(&mut self, now: Timestamp, key: ChildKey, exit: Exit) {
         if let Some(error) = exit.hook_error {
             self.note(key, EventKind::ShutdownFailed { error });

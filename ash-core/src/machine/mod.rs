@@ -180,7 +180,7 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Takes one event in. `now` must not go back.
-    #[inline]
+    #[inline(always)]
     pub fn handle_event(&mut self, now: Timestamp, event: Event<P, C>) {
         match event {
             Event::Begin => self.begin(),
@@ -239,6 +239,7 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Goes on with whatever the supervisor as a whole is doing, as far as it can.
+    #[inline(always)]
     fn proceed(&mut self, now: Timestamp) {
         match &self.phase {
             Phase::Starting { .. } => self.proceed_initial_start(now),
@@ -300,6 +301,7 @@ impl<P, C> Machine<P, C> {
         }
     }
 
+    #[inline]
     fn act(&mut self, action: Action<C>) {
         self.output.push_back(Output::Action(action));
     }

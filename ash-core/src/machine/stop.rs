@@ -186,6 +186,7 @@ impl<P, C> Machine<P, C> {
 
     /// A child that was only stopped to be forgotten has ended. This is what
     /// [`on_stopped`](Self::on_stopped) comes to then, which is nearly always.
+    #[inline(always)]
     pub(super) fn terminated(
         &mut self,
         key: ChildKey,

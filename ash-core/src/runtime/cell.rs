@@ -244,6 +244,7 @@ impl Cell {
 
     /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
     /// token is asked to stop, too.
+    #[inline]
     pub(crate) fn report_end(&self, fact: Fact, stays: Stays) -> Woken {
         self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone });
         let message = Message::fact(self.incarnation(), fact);

@@ -211,6 +211,7 @@ fn poll_last<E: Into<BoxError>>(
 }
 
 /// What the supervisor is told of an incarnation whose worker has been dropped.
+#[inline]
 fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
     match (end, has_started) {
         (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
@@ -276,6 +277,7 @@ impl<F, W> Guard<F, W> {
 
     /// Tells the supervisor how the incarnation ended. If that was the last, nothing of what the
     /// factory holds is held here by then.
+    #[inline]
     fn report_end(&mut self, fact: Fact) -> (Stays, Woken) {
         let stays = self.cell.expects_next(&fact);
         if stays == Stays::No {
