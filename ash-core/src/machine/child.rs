@@ -141,12 +141,17 @@ impl<C> Pending<C> {
 }
 
 impl<C> Stopping<C> {
-    /// Tells whether a single call has it stopped, to be rid of it.
-    pub(super) const fn is_termination(&self) -> bool {
-        matches!(
-            self,
-            Self { then: Then::Rest, calls: RareList::One((_, ChildCommand::Terminate)), .. }
-        )
+    /// Tells whether its child is only to be forgotten: because a single call asks for that, or
+    /// because its supervisor stops.
+    pub(super) const fn is_farewell(&self) -> bool {
+        match (&self.then, &self.calls) {
+            (Then::Rest, RareList::One((_, ChildCommand::Terminate))) => true,
+            (Then::Remove, RareList::Empty) => !matches!(self.stage, Stage::Unresponsive),
+            (
+                Then::Judge | Then::FailStart(_) | Then::Rest | Then::Regroup(_) | Then::Remove,
+                RareList::Empty | RareList::One(_) | RareList::Many(_),
+            ) => false,
+        }
     }
 }
 

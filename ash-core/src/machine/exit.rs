@@ -45,10 +45,10 @@ impl<P, C> Machine<P, C> {
         }
         if let Some(child) = self.children.get_mut(key)
             && let State::Stopping(stopping) = &mut child.state
-            && stopping.is_termination()
+            && stopping.is_farewell()
         {
             let calls = stopping.calls.take();
-            return self.terminated(key, calls, exit.reason);
+            return self.bid_farewell(key, calls, exit.reason);
         }
         match self.set_state(key, State::Stopped) {
             Some(State::Running { .. }) => self.judge(now, key, exit.reason),

@@ -187,13 +187,12 @@ impl<P, C> Machine<P, C> {
     /// A child that was only stopped to be forgotten has ended. This is what
     /// [`on_stopped`](Self::on_stopped) comes to then, which is nearly always.
     #[inline(always)]
-    pub(super) fn terminated(
+    pub(super) fn bid_farewell(
         &mut self,
         key: ChildKey,
         calls: RareList<(C, ChildCommand)>,
         reason: ExitReason,
     ) {
-        debug_assert!(!self.is_ending(), "then it is gone with its supervisor");
         self.note(key, EventKind::Stopped { reason });
         self.forget(key);
         if let RareList::One((caller, _)) = calls {
