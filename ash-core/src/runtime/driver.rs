@@ -188,7 +188,7 @@ impl Driver {
                     }
                     Action::Ready => self.ready(shared),
                     Action::Finish { reason, start_error } => {
-                        self.has_ended(End { reason, start_error })
+                        self.has_ended(End { reason, start_error });
                     }
                 },
             }

@@ -99,15 +99,15 @@ pub(crate) struct Wants {
 }
 
 /// What there is to do after a turn.
-pub(crate) enum Rest {
-    /// These have come meanwhile.
-    More(Vec<Message>),
+pub(crate) enum Rest<D> {
+    /// The turn goes on: these have come meanwhile.
+    More(Taken<D>),
     /// Nothing. The supervisor's task was woken if it must set its timer.
     Done(Woken),
     /// More than is for a bringer to do: the rest was left to the supervisor's task.
     Left,
-    /// Nothing any more. The supervisor has gone meanwhile, and its driver is to go.
-    Closed,
+    /// Nothing any more. The supervisor has gone meanwhile, and this is what is left of it.
+    Closed(Option<D>),
 }
 
 /// Whether anybody was woken who may now wait for this thread: it must be given to the runtime
@@ -222,28 +222,29 @@ impl<D> Inbox<D> {
     #[inline(always)]
     pub(crate) fn end_turn(
         &self,
-        driver: &mut Option<D>,
+        driver: Option<D>,
         wants: Wants,
         limit: usize,
         done: Vec<Message>,
-    ) -> Rest {
+    ) -> Rest<D> {
         let mut desk = self.desk();
         desk.due = wants.due;
         desk.patience = wants.patience.min(MOST_ENDS);
         if desk.turn == Turn::Closed {
-            return Rest::Closed;
+            return Rest::Closed(driver);
         }
         if !desk.is_patient() {
             if desk.messages.len() > limit {
-                desk.put_back(driver.take(), Turn::Left);
+                desk.put_back(driver, Turn::Left);
                 drop(desk);
                 self.bell.notify_one();
                 return Rest::Left;
             }
-            return Rest::More(core::mem::replace(&mut desk.messages, done));
+            let messages = core::mem::replace(&mut desk.messages, done);
+            return Rest::More(Taken { driver, messages });
         }
         desk.keep(done);
-        desk.put_back(driver.take(), Turn::Free);
+        desk.put_back(driver, Turn::Free);
         let woken = desk.ask();
         drop(desk);
         Rest::Done(self.ring(woken))
@@ -426,9 +427,9 @@ mod tests {
     }
 
     fn end_turn(inbox: &Inbox<()>, due: Timestamp) -> Woken {
-        match inbox.end_turn(&mut Some(()), wants(due), usize::MAX, Vec::new()) {
+        match inbox.end_turn(Some(()), wants(due), usize::MAX, Vec::new()) {
             Rest::Done(woken) => woken,
-            Rest::More(_) | Rest::Left | Rest::Closed => panic!("there is no message"),
+            Rest::More(_) | Rest::Left | Rest::Closed(_) => panic!("there is no message"),
         }
     }
 
@@ -442,13 +443,13 @@ mod tests {
         let inbox = begun();
         assert!(inbox.wake(false).is_some());
         let wants = Wants { due: Timestamp::NEVER, patience: 2 };
-        assert!(matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(&mut Some(end(1))), Brought::Left(Woken::Nobody)));
         assert!(matches!(inbox.bring(&mut Some(end(2))), Brought::Left(Woken::Nobody)));
         let third = inbox.bring(&mut Some(end(3)));
         assert!(matches!(third, Brought::Turn(taken) if taken.messages.len() == 2));
 
-        assert!(matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)));
         assert!(matches!(inbox.bring(&mut Some(end(4))), Brought::Left(Woken::Nobody)));
         assert!(
             inbox.take_free().is_some_and(|taken| taken.messages.len() == 1),
@@ -457,7 +458,7 @@ mod tests {
         assert!(matches!(inbox.bring(&mut Some(end(5))), Brought::Left(Woken::Nobody)));
         let wants = Wants { patience: 1, ..wants };
         assert!(
-            matches!(inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)),
+            matches!(inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)),
             "it goes on waiting"
         );
         let asked = inbox.bring(&mut Some(Message::Look));
@@ -526,18 +527,18 @@ mod tests {
         let inbox = begun();
         assert!(inbox.wake(false).is_some_and(|taken| taken.messages.len() == 1), "it begins");
         let due = Timestamp::ZERO + Duration::from_secs(1);
-        assert!(matches!(inbox.end_turn(&mut Some(()), wants(due), 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(Some(()), wants(due), 9, Vec::new()), Rest::Done(_)));
         assert_eq!(inbox.sleep(Timestamp::NEVER), due);
         assert!(inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
 
         assert!(inbox.wake(true).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), Timestamp::NEVER, "it is not due again");
-        let Rest::More(looks) = inbox.end_turn(&mut Some(()), wants(due), 9, Vec::new()) else {
+        let Rest::More(looks) = inbox.end_turn(Some(()), wants(due), 9, Vec::new()) else {
             panic!("who is at work looks at the time")
         };
-        assert!(matches!(looks[..], [Message::Look]));
+        assert!(matches!(looks.messages[..], [Message::Look]));
         let later = due + Duration::from_secs(1);
-        let woken = inbox.end_turn(&mut Some(()), wants(later), 9, Vec::new());
+        let woken = inbox.end_turn(Some(()), wants(later), 9, Vec::new());
         assert!(matches!(woken, Rest::Done(Woken::Somebody)), "it is told when it is due next");
         assert!(inbox.wake(false).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), later);

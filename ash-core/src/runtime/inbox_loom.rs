@@ -22,9 +22,9 @@ impl Work {
     fn begun() -> Arc<Self> {
         let inbox = Inbox::new();
         inbox.set_driver(());
-        let mut first = inbox.wake(false).expect("it begins");
+        let first = inbox.wake(false).expect("it begins");
         assert_eq!(first.messages.len(), 1);
-        assert!(matches!(inbox.end_turn(&mut first.driver, NOTHING, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(inbox.end_turn(first.driver, NOTHING, 9, Vec::new()), Rest::Done(_)));
         inbox.sleep(Timestamp::NEVER);
         let (at_work, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { inbox, at_work, taken })
@@ -37,9 +37,9 @@ impl Work {
             assert_eq!(self.at_work.fetch_add(1, SeqCst), 0, "one at a time");
             self.taken.fetch_add(messages.drain(..).count(), SeqCst);
             self.at_work.fetch_sub(1, SeqCst);
-            match self.inbox.end_turn(&mut driver, NOTHING, limit, messages) {
-                Rest::More(more) => messages = more,
-                Rest::Done(_) | Rest::Left | Rest::Closed => return,
+            match self.inbox.end_turn(driver, NOTHING, limit, messages) {
+                Rest::More(more) => Taken { driver, messages } = more,
+                Rest::Done(_) | Rest::Left | Rest::Closed(_) => return,
             }
         }
     }
@@ -172,7 +172,7 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
         let work = Work::begun();
         assert!(work.inbox.take_free().is_some());
         let wants = Wants { patience: 1, ..NOTHING };
-        assert!(matches!(work.inbox.end_turn(&mut Some(()), wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(matches!(work.inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)));
         let other = {
             let work = Arc::clone(&work);
             thread::spawn(move || bring(&work, end(1)))

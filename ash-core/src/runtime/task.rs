@@ -154,12 +154,15 @@ impl Task {
                 }
             };
             drop(coming);
-            let (driver, wants) = (&mut self.driver, outcome.wants);
+            let (driver, wants) = (self.driver.take(), outcome.wants);
             match self.shared.inbox.end_turn(driver, wants, usize::MAX, messages) {
-                Rest::More(more) => messages = more,
+                Rest::More(more) => (self.driver, messages) = (more.driver, more.messages),
                 Rest::Done(_) | Rest::Left => return None,
                 // Nobody else closes it.
-                Rest::Closed => return Some(Vec::new()),
+                Rest::Closed(driver) => {
+                    self.driver = driver;
+                    return Some(Vec::new());
+                }
             }
         }
     }

@@ -32,6 +32,9 @@ impl Shared {
                     driver.work_up_to(shared, &mut messages, &mut message);
                     driver.outcome(shared, expected)
                 });
+                if let Some(unread) = message {
+                    drop_unread(unread);
+                }
                 Some(self.end_turn(driver, outcome, messages))
             }
             Brought::Closed => None,
@@ -77,18 +80,18 @@ impl Shared {
     #[inline(always)]
     fn end_turn(
         self: &Arc<Self>,
-        mut driver: Option<Box<Driver>>,
+        driver: Option<Box<Driver>>,
         outcome: Option<Outcome>,
         done: Vec<Message>,
     ) -> Woken {
         let Some(Outcome { wants, has_ended: false, woken }) = outcome else {
             return self.leave_turn(driver);
         };
-        match self.inbox.end_turn(&mut driver, wants, LIMIT, done) {
+        match self.inbox.end_turn(driver, wants, LIMIT, done) {
             Rest::Done(also) => woken.or(also),
             Rest::Left => Woken::Somebody,
-            Rest::More(messages) => woken.or(self.go_on(driver, messages)),
-            Rest::Closed => lose(driver),
+            Rest::More(more) => woken.or(self.go_on(more)),
+            Rest::Closed(driver) => lose(driver),
         }
     }
 
@@ -104,11 +107,8 @@ impl Shared {
 
     /// Sees to what others brought meanwhile.
     #[cold]
-    fn go_on(
-        self: &Arc<Self>,
-        mut driver: Option<Box<Driver>>,
-        mut messages: Vec<Message>,
-    ) -> Woken {
+    fn go_on(self: &Arc<Self>, more: Taken<Box<Driver>>) -> Woken {
+        let Taken { mut driver, mut messages } = more;
         let mut woken = Woken::Nobody;
         for rounds_left in (0..ROUNDS).rev() {
             let outcome = self.work(&mut driver, |driver, shared| {
@@ -120,11 +120,11 @@ impl Shared {
             };
             woken = woken.or(also);
             let limit = if rounds_left == 0 { 0 } else { LIMIT };
-            match self.inbox.end_turn(&mut driver, wants, limit, messages) {
+            match self.inbox.end_turn(driver, wants, limit, messages) {
                 Rest::Done(also) => return woken.or(also),
                 Rest::Left => break,
-                Rest::More(more) => messages = more,
-                Rest::Closed => return lose(driver),
+                Rest::More(more) => Taken { driver, messages } = more,
+                Rest::Closed(driver) => return lose(driver),
             }
         }
         Woken::Somebody
@@ -151,6 +151,12 @@ impl Shared {
         let _ = contain(|| drop(lost));
         None
     }
+}
+
+/// There was no driver for it. A caller whose message is dropped gets `ShuttingDown`.
+#[cold]
+fn drop_unread(message: Message) {
+    drop(message);
 }
 
 /// Lets go of the driver of a supervisor that has gone with its runtime meanwhile, and thereby of
