@@ -109,6 +109,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     pub(crate) fn incarnation(&self) -> Incarnation {
         let child = ChildKey { serial: self.serial, slot: self.slot };
         Incarnation { child, number: self.number }
@@ -140,6 +141,7 @@ impl Cell {
     }
 
     /// Returns the strongest order that was given.
+    #[inline]
     pub(crate) fn ordered(&self) -> Order {
         match self.order.load(Ordering::Acquire) & !HAS_TOKEN {
             0 => Order::Live,
@@ -148,6 +150,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     fn is_at_least(&self, order: Order) -> bool {
         self.ordered() >= order
     }
@@ -166,17 +169,20 @@ impl Cell {
     }
 
     /// Tells whether the incarnation is to end at once.
+    #[inline]
     pub(crate) fn is_killed(&self) -> bool {
         self.is_at_least(Order::Kill)
     }
 
     /// Tells whether the incarnation was asked to stop.
+    #[inline]
     pub(crate) fn is_asked(&self) -> bool {
         self.is_at_least(Order::Stop)
     }
 
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that or may
     /// not.
+    #[inline]
     pub(crate) fn is_to_be_cut(&self) -> bool {
         // The order alone, without the mark of a token.
         self.order.load(Ordering::Acquire) == Order::Stop as u8 || self.is_killed()
@@ -216,6 +222,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     pub(crate) fn has_started(&self) -> bool {
         self.stage.load(Ordering::Acquire) == Stage::Started as u8
     }
@@ -268,6 +275,7 @@ impl Cell {
 
     /// Guesses what the machine will decide of one that has ended so, and thereby whether its task
     /// stays for the next.
+    #[inline]
     pub(crate) fn expects_next(&self, fact: &Fact) -> Stays {
         match fact {
             Fact::Exited(exit)
@@ -284,11 +292,13 @@ impl Cell {
         }
     }
 
+    #[inline]
     pub(crate) fn has_ended(&self) -> bool {
         self.stage.load(Ordering::Acquire) >= Stage::Ended as u8
     }
 
     /// Tells whether the task is gone, too, and takes no order any more.
+    #[inline]
     fn is_gone(&self) -> bool {
         self.stage.load(Ordering::Acquire) == Stage::Gone as u8
     }
