@@ -35,6 +35,9 @@ const LINGERS: Duration = Duration::from_millis(2);
 /// Beside an order: there is a stop token.
 const HAS_TOKEN: u8 = 1 << 7;
 
+/// Beside a stage: the task has listened since it was asked to stop.
+const LISTENS: u8 = 1 << 7;
+
 /// One incarnation of a worker, seen from both sides: its supervisor gives orders, its task takes
 /// them at its next poll.
 ///
@@ -54,7 +57,8 @@ pub(crate) struct Cell {
     is_awaited: bool,
     /// An [`Order`], and [`HAS_TOKEN`]. It is only changed under the lock of `control`.
     order: AtomicU8,
-    /// A [`Stage`]. Only the task changes it, from `Ended` on under the lock of `control`.
+    /// A [`Stage`], and [`LISTENS`]. Only the task changes it, from `Ended` on under the lock of
+    /// `control`.
     stage: AtomicU8,
     control: Mutex<Control>,
 }
@@ -161,6 +165,9 @@ impl Cell {
         let is_late = {
             let mut control = self.control();
             control.listen(context);
+            if self.is_asked() {
+                self.stage.store(self.stage() | LISTENS, Ordering::Release);
+            }
             self.ordered() > known
         };
         if is_late {
@@ -224,7 +231,7 @@ impl Cell {
 
     #[inline]
     pub(crate) fn has_started(&self) -> bool {
-        self.stage.load(Ordering::Acquire) == Stage::Started as u8
+        self.stage() == Stage::Started as u8
     }
 
     /// Tells the supervisor something. One that has ended does not listen any more.
@@ -262,7 +269,18 @@ impl Cell {
         woken.unwrap_or(Woken::Nobody)
     }
 
+    #[inline]
+    fn stage(&self) -> u8 {
+        self.stage.load(Ordering::Acquire) & !LISTENS
+    }
+
     fn end(&self, stage: Stage) {
+        let listens = self.stage.load(Ordering::Acquire) & LISTENS != 0;
+        if self.is_asked() && !listens && stage == Stage::Gone {
+            // Who asked has taken the waker, or is about to, and cancels the token.
+            self.stage.store(Stage::Gone as u8, Ordering::Release);
+            return;
+        }
         let (token, waker) = {
             let mut control = self.control();
             self.stage.store(stage as u8, Ordering::Release);
@@ -294,13 +312,13 @@ impl Cell {
 
     #[inline]
     pub(crate) fn has_ended(&self) -> bool {
-        self.stage.load(Ordering::Acquire) >= Stage::Ended as u8
+        self.stage() >= Stage::Ended as u8
     }
 
     /// Tells whether the task is gone, too, and takes no order any more.
     #[inline]
     fn is_gone(&self) -> bool {
-        self.stage.load(Ordering::Acquire) == Stage::Gone as u8
+        self.stage() == Stage::Gone as u8
     }
 
     /// Hands the task its next incarnation, if it waits for one. Returns whether it has to be
@@ -308,7 +326,7 @@ impl Cell {
     pub(crate) fn hand_over(&self, next: &Arc<Self>) -> Option<Woken> {
         let waker = {
             let mut control = self.control();
-            if self.stage.load(Ordering::Acquire) != Stage::Ended as u8 || self.is_asked() {
+            if self.stage() != Stage::Ended as u8 || self.is_asked() {
                 return None;
             }
             let waker = control.take_waker();

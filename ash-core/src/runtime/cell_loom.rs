@@ -159,3 +159,26 @@ fn a_stop_that_meets_the_end_leaves_no_task_behind() {
         assert!(cell.hand_over(&next_of(&cell)).is_none(), "the task is gone");
     });
 }
+
+#[test]
+fn a_task_that_ends_as_it_was_told_leaves_no_waker_behind() {
+    for last in [Order::Stop, Order::Kill] {
+        ::loom::model(move || {
+            let (shared, cell) = child();
+            let task = {
+                let cell = Arc::clone(&cell);
+                thread::spawn(move || {
+                    let _ = cell.tell_started();
+                    block_on(obeys(&cell, last));
+                    assert_eq!(end(&cell), Stays::No);
+                })
+            };
+            cell.order(Order::Stop);
+            cell.order(last);
+            task.join().unwrap();
+            assert_eq!(ends(&shared), [1]);
+            let left = cell.control().take_waker();
+            assert!(left.is_none_or(|waker| waker.data().is_null()), "it keeps the task");
+        });
+    }
+}
