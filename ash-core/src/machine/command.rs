@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
     /// Carries out a call, or has it wait for the stop of the child that is under way.
+    #[inline(always)]
     pub(super) fn command(
         &mut self,
         now: Timestamp,

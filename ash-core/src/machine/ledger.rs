@@ -22,7 +22,7 @@ impl Ledger {
     }
 
     /// Puts a child into a state and returns the one it was in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn change<P, C>(
         &mut self,
         key: ChildKey,
