@@ -291,6 +291,9 @@ impl Driver {
             // message is dropped gets `ShuttingDown`.
             if matches!(message, Message::Input(Event::Fact(..))) {
                 self.take_in(shared, shared.clock.now(), message);
+            } else {
+                // Its waker may panic.
+                let _ = contain(|| drop(message));
             }
         }
         let end = self.end.take();

@@ -11,6 +11,7 @@ use core::task::Poll;
 
 use tokio::time::Sleep;
 
+use crate::contain::contain;
 use crate::error::StartError;
 use crate::exit::ExitReason;
 use crate::machine::{Incarnation, Timestamp};
@@ -199,7 +200,10 @@ impl Drop for Task {
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.shared.end(ExitReason::Killed, start_error, Vec::new());
         }
-        drop(messages);
+        for message in messages {
+            // Whoever waits for its answer may have a waker that panics.
+            let _ = contain(|| drop(message));
+        }
         drop(driver);
     }
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use ash_core::{ChildContext, ChildSpec, RestartPolicy, SupervisorHandle, SupervisorSpec};
+use ash_core::{
+    ChildContext, ChildSpec, RestartPolicy, SupervisorError, SupervisorHandle, SupervisorSpec,
+};
 use futures_util::FutureExt;
 
-use crate::support::{Record, down, idle, no_task_is_left, settle, up};
+use crate::support::{Record, down, ends_with, idle, no_task_is_left, settle, up};
 use crate::turns::{Inline, in_time, one_thread, threads};
 
 #[test]
@@ -115,6 +117,55 @@ async fn a_waker_that_panics_harms_nobody_but_its_owner() {
     assert_eq!(slow.count_children().await.unwrap().specs, 0, "one that waits until it is ready");
     slow.shutdown().await.unwrap();
     down(&handle).await;
+}
+
+#[test]
+fn stop_8_a_waker_that_panics_for_a_call_that_comes_too_late_changes_nothing_of_the_end() {
+    in_time(|| {
+        let runtime = one_thread();
+        let handle = runtime.block_on(async {
+            let handle = up(SupervisorSpec::new("app")).await;
+            settle().await;
+            handle
+        });
+        // From outside, all are there before the supervisor looks: more than it sees to at a time.
+        assert!(handle.shutdown().now_or_never().is_none());
+        let mut early: Vec<_> = (0..200).map(|_| Box::pin(handle.stop_child("nobody"))).collect();
+        for call in &mut early {
+            assert!(call.as_mut().now_or_never().is_none());
+        }
+        let mut late = Box::pin(handle.stop_child("nobody"));
+        assert!(poll_badly(late.as_mut()).is_pending());
+        runtime.block_on(async {
+            ends_with(&handle, "shutdown").await;
+            for call in early.into_iter().chain([late]) {
+                assert!(matches!(call.await, Err(SupervisorError::ShuttingDown(_))));
+            }
+        });
+    });
+}
+
+#[test]
+fn stop_10_wakers_that_panic_for_calls_that_the_runtime_takes_along_harm_nobody() {
+    in_time(|| {
+        let runtime = one_thread();
+        let handle = runtime.block_on(up(SupervisorSpec::new("app")));
+        // From outside, they wait for the supervisor to look.
+        let mut calls: Vec<_> = (0..3).map(|_| Box::pin(handle.stop_child("nobody"))).collect();
+        for call in &mut calls {
+            assert!(poll_badly(call.as_mut()).is_pending());
+        }
+        let mut tree = Box::pin(handle.tree());
+        assert!(poll_badly(tree.as_mut()).is_pending());
+        drop(runtime);
+        one_thread().block_on(async {
+            ends_with(&handle, "killed").await;
+            for call in calls {
+                assert!(matches!(call.await, Err(SupervisorError::ShuttingDown(_))));
+            }
+            assert!(tree.await.is_err());
+        });
+    });
 }
 
 /// A drain that calls the supervisor which it is told of, waits for nothing, and panics at times.
