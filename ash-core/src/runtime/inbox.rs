@@ -543,4 +543,31 @@ mod tests {
         assert!(inbox.wake(false).is_none());
         assert_eq!(inbox.sleep(Timestamp::NEVER), later);
     }
+
+    #[test]
+    fn who_is_at_work_as_the_supervisor_goes_lets_go_of_its_driver() {
+        let inbox = begun();
+        assert!(inbox.close().driver.is_some(), "nobody is at work");
+        for leaves in [false, true] {
+            let inbox = begun();
+            let first = inbox.wake(false).expect("it begins");
+            assert!(inbox.leave(Message::Look));
+            let rest = inbox.close();
+            assert!(rest.driver.is_none(), "it is at work");
+            assert_eq!(rest.messages.len(), 1);
+            let gone = if leaves {
+                inbox.leave_turn(first.driver)
+            } else {
+                match inbox.end_turn(first.driver, wants(Timestamp::NEVER), 9, Vec::new()) {
+                    Rest::Closed(driver) => driver,
+                    Rest::More(_) | Rest::Done(_) | Rest::Left => panic!("there is no more"),
+                }
+            };
+            assert!(gone.is_some());
+            assert!(inbox.close().driver.is_none(), "it is not kept");
+            assert!(!inbox.leave(Message::Look));
+            assert!(inbox.wake(true).is_none());
+            assert!(matches!(inbox.bring(&mut Some(Message::Look)), Brought::Closed));
+        }
+    }
 }

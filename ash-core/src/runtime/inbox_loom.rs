@@ -30,8 +30,9 @@ impl Work {
         Arc::new(Self { inbox, at_work, taken })
     }
 
-    /// Takes messages in, and whatever comes meanwhile, up to the limit.
-    fn turn(&self, Taken { mut driver, mut messages }: Taken<()>, limit: usize) {
+    /// Takes messages in, and whatever comes meanwhile, up to the limit. Returns the driver if the
+    /// supervisor has gone meanwhile.
+    fn turn(&self, Taken { mut driver, mut messages }: Taken<()>, limit: usize) -> Option<()> {
         loop {
             assert!(driver.is_some(), "who has the turn has the driver");
             assert_eq!(self.at_work.fetch_add(1, SeqCst), 0, "one at a time");
@@ -39,17 +40,19 @@ impl Work {
             self.at_work.fetch_sub(1, SeqCst);
             match self.inbox.end_turn(driver, NOTHING, limit, messages) {
                 Rest::More(more) => Taken { driver, messages } = more,
-                Rest::Done(_) | Rest::Left | Rest::Closed(_) => return,
+                Rest::Done(_) | Rest::Left => return None,
+                Rest::Closed(driver) => return driver,
             }
         }
     }
 
-    fn bring(&self, limit: usize) {
+    fn bring(&self, limit: usize) -> Option<()> {
         let mut message = Some(Message::Look);
         if let Brought::Turn(mut taken) = self.inbox.bring(&mut message) {
             taken.messages.extend(message);
-            self.turn(taken, limit);
+            return self.turn(taken, limit);
         }
+        None
     }
 
     /// What the supervisor's task does when it is woken.
@@ -197,5 +200,20 @@ fn nothing_is_taken_after_the_end() {
         assert_eq!(before, usize::from(was_taken), "who is not refused is handed over");
         assert!(!work.inbox.leave(Message::Look));
         assert!(matches!(work.inbox.bring(&mut Some(Message::Look)), Brought::Closed));
+    });
+}
+
+#[test]
+fn a_driver_is_let_go_of_once_whoever_is_at_work_as_the_supervisor_goes() {
+    ::loom::model(|| {
+        let work = Work::begun();
+        let other = {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work.bring(9))
+        };
+        let here = work.inbox.close().driver;
+        let there = other.join().unwrap();
+        assert_eq!(usize::from(here.is_some()) + usize::from(there.is_some()), 1);
+        assert!(work.inbox.close().driver.is_none());
     });
 }

@@ -74,7 +74,6 @@ impl Shared {
         Ok((answer, self.end_other_turn(driver, outcome, messages)))
     }
 
-    /// Ends a turn, of which this came, or goes on with it.
     /// Ends a turn, of which this came, or goes on with it. This is for the turn of one who brings
     /// something, which nearly all of them are.
     #[inline(always)]
@@ -168,4 +167,54 @@ fn lose(driver: Option<Box<Driver>>) -> Woken {
         let _ = contain(|| drop(driver));
     }
     Woken::Somebody
+}
+
+#[cfg(all(test, not(ash_loom)))]
+mod tests {
+    use alloc::string::String;
+    use core::future::pending;
+    use core::time::Duration;
+
+    use crate::{ChildContext, SupervisorSpec};
+    use crate::{ChildSpec, ExitReason, Shutdown, SupervisorError, SupervisorHandle};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_that_panics_is_the_end_of_its_supervisor_and_of_no_other() {
+        let alive = Arc::new(());
+        let deaf = {
+            let alive = Arc::clone(&alive);
+            ChildSpec::task("deaf", move |context: ChildContext| {
+                let alive = Arc::clone(&alive);
+                async move {
+                    let (_alive, _token) = (alive, context.stop_token());
+                    pending::<Result<(), String>>().await
+                }
+            })
+        };
+        let sub = SupervisorSpec::new("sub").with_child(deaf.shutdown(Shutdown::Infinity));
+        let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_supervisor(sub));
+        handle.ready().await.unwrap();
+        let sub = handle.supervisor("sub").await.unwrap();
+        while Arc::strong_count(&alive) < 3 {
+            tokio::task::yield_now().await;
+        }
+        let call = {
+            let sub = sub.clone();
+            tokio::spawn(async move { sub.stop_child("deaf").await })
+        };
+        tokio::task::yield_now().await;
+
+        let question = sub.ask(|_, _| -> usize { panic!("the driver panics") });
+        assert!(matches!(question.await, Err(SupervisorError::ShuttingDown(_))));
+        let call = tokio::time::timeout(Duration::from_secs(9), call).await.unwrap();
+        assert!(matches!(call.unwrap(), Err(SupervisorError::ShuttingDown(_))));
+        let reason = tokio::time::timeout(Duration::from_secs(9), sub.wait()).await.unwrap();
+        assert!(matches!(reason, ExitReason::Killed), "{reason}");
+        assert!(sub.stop_child("deaf").await.is_err());
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(handle.child("sub").await.unwrap().incarnation, 2);
+        assert_eq!(Arc::strong_count(&alive), 3, "of its children none is left");
+    }
 }

@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ash_core::{
-    ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorHandle, SupervisorSpec,
+    ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorError, SupervisorHandle,
+    SupervisorSpec,
 };
+use futures_util::FutureExt;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
     Unit, set_default_local_recorder,
 };
 
 use crate::support::{
-    Door, Record, Script, Step, crashing, down, idle, intensity, lives, millis, no_task_is_left,
-    scripted, seconds, settle, soon, temporary, up,
+    Door, Record, Script, Step, blocks_last, crashing, down, idle, intensity, lives, millis,
+    no_task_is_left, scripted, seconds, settle, soon, temporary, up,
 };
 
 /// A recorder that keeps everything.
@@ -264,6 +266,60 @@ fn stop_10_no_child_is_active_when_the_runtime_is_gone() {
     });
     assert_eq!(kept.get("active_children supervisor=app"), Some(1));
     drop(runtime);
+    assert_eq!(kept.get("active_children supervisor=app"), Some(0));
+}
+
+#[test]
+fn stop_10_no_child_is_active_when_the_runtime_has_gone_in_the_midst_of_a_turn() {
+    let kept = Kept::default();
+    let _recording = set_default_local_recorder(&kept);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (record, door) = (Record::default(), Arc::new(Door::default()));
+    let handle = runtime.block_on(async {
+        let handle = up(SupervisorSpec::new("app").with_child(idle("a", &record))).await;
+        handle.start_child_spec(blocks_last("b", (), &door)).await.unwrap();
+        handle.stop_child("b").await.unwrap();
+        settle().await;
+        handle
+    });
+    let turn = {
+        let (kept, guest) = (kept.clone(), runtime.handle().clone());
+        std::thread::spawn(move || {
+            let _recording = set_default_local_recorder(&kept);
+            guest.block_on(handle.terminate_child("b"))
+        })
+    };
+    let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    other.block_on(door.reached());
+    drop(runtime);
+    assert_eq!(kept.get("active_children supervisor=app"), Some(1), "its driver is at work");
+    door.open();
+    turn.join().unwrap().unwrap();
+    assert_eq!(kept.get("active_children supervisor=app"), Some(0));
+}
+
+#[test]
+fn stop_10_no_child_is_active_when_the_runtime_has_gone_with_a_task_in_the_midst_of_its_turn() {
+    let kept = Kept::default();
+    let _recording = set_default_local_recorder(&kept);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let record = Record::default();
+    let handle = runtime.block_on(async {
+        let handle = up(SupervisorSpec::new("app").with_child(idle("a", &record))).await;
+        settle().await;
+        handle
+    });
+    // From outside, more than its task sees to before it leaves the thread to others.
+    let mut calls: Vec<_> = (0..20_000).map(|_| Box::pin(handle.stop_child("nobody"))).collect();
+    for call in &mut calls {
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    runtime.block_on(tokio::task::yield_now());
+    drop(runtime);
+    let last = calls.pop().unwrap().now_or_never();
+    assert!(matches!(last, Some(Err(SupervisorError::ShuttingDown(_)))), "it was in the midst");
+    let first = calls.swap_remove(0).now_or_never();
+    assert!(matches!(first, Some(Err(SupervisorError::ChildNotFound(_)))), "{first:?}");
     assert_eq!(kept.get("active_children supervisor=app"), Some(0));
 }
 

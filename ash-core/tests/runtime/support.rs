@@ -99,6 +99,29 @@ impl Door {
     }
 }
 
+/// Blocks the thread in which it is dropped. What a factory holds is dropped by whoever has the
+/// turn as its child is forgotten.
+#[derive(Debug)]
+pub(crate) struct BlocksLast(Arc<Door>);
+
+impl Drop for BlocksLast {
+    fn drop(&mut self) {
+        self.0.block();
+    }
+}
+
+/// A child whose factory holds this, and something that blocks as it is dropped.
+pub(crate) fn blocks_last<T>(id: &str, holds: T, door: &Arc<Door>) -> ChildSpec
+where
+    T: Send + Sync + 'static,
+{
+    let held = (holds, BlocksLast(Arc::clone(door)));
+    ChildSpec::task(id, move |_| {
+        let _ = &held;
+        std::future::pending::<Result<(), String>>()
+    })
+}
+
 /// How long a test waits for what has to happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
