@@ -7,6 +7,7 @@ use ::loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use ::loom::thread;
 
 use super::*;
+use crate::machine::Fact;
 
 const NOTHING: Wants = Wants { due: Timestamp::NEVER, patience: 0 };
 

@@ -27,6 +27,7 @@ mod child;
 mod child_spec;
 mod clock;
 mod context;
+mod desk;
 mod driver;
 mod events;
 mod handle;
