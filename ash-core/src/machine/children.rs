@@ -20,11 +20,27 @@ use crate::machine::order::Order;
 pub(super) struct Children<P, C> {
     slots: Slab<Entry<P, C>>,
     order: Order,
-    by_id: HashTable<u32>,
+    by_id: HashTable<Place>,
     hasher: DefaultHashBuilder,
     next_serial: u64,
     /// How many children were taken out since memory was last given back.
     removals: usize,
+}
+
+/// Where the child is whose id has this hash. So the table grows without looking at all children,
+/// which would take the longest of all that a supervisor does at once.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u32,
+    slot: u32,
+}
+
+impl Place {
+    /// Returns the hash as the table wants it: with entropy in its lowest and its highest bits.
+    const fn spread(hash: u32) -> u64 {
+        // The odd number next to 2^64 divided by the golden ratio.
+        (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
 }
 
 #[derive(Debug)]
@@ -55,24 +71,22 @@ impl<P, C> Children<P, C> {
     /// Appends a child at the end of the start order. Its id must not be held.
     pub(super) fn push(&mut self, child: Child<P, C>) -> ChildKey {
         debug_assert!(self.find(&child.attributes.id).is_none(), "the id is held");
-        let hash = self.hasher.hash_one(child.attributes.id.as_str());
+        let hash = self.hash(&child.attributes.id);
         let serial = self.next_serial;
         self.next_serial += 1;
         let entry = Entry { serial, child };
         let slot = u32::try_from(self.slots.insert(entry)).expect("fewer than 2^32 children");
         self.order.push(slot);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_id.insert_unique(hash, slot, |&slot| {
-            hasher.hash_one(slots[slot as usize].child.attributes.id.as_str())
-        });
+        let place = Place { hash, slot };
+        self.by_id.insert_unique(Place::spread(hash), place, |place| Place::spread(place.hash));
         ChildKey { serial, slot }
     }
 
     /// Takes a child out and drops it. Returns whether it was there.
     pub(super) fn remove(&mut self, key: ChildKey) -> bool {
         let Some(child) = self.get(key) else { return false };
-        let hash = self.hasher.hash_one(child.attributes.id.as_str());
-        if let Ok(found) = self.by_id.find_entry(hash, |&slot| slot == key.slot) {
+        let hash = Place::spread(self.hash(&child.attributes.id));
+        if let Ok(found) = self.by_id.find_entry(hash, |place| place.slot == key.slot) {
             found.remove();
         }
         self.order.remove(key.slot);
@@ -132,12 +146,17 @@ impl<P, C> Children<P, C> {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
-        let hash = self.hasher.hash_one(id);
-        let slot = *self.by_id.find(hash, |&slot| {
-            let entry = self.slots.get(slot as usize);
+        let hash = self.hash(id);
+        let place = self.by_id.find(Place::spread(hash), |place| {
+            let entry = self.slots.get(place.slot as usize);
             entry.is_some_and(|entry| entry.child.attributes.id.as_str() == id)
         })?;
-        self.key(slot)
+        self.key(place.slot)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+    fn hash(&self, id: &str) -> u32 {
+        self.hasher.hash_one(id) as u32
     }
 
     /// Returns the child in a slot, if one is there.
