@@ -314,15 +314,40 @@ mod tests {
             assert!(children.remove(key));
         }
         assert!(children.slots.capacity() < full / 4, "{} of {full}", children.slots.capacity());
+        assert!(children.order.capacity() < full / 4, "{} of {full}", children.order.capacity());
         let left: Vec<_> = children.iter().map(|(key, _)| key).collect();
         assert_eq!(left, keys[..10]);
         for &key in &keys[..10] {
             assert!(children.remove(key));
         }
         assert_eq!((children.slots.capacity(), children.by_id.capacity()), (0, 0));
+        assert_eq!(children.order.capacity(), 0);
         let added = children.push(child("one more"));
         assert_eq!(children.find("one more"), Some(added));
         assert_eq!(children.find("child-9"), None);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "ten thousand children are too many for it")]
+    fn a_table_whose_last_place_is_in_use_stays_as_it_is_until_that_is_free() {
+        let mut children = Children::new();
+        let keys: Vec<_> =
+            (0..10_000).map(|number| children.push(child(&format!("child-{number}")))).collect();
+        let full = children.slots.capacity();
+        for &key in &keys[..9_999] {
+            assert!(children.remove(key));
+        }
+        assert_eq!(children.slots.capacity(), full);
+        let more: Vec<_> =
+            (0..9_999).map(|number| children.push(child(&format!("more-{number}")))).collect();
+        assert_eq!(children.slots.capacity(), full, "there was room for all");
+        assert_eq!(ids(&children)[..2], ["child-9999", "more-0"]);
+        assert_eq!((children.len(), children.find("more-9998")), (10_000, Some(more[9_998])));
+        assert!(children.remove(keys[9_999]));
+        for &key in &more {
+            assert!(children.remove(key));
+        }
+        assert_eq!((children.slots.capacity(), children.by_id.capacity()), (0, 0));
     }
 
     #[test]

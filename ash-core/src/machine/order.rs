@@ -61,6 +61,11 @@ impl Order {
         self.links.shrink_to_fit();
     }
 
+    #[cfg(test)]
+    pub(super) const fn capacity(&self) -> usize {
+        self.links.capacity()
+    }
+
     pub(super) fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
     }

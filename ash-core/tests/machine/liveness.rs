@@ -138,6 +138,21 @@ fn liveness_1_an_unresponsive_child_taken_by_a_group_is_reported_as_unresponsive
 }
 
 #[test]
+fn liveness_1_an_unresponsive_child_that_goes_with_its_supervisor_is_reported_as_unresponsive() {
+    let children = ["a", "b"].map(|id| permanent(id).liveness(100));
+    let mut rig = Rig::up(app(OneForOne), children);
+    rig.pass(100);
+    rig.heartbeat("a", 0);
+    rig.heartbeat("b", 0);
+    rig.expect(["check a#1", "check b#1", "kill a#1", "kill b#1"]);
+    rig.shutdown();
+    rig.exited("b", ExitReason::Killed);
+    rig.expect(["note b#1 stopped unresponsive"]);
+    rig.exited("a", ExitReason::Shutdown);
+    rig.expect(["note a#1 stopped shutdown", "note ended shutdown", "finish shutdown"]);
+}
+
+#[test]
 fn liveness_1_missed_heartbeats_are_charged() {
     let mut rig = Rig::up(app(OneForOne).intensity(0, 5), [permanent("a").liveness(100)]);
     rig.pass(100);
