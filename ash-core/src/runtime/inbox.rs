@@ -429,6 +429,33 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_of_an_emptied_list_is_kept_unless_that_is_large() {
+        let inbox = begun();
+        assert!(inbox.wake(false).is_some());
+        let kept = || inbox.desk().messages.capacity();
+        let end = |done| inbox.end_turn(Some(()), wants(Timestamp::NEVER), 9, done);
+        assert!(matches!(end(Vec::with_capacity(8)), Rest::Done(_)));
+        assert!(inbox.take_free().is_some());
+        assert!(matches!(end(Vec::with_capacity(4)), Rest::Done(_)));
+        assert!(inbox.take_free().is_some());
+        assert!(matches!(end(Vec::new()), Rest::Done(_)));
+        assert!((8..KEPT).contains(&kept()), "the larger of two");
+        assert!(inbox.take_free().is_some());
+        assert!(matches!(end(Vec::with_capacity(2 * KEPT)), Rest::Done(_)));
+        assert!((8..=KEPT).contains(&kept()), "but for one that is large");
+        // While the turn goes on, that is of use.
+        assert!(inbox.take_free().is_some());
+        assert!(inbox.leave(Message::Look));
+        let Rest::More(mut more) = end(Vec::with_capacity(2 * KEPT)) else {
+            panic!("something has come")
+        };
+        assert!(kept() > KEPT);
+        more.messages.clear();
+        assert!(matches!(end(more.messages), Rest::Done(_)));
+        assert!(kept() <= KEPT, "{}", kept());
+    }
+
+    #[test]
     fn who_is_at_work_as_the_supervisor_goes_lets_go_of_its_driver() {
         let inbox = begun();
         assert!(inbox.close().driver.is_some(), "nobody is at work");
