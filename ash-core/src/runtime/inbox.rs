@@ -429,6 +429,20 @@ mod tests {
     }
 
     #[test]
+    fn who_brings_something_hears_whether_the_task_was_woken_for_it() {
+        let inbox = begun();
+        let bring = || inbox.bring(&mut Some(Message::Look));
+        assert!(matches!(bring(), Brought::Left(Woken::Somebody)), "it begins");
+        let first = inbox.wake(false).expect("it begins");
+        assert_eq!(first.messages.len(), 2);
+        assert!(matches!(bring(), Brought::Left(Woken::Nobody)), "it is at work");
+        assert!(inbox.leave_turn(first.driver).is_none());
+        assert!(matches!(bring(), Brought::Left(Woken::Somebody)), "it was left to it");
+        let left = inbox.wake(false).expect("it was left to it");
+        assert_eq!((left.driver, left.messages.len()), (Some(()), 2));
+    }
+
+    #[test]
     fn the_memory_of_an_emptied_list_is_kept_unless_that_is_large() {
         let inbox = begun();
         assert!(inbox.wake(false).is_some());
