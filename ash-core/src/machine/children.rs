@@ -145,6 +145,11 @@ impl<P, C> Children<P, C> {
         (entry.serial == key.serial).then_some(&mut entry.child)
     }
 
+    /// Returns the children in no order.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child<P, C>> {
+        self.slots.iter_mut().map(|(_, entry)| &mut entry.child)
+    }
+
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
         let hash = self.hash(id);
         let place = self.by_id.find(Place::spread(hash), |place| {

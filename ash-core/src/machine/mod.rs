@@ -21,7 +21,8 @@
 //! 2. A fact about an incarnation that is not its child's latest, or of which the fact cannot be
 //!    true any more, changes nothing.
 //! 3. A child's deadline in the timers is the deadline of its state.
-//! 4. Every caller that goes in with a command comes out in exactly one [`Action::Reply`].
+//! 4. Every caller that goes in with a command comes out in exactly one [`Action::Reply`], or of
+//!    [`take_callers`](Machine::take_callers).
 //! 5. After [`Action::Finish`] nothing comes out but answers to late callers.
 //!
 //! # Examples
@@ -41,6 +42,7 @@
 //!     .any(|output| matches!(output, Output::Action(Action::Ready))));
 //! ```
 
+mod callers;
 mod child;
 mod children;
 mod command;

@@ -303,6 +303,15 @@ impl Driver {
     }
 }
 
+impl Drop for Driver {
+    /// Those who still wait for an answer get `ShuttingDown`. Their wakers may panic, each of them.
+    fn drop(&mut self) {
+        for caller in self.machine.take_callers() {
+            let _ = contain(|| drop(caller));
+        }
+    }
+}
+
 impl Slot {
     pub(crate) const fn new(plan: Plan) -> Self {
         Self { plan, life: None }

@@ -7,7 +7,7 @@ use proptest::collection::vec as vec_of;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest as properties};
 
 use crate::harness::ms;
-use crate::sim::{History, How, Kind, Op, Spec, Step, play};
+use crate::sim::{History, How, Kind, Op, Spec, Step, break_off, play};
 
 fn spec() -> impl Strategy<Value = Spec> {
     let strategy = prop_oneof![
@@ -174,6 +174,14 @@ properties! {
         history in history(250, 4),
     ) {
         play(&spec, &history, false);
+    }
+
+    #[test]
+    fn a_machine_that_is_broken_off_gives_back_who_waits_for_an_answer(
+        spec in spec(),
+        history in history(400, 1),
+    ) {
+        break_off(&spec, &history);
     }
 
     #[test]

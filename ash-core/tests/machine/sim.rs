@@ -149,6 +149,18 @@ pub(crate) fn play(spec: &Spec, history: &History, undisturbed: bool) {
     }
 }
 
+/// Plays a history, after which the driver goes: those who wait for an answer are given back.
+pub(crate) fn break_off(spec: &Spec, history: &History) {
+    let mut sim = Sim::new(spec, false, None);
+    for step in history {
+        sim.apply(&step.op, step.drains);
+    }
+    let left = sim.machine.take_callers();
+    assert_eq!(left.len(), sim.callers.len(), "nobody is given back twice");
+    assert_eq!(BTreeSet::from_iter(left), sim.callers);
+    assert_eq!(sim.machine.take_callers(), []);
+}
+
 impl Sim {
     fn new(spec: &Spec, undisturbed: bool, trace: Option<Vec<String>>) -> Self {
         let mut config = MachineConfig::new("app".into());

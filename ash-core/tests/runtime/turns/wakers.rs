@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use ash_core::{
-    ChildContext, ChildSpec, RestartPolicy, SupervisorError, SupervisorHandle, SupervisorSpec,
+    ChildContext, ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorError,
+    SupervisorHandle, SupervisorSpec,
 };
 use futures_util::FutureExt;
 
@@ -164,6 +165,33 @@ fn stop_10_wakers_that_panic_for_calls_that_the_runtime_takes_along_harm_nobody(
                 assert!(matches!(call.await, Err(SupervisorError::ShuttingDown(_))));
             }
             assert!(tree.await.is_err());
+        });
+    });
+}
+
+#[test]
+fn stop_10_wakers_that_panic_for_calls_on_a_child_that_the_runtime_takes_along_harm_nobody() {
+    in_time(|| {
+        let runtime = one_thread();
+        let deaf = ChildSpec::task("deaf", |child: ChildContext| async move {
+            let _token = child.stop_token();
+            std::future::pending::<Result<(), std::io::Error>>().await
+        });
+        let spec = SupervisorSpec::new("app").with_child(deaf.shutdown(Shutdown::Infinity));
+        let handle = runtime.block_on(up(spec));
+        let mut calls: Vec<_> = (0..3).map(|_| Box::pin(handle.stop_child("deaf"))).collect();
+        runtime.block_on(async {
+            for call in &mut calls {
+                assert!(poll_badly(call.as_mut()).is_pending());
+            }
+            assert_eq!(handle.child("deaf").await.unwrap().state, ChildState::Stopping);
+        });
+        drop(runtime);
+        one_thread().block_on(async {
+            ends_with(&handle, "killed").await;
+            for call in calls {
+                assert!(matches!(call.await, Err(SupervisorError::ShuttingDown(_))));
+            }
         });
     });
 }
