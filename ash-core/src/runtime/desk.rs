@@ -7,7 +7,7 @@ use crate::runtime::inbox::{Taken, Woken};
 use crate::runtime::shared::Message;
 
 /// The emptied list of messages is kept for the next ones, if there is room for no more.
-const KEPT: usize = 1_024;
+pub(super) const KEPT: usize = 1_024;
 
 /// The messages that wait for a supervisor, and whose turn it is.
 pub(super) struct Desk<D> {

@@ -294,6 +294,7 @@ mod tests {
 
     use super::*;
     use crate::machine::Fact;
+    use crate::runtime::desk::KEPT;
 
     fn begun() -> Inbox<()> {
         let inbox = Inbox::new();

@@ -146,8 +146,7 @@ impl Shared {
         if let Ok(done) = contain(|| work(at_work, self)) {
             return Some(done);
         }
-        let lost = driver.take();
-        let _ = contain(|| drop(lost));
+        let _ = lose(driver.take());
         None
     }
 }
@@ -158,8 +157,8 @@ fn drop_unread(message: Message) {
     drop(message);
 }
 
-/// Lets go of the driver of a supervisor that has gone with its runtime meanwhile, and thereby of
-/// all that it had started.
+/// Lets go of the driver of a supervisor that has gone with its runtime meanwhile, or of one that
+/// has panicked, and thereby of all that it had started.
 #[cold]
 fn lose(driver: Option<Box<Driver>>) -> Woken {
     if let Some(mut driver) = driver {
