@@ -273,7 +273,7 @@ fn admin_5_an_answer_tells_of_nothing_that_has_yet_to_be_done() {
                 handle.count_children().await.unwrap();
                 assert!(handle.shutdown().now_or_never().is_none());
                 let state = handle.child("a").await.unwrap().state;
-                assert_eq!(state, ash_core::ChildState::Stopping);
+                assert_eq!(state, ChildState::Stopping);
                 let context = context.lock().unwrap().take().unwrap();
                 assert!(context.stop_token().is_cancelled(), "it has been asked by now");
             })
