@@ -172,10 +172,10 @@ impl Task {
     fn finish(mut self, mut late: Vec<Message>) {
         self.shared.finish();
         late.append(&mut self.shared.inbox.close().messages);
-        if let Some(mut driver) = self.driver.take()
-            && let Some((End { reason, start_error }, unstopped)) =
-                driver.finish(&self.shared, late)
-        {
+        let Some(mut driver) = self.driver.take() else {
+            return let_go(late);
+        };
+        if let Some((End { reason, start_error }, unstopped)) = driver.finish(&self.shared, late) {
             // Whoever waits for the end finds that nothing is left of what the factories held.
             drop(driver);
             self.shared.end(reason, start_error, unstopped);
@@ -200,11 +200,15 @@ impl Drop for Task {
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.shared.end(ExitReason::Killed, start_error, Vec::new());
         }
-        for message in messages {
-            // Whoever waits for its answer may have a waker that panics.
-            let _ = contain(|| drop(message));
-        }
+        let_go(messages);
         drop(driver);
+    }
+}
+
+/// Drops what nobody takes in any more: a caller gets `ShuttingDown`, and its waker may panic.
+fn let_go(messages: Vec<Message>) {
+    for message in messages {
+        let _ = contain(|| drop(message));
     }
 }
 
