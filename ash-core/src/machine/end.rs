@@ -1,5 +1,7 @@
 //! The end of the supervisor: its children stop in reverse order, and it finishes.
 
+use alloc::boxed::Box;
+
 use crate::error::{StartError, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::Machine;
@@ -71,6 +73,9 @@ impl<P, C> Machine<P, C> {
             return;
         }
         let together = self.config.strategy == RestartStrategy::OneForOne;
+        if together {
+            self.output.reserve(self.children.len());
+        }
         let (mut asked, mut somebody_waits) = (0, false);
         let mut next = self.children.last();
         while let Some(key) = next {
@@ -166,6 +171,7 @@ impl<P, C> Machine<P, C> {
         let ended = core::mem::replace(&mut self.phase, Phase::Ended);
         if let Phase::Stopping { reason, start_error, .. } = ended {
             self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
+            let (reason, start_error) = (Box::new(reason), start_error.map(Box::new));
             self.act(Action::Finish { reason, start_error });
         }
     }

@@ -62,6 +62,7 @@ mod stop;
 mod tally;
 mod timers;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use core::time::Duration;
@@ -309,7 +310,7 @@ impl<P, C> Machine<P, C> {
     }
 
     fn reply(&mut self, caller: C, result: Result<(), crate::SupervisorError>) {
-        self.act(Action::Reply(caller, result));
+        self.act(Action::Reply(caller, result.map_err(Box::new)));
     }
 
     #[inline]
@@ -323,11 +324,15 @@ impl<P, C> Machine<P, C> {
     fn notice(&mut self, key: ChildKey, kind: EventKind) {
         if let Some(child) = self.children.get(key) {
             let child = Some((child.attributes.id.clone(), child.number));
-            self.output.push_back(Output::Notice(Notice { child, kind }));
+            self.say(Notice { child, kind });
         }
     }
 
     fn note_supervisor(&mut self, kind: EventKind) {
-        self.output.push_back(Output::Notice(Notice { child: None, kind }));
+        self.say(Notice { child: None, kind });
+    }
+
+    fn say(&mut self, notice: Notice) {
+        self.output.push_back(Output::Notice(Box::new(notice)));
     }
 }

@@ -1,5 +1,6 @@
 //! What comes out of the machine: actions that must be done, and notices of what happened.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
@@ -10,13 +11,16 @@ use crate::exit::{ExitReason, WorkerError};
 use crate::machine::event::Incarnation;
 
 /// One thing that the machine says. A driver drains all of them, in order, after each turn.
+///
+/// A supervisor that stops says one for each of its children at once. So it is small, and what is
+/// rare in it lies apart.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a driver matches all of it")]
 pub enum Output<C> {
     /// Something that must be done.
     Action(Action<C>),
     /// Something that happened, for events and logs; it may be dropped.
-    Notice(Notice),
+    Notice(Box<Notice>),
 }
 
 /// Something that must be done.
@@ -35,15 +39,15 @@ pub enum Action<C> {
     /// none to come unless somebody asks for it.
     LetGo(Incarnation),
     /// Give this caller its answer.
-    Reply(C, Result<(), SupervisorError>),
+    Reply(C, Result<(), Box<SupervisorError>>),
     /// The initial tree is up.
     Ready,
     /// The supervisor has ended; nothing follows.
     Finish {
         /// Why it ended.
-        reason: ExitReason,
+        reason: Box<ExitReason>,
         /// Why it never was ready, if it was not.
-        start_error: Option<StartError>,
+        start_error: Option<Box<StartError>>,
     },
 }
 
@@ -187,5 +191,16 @@ impl fmt::Display for EventKind {
             Self::SupervisorStarted => f.write_str("is up"),
             Self::SupervisorEnded { reason } => write!(f, "ended ({reason})"),
         }
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    /// A stop of many children says as many at once.
+    #[test]
+    fn what_the_machine_says_is_small() {
+        assert!(size_of::<Output<Box<()>>>() <= 32, "{}", size_of::<Output<Box<()>>>());
     }
 }

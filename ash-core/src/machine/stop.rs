@@ -8,7 +8,7 @@ use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::child::{Abandoned, Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
-use crate::machine::output::{Action, EventKind, Notice, Output};
+use crate::machine::output::{Action, EventKind, Notice};
 use crate::machine::rare_list::RareList;
 use crate::machine::{Machine, MachineConfig};
 use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
@@ -118,7 +118,7 @@ impl<P, C> Machine<P, C> {
     pub(super) fn on_leak_ended(&mut self, incarnation: Incarnation) {
         if let Some(id) = self.leaked.remove(&incarnation) {
             let child = Some((id, incarnation.number));
-            self.output.push_back(Output::Notice(Notice { child, kind: EventKind::LeakEnded }));
+            self.say(Notice { child, kind: EventKind::LeakEnded });
         }
     }
 

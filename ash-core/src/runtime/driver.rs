@@ -172,7 +172,7 @@ impl Driver {
     fn drain(&mut self, shared: &Arc<Shared>) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Notice(notice) => self.tell(shared, notice),
+                Output::Notice(notice) => self.tell(shared, *notice),
                 Output::Action(action) => match action {
                     Action::Start(incarnation) => self.start(shared, incarnation),
                     Action::Stop(incarnation) => self.order(incarnation, Order::Stop),
@@ -184,10 +184,11 @@ impl Driver {
                     Action::Reply(caller, result) => {
                         self.answered += 1;
                         // The caller's waker may panic.
-                        let _ = contain(|| caller.send(result));
+                        let _ = contain(|| caller.send(result.map_err(|error| *error)));
                     }
                     Action::Ready => self.ready(shared),
                     Action::Finish { reason, start_error } => {
+                        let (reason, start_error) = (*reason, start_error.map(|error| *error));
                         self.has_ended(End { reason, start_error });
                     }
                 },

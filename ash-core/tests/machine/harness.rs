@@ -442,8 +442,8 @@ fn render_cause(cause: &StartCause) -> String {
     }
 }
 
-fn render_result(result: &Result<(), SupervisorError>) -> String {
-    match result {
+fn render_result(result: &Result<(), Box<SupervisorError>>) -> String {
+    match result.as_ref().map_err(|error| &**error) {
         Ok(()) => "ok".to_owned(),
         Err(SupervisorError::ShuttingDown(_)) => "shutting down".to_owned(),
         Err(SupervisorError::ChildAlreadyExists(_)) => "exists".to_owned(),

@@ -347,7 +347,9 @@ impl World {
                     self.mail.push_back((parent, Input::Started(life)));
                 }
             }
-            Action::Finish { reason, start_error } => self.on_finish(at, reason, start_error),
+            Action::Finish { reason, start_error } => {
+                self.on_finish(at, *reason, start_error.map(|error| *error));
+            }
         }
     }
 
@@ -755,10 +757,10 @@ impl Supervisor {
                 Output::Action(Action::Reply(caller, Err(error))) => {
                     told.push(format!("caller {caller}: {error}"));
                 }
-                Output::Notice(Notice { child: Some((id, number)), kind, .. }) => {
-                    told.push(format!("{id}#{number} {kind}"));
-                }
-                Output::Notice(Notice { kind, .. }) => told.push(format!("{name} {kind}")),
+                Output::Notice(notice) => told.push(match (&notice.child, &notice.kind) {
+                    (Some((id, number)), kind) => format!("{id}#{number} {kind}"),
+                    (None, kind) => format!("{name} {kind}"),
+                }),
             }
         }
         told.sort_unstable();

@@ -297,13 +297,15 @@ impl<'h> Player<'h> {
             Output::Action(Action::Kill(incarnation)) => self.stop(level, incarnation, true),
             Output::Action(Action::CheckHeartbeat(_)) => panic!("no child has to send heartbeats"),
             Output::Action(Action::LetGo(_)) => {}
-            Output::Action(Action::Reply(caller, result)) => self.reply(level, caller, &result),
+            Output::Action(Action::Reply(caller, result)) => {
+                self.reply(level, caller, &result.map_err(|error| *error));
+            }
             Output::Action(Action::Ready) => {
                 self.node(level).life = Life::Ready;
                 self.tell_parent(level, Fact::Started);
             }
             Output::Action(Action::Finish { reason, start_error }) => {
-                self.finish(level, reason, start_error);
+                self.finish(level, *reason, start_error.map(|error| *error));
             }
             Output::Notice(notice) => {
                 if let (EventKind::IntensityExceeded { .. }, Some((id, _))) =
