@@ -36,8 +36,8 @@ impl<C> State<C> {
             Self::Stopping(stopping) => {
                 match &mut stopping.then {
                     Then::FailStart(abandoned) => callers.extend(abandoned.pending.callers.take()),
-                    Then::Regroup(pending) => callers.extend(pending.callers.take()),
-                    Then::Judge | Then::Rest | Then::Remove => {}
+                    Then::Regroup(Some(pending)) => callers.extend(pending.callers.take()),
+                    Then::Judge | Then::Rest | Then::Regroup(None) | Then::Remove => {}
                 }
                 callers.extend(stopping.calls.take().into_iter().map(|(caller, _)| caller));
             }

@@ -16,7 +16,6 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Child<P, C> {
     pub(super) attributes: ChildAttributes,
-    pub(super) origin: Origin,
     /// What the driver keeps with it.
     pub(super) payload: P,
     /// The number of its latest incarnation; 0 before the first.
@@ -113,8 +112,9 @@ pub(super) enum Then<C> {
     FailStart(Box<Abandoned<C>>),
     /// It rests, and the calls that had it stopped go on.
     Rest,
-    /// It waits for the start of its group.
-    Regroup(Pending<C>),
+    /// It waits for the start of its group; if nothing is said of that, for its restart, which
+    /// nobody waits for.
+    Regroup(Option<Box<Pending<C>>>),
     /// It is gone with its supervisor.
     Remove,
 }
@@ -129,6 +129,11 @@ pub(super) struct Abandoned<C> {
 impl<C> Pending<C> {
     pub(super) const fn new(purpose: Purpose) -> Self {
         Self { purpose, callers: RareList::Empty }
+    }
+
+    /// A restart, which nobody waits for.
+    pub(super) const fn restart() -> Self {
+        Self::new(Purpose::Restart)
     }
 
     /// Leaves what becomes of a child whose start has failed to the calls that wait for its end.
@@ -209,20 +214,13 @@ impl<C> State<C> {
 
 impl<P, C> Child<P, C> {
     pub(super) const fn new(
-        attributes: ChildAttributes,
+        mut attributes: ChildAttributes,
         origin: Origin,
         payload: P,
         state: State<C>,
     ) -> Self {
-        Self {
-            attributes,
-            origin,
-            payload,
-            number: 0,
-            up_since: Timestamp::NEVER,
-            history: None,
-            state,
-        }
+        attributes.origin = origin;
+        Self { attributes, payload, number: 0, up_since: Timestamp::NEVER, history: None, state }
     }
 
     /// Returns the latest incarnation of this child, which is held under `key`.

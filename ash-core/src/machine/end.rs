@@ -82,7 +82,7 @@ impl<P, C> Machine<P, C> {
             next = self.children.before(key);
             self.bind_to_end(key);
             let Some(child) = self.children.get(key) else { continue };
-            if !together || child.origin == Origin::Static {
+            if !together || child.attributes.origin == Origin::Static {
                 continue;
             }
             if matches!(child.state, State::Stopping(_)) {
@@ -134,8 +134,8 @@ impl<P, C> Machine<P, C> {
             State::Stopping(Stopping { then, .. }) => {
                 match core::mem::replace(then, Then::Remove) {
                     Then::FailStart(abandoned) => self.disappoint(key, abandoned.pending),
-                    Then::Regroup(pending) => self.disappoint(key, pending),
-                    Then::Judge | Then::Rest | Then::Remove => {}
+                    Then::Regroup(Some(pending)) => self.disappoint(key, *pending),
+                    Then::Judge | Then::Rest | Then::Regroup(None) | Then::Remove => {}
                 }
             }
             State::Waiting(_)

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{Pending, Purpose, Stage, State, Stopping, Then};
+use crate::machine::child::{Pending, Stage, State, Stopping, Then};
 use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{GroupStage, Phase};
@@ -22,7 +22,7 @@ impl<P, C> Machine<P, C> {
         if !matches!(child.state, State::Running { .. }) {
             return;
         }
-        let bound = match child.attributes.shutdown {
+        let bound = match child.attributes.shutdown() {
             Shutdown::Timeout(timeout) => timeout,
             Shutdown::BrutalKill | Shutdown::Infinity => DEFAULT_SHUTDOWN_TIMEOUT,
         };
@@ -115,7 +115,7 @@ impl<P, C> Machine<P, C> {
     fn decide(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         let Some(child) = self.children.get(key) else { return };
         let significant = child.attributes.significant;
-        let fate = verdict(child.attributes.restart, child.origin, &reason);
+        let fate = verdict(child.attributes.restart, child.attributes.origin, &reason);
         match fate {
             Verdict::Restart => return self.restart(now, key, reason),
             Verdict::Keep => {
@@ -156,7 +156,7 @@ impl<P, C> Machine<P, C> {
         let attempt = self.next_attempt(key, ran);
         match self.config.strategy {
             RestartStrategy::OneForOne => {
-                let waiting = Pending::new(Purpose::Restart);
+                let waiting = Pending::restart();
                 if attempt.delay.is_zero() {
                     self.start_for(now, key, waiting);
                 } else {

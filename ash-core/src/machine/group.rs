@@ -1,5 +1,6 @@
 //! Restarting children together: `OneForAll` and `RestForOne`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::machine::Machine;
@@ -29,7 +30,7 @@ impl<P, C> Machine<P, C> {
             members.dedup();
         }
         if attempt.delay.is_zero() {
-            self.set_state(trigger, State::Waiting(Pending::new(Purpose::Restart)));
+            self.set_state(trigger, State::Waiting(Pending::restart()));
         } else {
             self.back_off(now, trigger, attempt);
         }
@@ -65,7 +66,7 @@ impl<P, C> Machine<P, C> {
         if child.attributes.restart == RestartPolicy::Temporary {
             self.forget(key);
         } else {
-            self.set_state(key, State::Waiting(Pending::new(Purpose::Restart)));
+            self.set_state(key, State::Waiting(Pending::restart()));
         }
     }
 
@@ -132,21 +133,20 @@ impl<P, C> Machine<P, C> {
         match self.set_state(key, State::Stopped) {
             Some(state @ State::Running { .. }) => {
                 self.set_state(key, state);
-                let pending = Pending::new(Purpose::Restart);
-                self.ask_to_stop(now, key, Then::Regroup(pending));
+                self.ask_to_stop(now, key, Then::Regroup(None));
             }
             Some(State::Starting { mut pending, deadline }) => {
                 if pending.purpose == Purpose::Admin {
                     pending.purpose = Purpose::Restart;
                 }
-                let cut = Pending::new(Purpose::Restart);
+                let cut = Pending::restart();
                 self.set_state(key, State::Starting { pending: cut, deadline });
-                self.ask_to_stop(now, key, Then::Regroup(pending));
+                self.ask_to_stop(now, key, Then::Regroup(Some(Box::new(pending))));
             }
             Some(State::Stopping(stopping)) => {
                 let Stopping { then, .. } = stopping;
                 let then = match then {
-                    Then::Judge => Then::Regroup(Pending::new(Purpose::Restart)),
+                    Then::Judge => Then::Regroup(None),
                     // A start that took too long has failed, and its callers are told so.
                     then @ (Then::FailStart(..) | Then::Rest | Then::Regroup(_) | Then::Remove) => {
                         then
@@ -178,7 +178,7 @@ impl<P, C> Machine<P, C> {
 
     /// A child's backoff is over.
     pub(super) fn on_backed_off(&mut self, now: Timestamp, key: ChildKey) {
-        self.resume(now, key, Pending::new(Purpose::Restart));
+        self.resume(now, key, Pending::restart());
         if let Phase::Running { group: Some(group) } = &mut self.phase
             && matches!(group.stage, GroupStage::Retrying)
             && group.trigger == key

@@ -295,7 +295,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         self.ledger.strike_out(key, child);
         if let Phase::Stopping { together, .. } = &mut self.phase {
-            if child.origin == Origin::Dynamic {
+            if child.attributes.origin == Origin::Dynamic {
                 *together = together.saturating_sub(1);
             }
             self.children.bury(key);

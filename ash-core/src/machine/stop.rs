@@ -31,7 +31,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get_mut(key) else { return };
         debug_assert!(child.state.has_incarnation(), "there is nothing to stop");
         let incarnation = child.incarnation(key);
-        let (action, stage, deadline) = match child.attributes.shutdown {
+        let (action, stage, deadline) = match child.attributes.shutdown() {
             Shutdown::BrutalKill => {
                 let grace = self.config.grace(now, child.attributes.child_type);
                 (Action::Kill(incarnation), Stage::Killed, grace)
@@ -74,7 +74,7 @@ impl<P, C> Machine<P, C> {
         let incarnation = child.incarnation(key);
         let then = Then::FailStart(Box::new(Abandoned { pending, bound }));
         let (action, stage, deadline) =
-            match (child.attributes.child_type, child.attributes.shutdown) {
+            match (child.attributes.child_type, child.attributes.shutdown()) {
                 (child_type @ ChildType::Worker, _)
                 | (child_type @ ChildType::Supervisor, Shutdown::BrutalKill) => {
                     let grace = self.config.grace(now, child_type);
@@ -161,6 +161,7 @@ impl<P, C> Machine<P, C> {
             // It is stopped already.
             Then::Rest => self.note(key, EventKind::Stopped { reason }),
             Then::Regroup(pending) => {
+                let pending = pending.map_or_else(Pending::restart, |pending| *pending);
                 self.note(key, EventKind::Stopped { reason });
                 if temporary {
                     self.disappoint(key, pending);

@@ -97,7 +97,7 @@ impl ChildSpec {
     /// Sets how the child is stopped. The default is 5 s for a worker and
     /// [`Shutdown::Infinity`] for a supervisor.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.attributes.shutdown = shutdown;
+        self.attributes.set_shutdown(shutdown);
         self
     }
 

@@ -60,17 +60,17 @@ pub(crate) trait ChildExt {
 
 impl ChildExt for ChildAttributes {
     fn brutal(mut self) -> Self {
-        self.shutdown = Shutdown::BrutalKill;
+        self.set_shutdown(Shutdown::BrutalKill);
         self
     }
 
     fn infinity(mut self) -> Self {
-        self.shutdown = Shutdown::Infinity;
+        self.set_shutdown(Shutdown::Infinity);
         self
     }
 
     fn timeout(mut self, millis: u64) -> Self {
-        self.shutdown = Shutdown::Timeout(ms(millis));
+        self.set_shutdown(Shutdown::Timeout(ms(millis)));
         self
     }
 

@@ -672,7 +672,7 @@ impl Kind {
     fn attributes(&self, id: &str, auto_shutdown: AutoShutdown) -> ChildAttributes {
         let mut child = ChildAttributes::new(id.into(), self.child_type);
         child.restart = self.restart;
-        child.shutdown = self.shutdown;
+        child.set_shutdown(self.shutdown);
         child.significant = self.significant
             && auto_shutdown != AutoShutdown::Never
             && self.restart != RestartPolicy::Permanent;

@@ -71,7 +71,7 @@ impl Kind {
     pub(crate) fn attributes(&self, id: &str) -> ChildAttributes {
         let mut child = ChildAttributes::new(id.into(), self.child_type);
         child.restart = self.restart;
-        child.shutdown = self.shutdown;
+        child.set_shutdown(self.shutdown);
         child.significant = self.significant;
         if let Some(millis) = self.init_timeout {
             child.set_init_timeout(Duration::from_millis(millis));

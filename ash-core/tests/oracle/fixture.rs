@@ -285,11 +285,12 @@ fn kind(path: &str, child_type: ChildType, words: &[&str]) -> Kind {
             ("significant", _) => attributes.significant = true,
             ("deaf", _) => deaf = true,
             ("ends", how) => ends = reason(how),
-            ("shutdown", "brutal") => attributes.shutdown = Shutdown::BrutalKill,
-            ("shutdown", "infinity") => attributes.shutdown = Shutdown::Infinity,
+            ("shutdown", "brutal") => attributes.set_shutdown(Shutdown::BrutalKill),
+            ("shutdown", "infinity") => attributes.set_shutdown(Shutdown::Infinity),
             ("shutdown", millis) => {
                 let millis = millis.parse().expect("milliseconds");
-                attributes.shutdown = Shutdown::Timeout(std::time::Duration::from_millis(millis));
+                attributes
+                    .set_shutdown(Shutdown::Timeout(std::time::Duration::from_millis(millis)));
             }
             _ => panic!("`{word}` is no attribute"),
         }
