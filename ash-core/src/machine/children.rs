@@ -20,33 +20,24 @@ use crate::machine::order::Order;
 pub(super) struct Children<P, C> {
     slots: Slab<Entry<P, C>>,
     order: Order,
-    by_id: HashTable<Place>,
+    /// The slots, by the hashes of the ids in them.
+    by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
     next_serial: u64,
     /// How many children were taken out since memory was last given back.
     removals: usize,
 }
 
-/// Where the child is whose id has this hash. So the table grows without looking at all children,
-/// which would take the longest of all that a supervisor does at once.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    hash: u32,
-    slot: u32,
-}
-
-impl Place {
-    /// Returns the hash as the table wants it: with entropy in its lowest and its highest bits.
-    const fn spread(hash: u32) -> u64 {
-        // The odd number next to 2^64 divided by the golden ratio.
-        (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
-
 #[derive(Debug)]
 struct Entry<P, C> {
     serial: u64,
     child: Child<P, C>,
+}
+
+/// Returns a hash as the table wants it: with entropy in its lowest and its highest bits.
+const fn spread(hash: u32) -> u64 {
+    // The odd number next to 2^64 divided by the golden ratio.
+    (hash as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// How large a table has to be for its memory to matter.
@@ -76,17 +67,18 @@ impl<P, C> Children<P, C> {
         self.next_serial += 1;
         let entry = Entry { serial, child };
         let slot = u32::try_from(self.slots.insert(entry)).expect("fewer than 2^32 children");
-        self.order.push(slot);
-        let place = Place { hash, slot };
-        self.by_id.insert_unique(Place::spread(hash), place, |place| Place::spread(place.hash));
+        self.order.push(slot, hash);
+        self.by_id.insert_unique(spread(hash), slot, |&slot| spread(self.order.hash(slot)));
         ChildKey { serial, slot }
     }
 
     /// Takes a child out and drops it. Returns whether it was there.
     pub(super) fn remove(&mut self, key: ChildKey) -> bool {
-        let Some(child) = self.get(key) else { return false };
-        let hash = Place::spread(self.hash(&child.attributes.id));
-        if let Ok(found) = self.by_id.find_entry(hash, |place| place.slot == key.slot) {
+        if self.get(key).is_none() {
+            return false;
+        }
+        let hash = spread(self.order.hash(key.slot));
+        if let Ok(found) = self.by_id.find_entry(hash, |&slot| slot == key.slot) {
             found.remove();
         }
         self.order.remove(key.slot);
@@ -152,11 +144,11 @@ impl<P, C> Children<P, C> {
 
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {
         let hash = self.hash(id);
-        let place = self.by_id.find(Place::spread(hash), |place| {
-            let entry = self.slots.get(place.slot as usize);
+        let slot = self.by_id.find(spread(hash), |&slot| {
+            let entry = self.slots.get(slot as usize);
             entry.is_some_and(|entry| entry.child.attributes.id.as_str() == id)
         })?;
-        self.key(place.slot)
+        self.key(*slot)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]

@@ -1,14 +1,15 @@
-//! The start order of the children in a table, by their slots.
+//! The start order of the children in a table, by their slots, and the hashes of their ids.
 
 use alloc::vec::Vec;
 
 /// The occupied slots of a table, from the child that was added first to the last.
 ///
 /// Neighbours are linked apart from the children: whoever is taken out from between two others
-/// does not fetch their memory for it.
+/// does not fetch their memory for it. For the same reason the hashes of the ids lie here: to find
+/// new places for all of them takes the longest of all that a supervisor does at once.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// The neighbours of each slot. Those of a slot that is not in use mean nothing.
+    /// What there is to each slot. For one that is not in use it means nothing.
     links: Vec<Link>,
     first: u32,
     last: u32,
@@ -18,6 +19,7 @@ pub(super) struct Order {
 struct Link {
     previous: u32,
     next: u32,
+    hash: u32,
 }
 
 /// The end, on either side.
@@ -28,9 +30,9 @@ impl Order {
         Self { links: Vec::new(), first: NONE, last: NONE }
     }
 
-    /// Puts a slot at the end. It is in use before, or the next that never was.
-    pub(super) fn push(&mut self, slot: u32) {
-        let link = Link { previous: self.last, next: NONE };
+    /// Puts a slot at the end. It was in use before, or is the next that never was.
+    pub(super) fn push(&mut self, slot: u32, hash: u32) {
+        let link = Link { previous: self.last, next: NONE, hash };
         match self.links.get_mut(slot as usize) {
             Some(unused) => *unused = link,
             None => self.links.push(link),
@@ -44,7 +46,7 @@ impl Order {
 
     /// Takes out a slot that is in it.
     pub(super) fn remove(&mut self, slot: u32) {
-        let Some(&Link { previous, next }) = self.links.get(slot as usize) else { return };
+        let Some(&Link { previous, next, .. }) = self.links.get(slot as usize) else { return };
         match self.links.get_mut(previous as usize) {
             Some(link) => link.next = next,
             None => self.first = next,
@@ -53,6 +55,11 @@ impl Order {
             Some(link) => link.previous = previous,
             None => self.last = previous,
         }
+    }
+
+    /// Returns the hash of the id of the child in a slot.
+    pub(super) fn hash(&self, slot: u32) -> u32 {
+        self.links.get(slot as usize).map_or(0, |link| link.hash)
     }
 
     /// Gives back what is kept for slots from `count` on, none of which is in use.
