@@ -37,6 +37,7 @@ mod error;
 mod exit;
 mod id;
 pub mod machine;
+mod prefetch;
 mod restart;
 #[cfg(feature = "tokio")]
 mod runtime;

@@ -15,6 +15,7 @@ use slab::Slab;
 use crate::machine::child::Child;
 use crate::machine::event::ChildKey;
 use crate::machine::order::Order;
+use crate::prefetch::prefetch;
 
 #[derive(Debug)]
 pub(super) struct Children<P, C> {
@@ -154,6 +155,11 @@ impl<P, C> Children<P, C> {
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
     fn hash(&self, id: &str) -> u32 {
         self.hasher.hash_one(id) as u32
+    }
+
+    /// Asks for the memory that [`remove`](Self::remove) needs for a child.
+    pub(super) fn prefetch_removal(&self, slot: u32) {
+        prefetch(self.order.hash(slot));
     }
 
     /// Returns the child in a slot, if one is there.

@@ -28,6 +28,7 @@ impl<P, C> Machine<P, C> {
         then: Then<C>,
         calls: RareList<(C, ChildCommand)>,
     ) {
+        self.children.prefetch_removal(key.slot);
         let Some(child) = self.children.get_mut(key) else { return };
         debug_assert!(child.state.has_incarnation(), "there is nothing to stop");
         let incarnation = child.incarnation(key);

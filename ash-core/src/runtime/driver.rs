@@ -242,6 +242,7 @@ impl Driver {
             // It is not started again. Its task lets go of the factory last, and elsewhere.
             slot.plan.let_go();
         }
+        slot.plan.prefetch_drop();
         if let Some(life) = &slot.life {
             life.order(order);
         }

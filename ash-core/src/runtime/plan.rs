@@ -7,6 +7,7 @@ use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
+use crate::prefetch::prefetch;
 use crate::runtime::cell::{Cell, Order};
 use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
@@ -66,6 +67,13 @@ impl Plan {
     /// Returns the spec of a nested supervisor.
     pub(crate) fn supervisor(&self) -> Option<&SupervisorSpec> {
         self.0.as_ref().and_then(|launch| launch.supervisor())
+    }
+
+    /// Asks for the memory that dropping this needs.
+    pub(crate) fn prefetch_drop(&self) {
+        if let Some(launch) = &self.0 {
+            prefetch(Arc::strong_count(launch));
+        }
     }
 
     /// Starts nothing any more.
