@@ -317,7 +317,7 @@ impl Cell {
 
     /// Tells whether the task is gone, too, and takes no order any more.
     #[inline]
-    fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.stage() == Stage::Gone as u8
     }
 

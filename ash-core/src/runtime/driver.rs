@@ -238,6 +238,9 @@ impl Driver {
         self.woken = Woken::Somebody;
         let is_last = self.machine.is_ending();
         let Some((_, slot)) = self.machine.payload_mut(incarnation.child) else { return };
+        if let Some(life) = &slot.life {
+            life.prefetch_order();
+        }
         if is_last {
             // It is not started again. Its task lets go of the factory last, and elsewhere.
             slot.plan.let_go();

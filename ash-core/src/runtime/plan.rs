@@ -148,6 +148,13 @@ impl Launch for SupervisorSpec {
 }
 
 impl Life {
+    /// Asks for the memory that an order needs.
+    pub(crate) fn prefetch_order(&self) {
+        if let Self::Worker(cell) = self {
+            prefetch(cell.is_gone());
+        }
+    }
+
     pub(crate) fn order(&self, order: Order) {
         match self {
             Self::Worker(cell) => cell.order(order),
