@@ -15,6 +15,8 @@ pub(super) struct Desk<D> {
     pub(super) driver: Option<D>,
     /// In order of arrival. While the turn is free there are only some that linger.
     pub(super) messages: Vec<Message>,
+    /// An empty list, for what comes while somebody is at work on the other.
+    pub(super) spare: Vec<Message>,
     pub(super) turn: Turn,
     /// When the supervisor wants to be woken, if nothing comes before.
     pub(super) due: Timestamp,
@@ -50,6 +52,7 @@ impl<D> Desk<D> {
         Self {
             driver: None,
             messages: alloc::vec![Message::Input(Event::Begin)],
+            spare: Vec::new(),
             turn: Turn::Left,
             due: Timestamp::NEVER,
             alarm: Timestamp::NEVER,
@@ -64,8 +67,12 @@ impl<D> Desk<D> {
     pub(super) fn take(&mut self) -> Taken<D> {
         self.turn = Turn::Taken;
         // The memory of an empty list stays where it is.
-        let messages =
-            if self.messages.is_empty() { Vec::new() } else { core::mem::take(&mut self.messages) };
+        let messages = if self.messages.is_empty() {
+            Vec::new()
+        } else {
+            let spare = core::mem::take(&mut self.spare);
+            core::mem::replace(&mut self.messages, spare)
+        };
         Taken { driver: self.driver.take(), messages }
     }
 
@@ -107,20 +114,26 @@ impl<D> Desk<D> {
             || self.messages.len() <= self.patience && self.messages.iter().all(Message::is_end)
     }
 
-    /// Keeps the memory of an empty list, of the larger one of two that are not too large.
+    /// Keeps the memory of an emptied list, unless it is too large.
     #[inline]
     pub(super) fn keep(&mut self, done: Vec<Message>) {
         let is_of_use = done.capacity() > 0 || self.messages.capacity() > KEPT;
-        if is_of_use && self.messages.is_empty() {
-            self.keep_larger(done);
+        if is_of_use {
+            self.keep_room(done);
         }
     }
 
-    fn keep_larger(&mut self, done: Vec<Message>) {
-        if done.capacity() > self.messages.capacity() && done.capacity() <= KEPT {
-            self.messages = done;
-        } else if self.messages.capacity() > KEPT {
+    fn keep_room(&mut self, mut done: Vec<Message>) {
+        if self.messages.is_empty() && self.messages.capacity() > KEPT {
             self.messages = Vec::new();
+        }
+        if done.capacity() <= KEPT {
+            if self.messages.is_empty() && self.messages.capacity() < done.capacity() {
+                core::mem::swap(&mut self.messages, &mut done);
+            }
+            if self.spare.capacity() < done.capacity() {
+                self.spare = done;
+            }
         }
     }
 

@@ -189,6 +189,7 @@ impl<D> Inbox<D> {
         }
         if !desk.is_patient() {
             if desk.messages.len() > limit {
+                desk.keep(done);
                 desk.put_back(driver, Turn::Left);
                 drop(desk);
                 self.bell.notify_one();
@@ -468,6 +469,25 @@ mod tests {
         more.messages.clear();
         assert!(matches!(end(more.messages), Rest::Done(_)));
         assert!(kept() <= KEPT, "{}", kept());
+    }
+
+    #[test]
+    fn a_list_that_is_worked_on_and_one_that_fills_meanwhile_take_turns() {
+        let inbox = begun();
+        let mut messages = inbox.wake(false).expect("it begins").messages;
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            (0..100).for_each(|_| assert!(inbox.leave(Message::Look)));
+            messages.clear();
+            let Rest::Left = inbox.end_turn(Some(()), wants(Timestamp::NEVER), 9, messages) else {
+                panic!("that is more than is for a bringer to do")
+            };
+            messages = inbox.wake(false).expect("it was left to the task").messages;
+            assert_eq!(messages.len(), 100);
+            seen.push(messages.as_ptr());
+        }
+        assert_eq!((seen[2], seen[3]), (seen[4], seen[5]), "no list is made anew");
+        assert_ne!(seen[2], seen[3]);
     }
 
     #[test]
