@@ -138,9 +138,11 @@ impl<P, C> Children<P, C> {
         (entry.serial == key.serial).then_some(&mut entry.child)
     }
 
-    /// Returns the children in no order.
+    /// Returns the children in no order. Where many have been, it does not look for the last one
+    /// any longer than it takes.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child<P, C>> {
-        self.slots.iter_mut().map(|(_, entry)| &mut entry.child)
+        let len = self.slots.len();
+        self.slots.iter_mut().take(len).map(|(_, entry)| &mut entry.child)
     }
 
     pub(super) fn find(&self, id: &str) -> Option<ChildKey> {

@@ -176,8 +176,9 @@ impl Task {
             return let_go(late);
         };
         if let Some((End { reason, start_error }, unstopped)) = driver.finish(&self.shared, late) {
-            // Whoever waits for the end finds that nothing is left of what the factories held.
-            drop(driver);
+            // Whoever waits for the end finds that nothing is left of what the factories held: it
+            // went with the children. All that is left is memory, which may be much.
+            debug_assert!(driver.machine().is_empty(), "no child outlives it");
             self.shared.end(reason, start_error, unstopped);
         }
     }
