@@ -1,6 +1,9 @@
 //! What becomes of a call on a handle: it is brought to the supervisor, here and now if the caller
 //! is in its runtime, and its answer is waited for.
 
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use std::boxed::Box;
 
 use tokio::sync::oneshot;
@@ -9,24 +12,42 @@ use crate::error::SupervisorError;
 use crate::machine::{ChildCommand, Event, Timestamp};
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
-use crate::runtime::shared::{Input, Message, Reply, Supervisor};
+use crate::runtime::shared::{Input, Message, Reply, Shared, Supervisor};
 use crate::runtime::waiting::{Answered, Waiting};
+
+/// A call that was sent, and waits for its answer.
+#[must_use = "nobody gets the answer"]
+pub(super) struct Call<'a> {
+    to: &'a Shared,
+    /// None if it came too late.
+    answer: Option<Answered<Result<(), Box<SupervisorError>>>>,
+}
+
+impl Future for Call<'_> {
+    type Output = Result<(), SupervisorError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = match &mut self.answer {
+            Some(answer) => ready!(Pin::new(answer).poll(context)).ok(),
+            None => None,
+        };
+        Poll::Ready(match answered {
+            Some(answer) => answer.map_err(|error| *error),
+            None => Err(self.to.shutting_down()),
+        })
+    }
+}
 
 impl SupervisorHandle {
     /// Has something done with one child.
-    pub(super) async fn command(
-        &self,
-        id: &str,
-        command: ChildCommand,
-    ) -> Result<(), SupervisorError> {
-        self.call(|caller| Event::Command { id: id.into(), command, caller }).await
+    pub(super) fn command(&self, id: &str, command: ChildCommand) -> Call<'_> {
+        self.call(|caller| Event::Command { id: id.into(), command, caller })
     }
 
-    /// Sends what it makes of the place where the answer goes, and waits for that.
-    pub(super) async fn call(
-        &self,
-        input: impl FnOnce(Reply) -> Input,
-    ) -> Result<(), SupervisorError> {
+    /// Sends what it makes of the place where the answer goes, here and now.
+    #[inline]
+    pub(super) fn call(&self, input: impl FnOnce(Reply) -> Input) -> Call<'_> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Input(input(reply));
         let woken = if self.0.is_here() {
@@ -34,10 +55,7 @@ impl SupervisorHandle {
         } else {
             self.0.inbox.leave(message).then_some(Woken::Nobody)
         };
-        let Some(woken) = woken else {
-            return Err(self.0.shutting_down());
-        };
-        Answered::new(answer, woken).await.unwrap_or_else(|_| Err(self.0.shutting_down()))
+        Call { to: &self.0, answer: woken.map(|woken| Answered::new(answer, woken)) }
     }
 
     /// Asks the machine.

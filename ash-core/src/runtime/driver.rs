@@ -184,7 +184,7 @@ impl Driver {
                     Action::Reply(caller, result) => {
                         self.answered += 1;
                         // The caller's waker may panic.
-                        let _ = contain(|| caller.send(result.map_err(|error| *error)));
+                        let _ = contain(|| caller.send(result));
                     }
                     Action::Ready => self.ready(shared),
                     Action::Finish { reason, start_error } => {

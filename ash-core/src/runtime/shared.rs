@@ -78,7 +78,7 @@ pub(crate) struct Ended {
 pub(crate) type Supervisor = Machine<Slot, Reply>;
 
 /// Where the answer to a call goes.
-pub(crate) type Reply = oneshot::Sender<Result<(), SupervisorError>>;
+pub(crate) type Reply = oneshot::Sender<Result<(), Box<SupervisorError>>>;
 
 /// A question, asked of the machine in the supervisor's task.
 pub(crate) type Question = Box<dyn FnOnce(&Supervisor, Timestamp) + Send>;
