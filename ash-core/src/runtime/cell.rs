@@ -219,13 +219,14 @@ impl Cell {
     }
 
     /// Tells the supervisor that the worker has started, or leaves word if that can wait: most
-    /// `run`s soon wait for something or are through, and then it is told that, too.
-    pub(crate) fn tell_started(&self) -> Woken {
+    /// `run`s soon wait for something or are through, and then it is told that, too. Returns
+    /// whether anybody was woken, and whether word was left.
+    pub(crate) fn tell_started(&self) -> (Woken, bool) {
         self.stage.store(Stage::Started as u8, Ordering::Release);
         if self.is_awaited || self.supervisor.events.is_on() {
-            self.report(Fact::Started)
+            (self.report(Fact::Started), false)
         } else {
-            self.leave(Fact::Started)
+            (self.leave(Fact::Started), true)
         }
     }
 

@@ -107,7 +107,7 @@ where
 {
     async move {
         slot.worker = Some(guard.make());
-        let woken = {
+        let (woken, is_left) = {
             let mut hook = slot.worker().initialize();
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
                 None => return End::NotStarted(StartCause::Stopped),
@@ -120,8 +120,8 @@ where
         }
         let returned = {
             let mut hook = slot.worker().run();
-            let mut has_begun = false;
-            poll_fn(move |cx| poll_run(&mut hook, &guard.cell, &mut has_begun, cx)).await
+            let mut is_left = is_left;
+            poll_fn(move |cx| poll_run(&mut hook, &guard.cell, &mut is_left, cx)).await
         };
         if guard.cell.is_killed() {
             // It was, while it blocked its thread.
@@ -151,16 +151,17 @@ fn poll_unless<E: Into<BoxError>>(
     hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
 }
 
-/// Polls `run`. The supervisor is told that the worker has started after the first time, unless
-/// `run` is through by then: so none of those that this wakes waits for a `run` that blocks.
+/// Polls `run`. If word was left that the worker has started, the supervisor is told after the
+/// first time, unless `run` is through by then: so none of those that this wakes waits for a `run`
+/// that blocks.
 fn poll_run<E: Into<BoxError>>(
     hook: &mut Hook<'_, E>,
     cell: &Cell,
-    has_begun: &mut bool,
+    is_left: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<(), WorkerError>>> {
     let polled = poll_unless(cell.is_to_be_cut(), hook, context);
-    if polled.is_pending() && !core::mem::replace(has_begun, true) {
+    if polled.is_pending() && core::mem::take(is_left) {
         // Whom it wakes gets to run now.
         let _ = cell.report_left();
     }
