@@ -13,6 +13,7 @@ FIGURES = {
     "start": "start",
     "memory": "memory",
     "which": "list",
+    "which-again": "list again",
     "terminate": "terminate",
     "shutdown": "shutdown",
     "restart-p50": "restart p50",

@@ -18,7 +18,8 @@ INK, FAINT, OURS, OTHERS = "#1f2328", "#d0d7de", "#c2410c", "#57606a"
 PANELS = {
     "start": "start a child, awaited",
     "memory": "memory of an idle child",
-    "which": "list all children",
+    "which": "list all children, first time",
+    "which-again": "list all children, again",
     "terminate": "end a child, in random order",
     "shutdown": "shut down all children, hooks run",
     "restart-p50": "crash to next incarnation, median",

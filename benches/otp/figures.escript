@@ -51,12 +51,14 @@ measure("memory", N) ->
 measure("which", N) ->
     Root = root(temporary),
     start_all(Root, N, idle),
-    Start = now_ns(),
-    Children = supervisor:which_children(Root),
-    Nanos = now_ns() - Start,
-    case length(Children) of
-        N -> {value, Nanos};
-        Listed -> {wrong, io_lib:format("~w of ~w children listed", [Listed, N])}
+    list(Root, N);
+measure("which-again", N) ->
+    Root = root(temporary),
+    start_all(Root, N, idle),
+    [_ | Again] = [list(Root, N) || _ <- lists:seq(0, 20)],
+    case lists:keyfind(wrong, 1, Again) of
+        false -> lists:nth(10, lists:sort(Again));
+        Wrong -> Wrong
     end;
 measure("terminate", N) ->
     Root = root(temporary),
@@ -127,6 +129,15 @@ init(Restart) ->
     Child = #{id => child, start => {?MODULE, start_child, []}, restart => Restart,
               shutdown => 5000, type => worker, modules => [?MODULE]},
     {ok, {Flags, [Child]}}.
+
+list(Root, N) ->
+    Start = now_ns(),
+    Children = supervisor:which_children(Root),
+    Nanos = now_ns() - Start,
+    case length(Children) of
+        N -> {value, Nanos};
+        Listed -> {wrong, io_lib:format("~w of ~w children listed", [Listed, N])}
+    end.
 
 start_all(Root, N, Body) ->
     [begin {ok, Pid} = supervisor:start_child(Root, [Body]), Pid end || _ <- lists:seq(1, N)].

@@ -91,14 +91,14 @@ defmodule Figures do
   defp measure("which", n) do
     root = root()
     start_all(root, n, :idle, :temporary)
-    start = now()
-    children = DynamicSupervisor.which_children(root)
-    nanos = now() - start
+    list(root, n)
+  end
 
-    case length(children) do
-      ^n -> {:value, nanos}
-      listed -> {:wrong, "#{listed} of #{n} children listed"}
-    end
+  defp measure("which-again", n) do
+    root = root()
+    start_all(root, n, :idle, :temporary)
+    [_ | again] = for _ <- 0..20, do: list(root, n)
+    Enum.find(again, &match?({:wrong, _}, &1)) || Enum.at(Enum.sort(again), 9)
   end
 
   defp measure("terminate", n) do
@@ -177,6 +177,17 @@ defmodule Figures do
     for _ <- 1..n do
       {:ok, pid} = DynamicSupervisor.start_child(root, {Figures.Child, {body, restart}})
       pid
+    end
+  end
+
+  defp list(root, n) do
+    start = now()
+    children = DynamicSupervisor.which_children(root)
+    nanos = now() - start
+
+    case length(children) do
+      ^n -> {:value, nanos}
+      listed -> {:wrong, "#{listed} of #{n} children listed"}
     end
   end
 

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::body::{Body, Stopping};
 use crate::measure::{
-    Count, Figure, id, measured, nanos_each, now, percentile, resident, terminated,
+    Count, Figure, LISTS_AGAIN, id, measured, nanos_each, now, percentile, resident, terminated,
 };
 use crate::system::Answer;
 
@@ -38,14 +38,8 @@ pub fn measure(figure: Figure, count: usize) -> Answer {
                     assert_eq!(children.len(), count);
                     bytes
                 }
-                Figure::Which => {
-                    let children = start_all(count).await;
-                    let start = now();
-                    let ids: Vec<String> = children.iter().map(|(id, _)| id.clone()).collect();
-                    let nanos = nanos_each(start, 1);
-                    assert_eq!(ids.len(), count);
-                    nanos
-                }
+                Figure::Which => which(count, 0).await,
+                Figure::WhichAgain => which(count, LISTS_AGAIN).await,
                 Figure::Terminate => terminate(count).await,
                 Figure::Shutdown => shutdown(count).await,
                 Figure::RestartP50 => restarts(count, 0.5).await,
@@ -70,6 +64,18 @@ pub(crate) async fn start_all(count: usize) -> Children {
         children.push((id(number), child));
     }
     children
+}
+
+async fn which(count: usize, again: usize) -> f64 {
+    let children = start_all(count).await;
+    let mut values = Vec::with_capacity(1 + again);
+    for _ in 0..=again {
+        let start = now();
+        let ids: Vec<String> = children.iter().map(|(id, _)| id.clone()).collect();
+        values.push(nanos_each(start, 1));
+        assert_eq!(ids.len(), count);
+    }
+    percentile(&mut values[again.min(1)..], 0.5)
 }
 
 async fn terminate(count: usize) -> f64 {

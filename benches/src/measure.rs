@@ -14,8 +14,10 @@ pub enum Figure {
     Start,
     /// Bytes for each idle child, its id included.
     Memory,
-    /// Nanoseconds for a list of all children.
+    /// Nanoseconds for the first list of all children, whose memory is new to the process.
     Which,
+    /// Nanoseconds for a later one, in the middle.
+    WhichAgain,
     /// Nanoseconds for each child, ended and awaited one by one in random order.
     Terminate,
     /// Nanoseconds for the end of all children, their hooks run.
@@ -30,10 +32,11 @@ pub enum Figure {
 
 impl Figure {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Memory,
         Self::Which,
+        Self::WhichAgain,
         Self::Terminate,
         Self::Shutdown,
         Self::RestartP50,
@@ -48,6 +51,7 @@ impl Figure {
             Self::Start => "start",
             Self::Memory => "memory",
             Self::Which => "which",
+            Self::WhichAgain => "which-again",
             Self::Terminate => "terminate",
             Self::Shutdown => "shutdown",
             Self::RestartP50 => "restart-p50",
@@ -63,7 +67,12 @@ impl Figure {
         match self {
             Self::RestartP50 | Self::RestartP99 => (children / 10).max(1),
             Self::Storm => children * 10,
-            Self::Start | Self::Memory | Self::Which | Self::Terminate | Self::Shutdown => children,
+            Self::Start
+            | Self::Memory
+            | Self::Which
+            | Self::WhichAgain
+            | Self::Terminate
+            | Self::Shutdown => children,
         }
     }
 
@@ -76,10 +85,19 @@ impl Figure {
             Self::Terminate => Some(1.5),
             Self::Shutdown => Some(2.5),
             Self::Storm => Some(1.0 / 0.6),
-            Self::Which | Self::RestartP99 => None,
+            Self::Which | Self::WhichAgain | Self::RestartP99 => None,
         }
     }
+
+    /// Tells whether this is a figure of lists.
+    #[must_use]
+    pub const fn is_of_lists(self) -> bool {
+        matches!(self, Self::Which | Self::WhichAgain)
+    }
 }
+
+/// How many lists are taken after the first one.
+pub const LISTS_AGAIN: usize = 20;
 
 /// Returns a value as people read it.
 #[must_use]
@@ -112,7 +130,7 @@ pub fn runtime() -> Runtime {
         Builder::new_current_thread()
     } else {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2);
+        builder.worker_threads(std::env::var("WT").ok().and_then(|x| x.parse().ok()).unwrap_or(2));
         builder
     };
     builder.enable_time().build().expect("threads are left")

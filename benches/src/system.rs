@@ -9,7 +9,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::body::{Body, Crashing, Idle, Stopping, Storming};
-use crate::measure::{Count, Figure, measured, nanos_each, now, percentile, resident, terminated};
+use crate::measure::{
+    Count, Figure, LISTS_AGAIN, measured, nanos_each, now, percentile, resident, terminated,
+};
 
 /// How many children crash in a storm.
 pub const STORMING: usize = 100;
@@ -129,7 +131,8 @@ where
             match figure {
                 Figure::Start => start::<S::Of<Idle>>(count).await,
                 Figure::Memory => memory::<S::Of<Idle>>(count).await,
-                Figure::Which => which::<S::Of<Idle>>(count).await,
+                Figure::Which => which::<S::Of<Idle>>(count, 0).await,
+                Figure::WhichAgain => which::<S::Of<Idle>>(count, LISTS_AGAIN).await,
                 Figure::Terminate => terminate::<S::Of<Stopping>>(count).await,
                 Figure::Shutdown => shutdown::<S::Of<Stopping>>(count).await,
                 Figure::RestartP50 => restarts::<S::Of<Crashing>>(count, 0.5).await,
@@ -173,15 +176,20 @@ async fn memory<S: System<Idle>>(count: usize) -> Answer {
     Answer::plain((resident() - before) as f64 / count as f64)
 }
 
-async fn which<S: System<Idle>>(count: usize) -> Answer {
+/// Takes a list, and so many more of them; the figure is that of the first, or of the others.
+async fn which<S: System<Idle>>(count: usize, again: usize) -> Answer {
     let system: S = up_with_idle(count).await;
-    let start = now();
-    let list = system.list().await;
-    let nanos = nanos_each(start, 1);
-    match S::length(&list) {
-        listed if listed == count => Answer::plain(nanos),
-        listed => Answer::Wrong(format!("{listed} of {count} children listed")),
+    let mut values = Vec::with_capacity(1 + again);
+    for _ in 0..=again {
+        let start = now();
+        let list = system.list().await;
+        values.push(nanos_each(start, 1));
+        let listed = S::length(&list);
+        if listed != count {
+            return Answer::Wrong(format!("{listed} of {count} children listed"));
+        }
     }
+    Answer::plain(percentile(&mut values[again.min(1)..], 0.5))
 }
 
 async fn terminate<S: System<Stopping>>(count: usize) -> Answer {

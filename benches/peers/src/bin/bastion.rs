@@ -60,7 +60,7 @@ impl<B: Body> System<B> for Supervisor {
     type List = ();
 
     fn lacks(figure: Figure) -> Option<&'static str> {
-        (figure == Figure::Which).then_some("a supervisor does not list its groups")
+        figure.is_of_lists().then_some("a supervisor does not list its groups")
     }
 
     async fn up() -> Self {

@@ -103,7 +103,7 @@ impl<B: Body> System<B> for Supervisor<B> {
     type List = ();
 
     fn lacks(figure: Figure) -> Option<&'static str> {
-        (figure == Figure::Which).then_some("no list of children outside its console")
+        figure.is_of_lists().then_some("no list of children outside its console")
     }
 
     async fn up() -> Self {
