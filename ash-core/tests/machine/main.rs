@@ -6,6 +6,7 @@ mod backoff;
 mod events;
 mod group;
 mod harness;
+mod history;
 mod intensity;
 mod liveness;
 mod random;

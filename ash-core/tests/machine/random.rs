@@ -7,7 +7,8 @@ use proptest::collection::vec as vec_of;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest as properties};
 
 use crate::harness::ms;
-use crate::sim::{History, How, Kind, Op, Spec, Step, break_off, play};
+use crate::history::{History, How, Kind, Op, Spec, Step};
+use crate::sim::{break_off, play};
 
 fn spec() -> impl Strategy<Value = Spec> {
     let strategy = prop_oneof![

@@ -5,7 +5,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `reference/` | what `semantics.md` says, in the plainest code there is |
-//! | `world.rs` | machines, models, tasks and time; what must hold at each step |
+//! | `world/` | machines, models, tasks and time; what must hold at each step |
 //! | `steps.rs` | what can happen, readable line by line |
 //! | `spec.rs`, `histories.rs` | supervisors and histories at random |
 //!
