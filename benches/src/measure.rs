@@ -76,16 +76,18 @@ impl Figure {
         }
     }
 
-    /// Returns what the figure may be at most, as a multiple of bare tokio's.
+    /// Returns what the figure may be at most.
     #[must_use]
-    pub const fn budget(self) -> Option<f64> {
+    pub const fn budget(self) -> Option<Budget> {
         match self {
-            Self::Start => Some(3.0),
-            Self::Memory | Self::RestartP50 => Some(2.0),
-            Self::Terminate => Some(1.5),
-            Self::Shutdown => Some(2.5),
-            Self::Storm => Some(1.0 / 0.6),
-            Self::Which | Self::WhichAgain | Self::RestartP99 => None,
+            Self::Start => Some(Budget::TimesBare(3.0)),
+            Self::Memory | Self::RestartP50 => Some(Budget::TimesBare(2.0)),
+            // 5 ms for 100,000 children.
+            Self::WhichAgain => Some(Budget::NanosAChild(50.0)),
+            Self::Terminate => Some(Budget::TimesBare(1.5)),
+            Self::Shutdown => Some(Budget::TimesBare(2.5)),
+            Self::Storm => Some(Budget::TimesBare(1.0 / 0.6)),
+            Self::Which | Self::RestartP99 => None,
         }
     }
 
@@ -94,6 +96,15 @@ impl Figure {
     pub const fn is_of_lists(self) -> bool {
         matches!(self, Self::Which | Self::WhichAgain)
     }
+}
+
+/// What a figure may be at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Budget {
+    /// So many times what it is of bare tokio.
+    TimesBare(f64),
+    /// So many nanoseconds for each child.
+    NanosAChild(f64),
 }
 
 /// How many lists are taken after the first one.

@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use benches::bare;
-use benches::measure::{Figure, percentile, show};
+use benches::measure::{Budget, Figure, percentile, show};
 use benches::ours::Ours;
 use benches::stateful::Stateful;
 use benches::system::{Answer, measure};
@@ -50,18 +50,22 @@ fn table(
     json: Option<&str>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     println!("{children} children, medians of {pairs} pairs, each figure in a fresh process");
-    println!("{:<12} {:>14} {:>14} {:>7} {:>7}", "figure", "ours", "bare tokio", "ratio", "budget");
+    println!("{:<12} {:>14} {:>14} {:>7} {:>8}", "figure", "ours", "bare tokio", "ratio", "budget");
     let mut rows = Vec::new();
     for figure in Figure::ALL {
         let [ours, bare, ratio] = compare(["ours", "bare"], figure, children, pairs)?;
-        let budget = figure.budget().map_or_else(|| "-".into(), |budget| format!("{budget:.2}"));
-        let verdict = match figure.budget() {
-            Some(budget) if ratio > budget => " over",
-            Some(_) | None => "",
+        let (budget, is_over) = match figure.budget() {
+            Some(Budget::TimesBare(most)) => (format!("{most:.2}"), ratio > most),
+            Some(Budget::NanosAChild(most)) => {
+                let most = most * children as f64;
+                (show(figure, most), ours > most)
+            }
+            None => ("-".into(), false),
         };
+        let verdict = if is_over { " over" } else { "" };
         let name = figure.name();
         let (mine, reference) = (show(figure, ours), show(figure, bare));
-        println!("{name:<12} {mine:>14} {reference:>14} {ratio:>7.2} {budget:>7}{verdict}");
+        println!("{name:<12} {mine:>14} {reference:>14} {ratio:>7.2} {budget:>8}{verdict}");
         rows.push(format!(
             "  {{\"figure\": \"{name}\", \"ours\": {ours}, \"bare\": {bare}, \"ratio\": {ratio}}}"
         ));
