@@ -7,7 +7,7 @@ EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
 .PHONY: all check fmt lint features fence test observed examples consumers doc bench peers growth \
-	instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
+	partitioned instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
 	miri-smoke mutants soak soak-smoke sim sim-smoke loom netns ci
 
 all: check test
@@ -86,16 +86,22 @@ peers:
 growth:
 	$(CARGO) run --quiet --release -p benches --bin growth -- --json target/growth.json
 
+## Where one supervisor is the bottleneck, and what several in its place gain on two cores.
+partitioned:
+	$(CARGO) build --quiet --release -p benches --bins
+	target/release/partitioned > target/partitioned.txt
+	cat target/partitioned.txt
+
 ## Instructions of the hot paths, as callgrind counts them.
 instructions:
 	$(CARGO) build --quiet --release -p benches --bins
 	target/release/instructions --json target/instructions.json
 
-## The tables of docs/benchmarks.md and its pictures, from what `bench`, `growth` and `instructions`
-## left in target/.
+## The tables of docs/benchmarks.md and its pictures, from what `bench`, `growth`, `partitioned` and
+## `instructions` left in target/.
 PLOTS := target/plots/bin/python
 page: $(PLOTS)
-	$(PLOTS) benches/page.py docs/benchmarks.md target/compare.json target/growth.json target/net.txt target/instructions.json
+	$(PLOTS) benches/page.py docs/benchmarks.md target/compare.json target/growth.json target/net.txt target/partitioned.txt target/instructions.json
 	for figures in target/compare.json target/growth.json; do \
 		test ! -e $$figures || $(PLOTS) benches/plot.py $$figures docs || exit 1; \
 	done
@@ -110,6 +116,7 @@ bench-smoke: PEERS := $(filter-out --release,$(PEERS))
 bench-smoke:
 	$(CARGO) run --quiet -p benches --bin figures -- --children 1000 --pairs 1
 	$(CARGO) run --quiet -p benches --bin growth -- --most 1000
+	$(CARGO) run --quiet -p benches --bin partitioned -- --count 1000 --rounds 1
 	$(CARGO) test --quiet -p benches --bench hot
 	$(CARGO) test $(PEERS) --lib
 	$(CARGO) build $(PEERS) --bins

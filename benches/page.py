@@ -1,6 +1,6 @@
 """Writes what was measured into docs/benchmarks.md, each table between its two markers.
 
-page.py DOCS/benchmarks.md [FIGURES.json] [GROWTH.json] [NET.txt] [INSTRUCTIONS.json]
+page.py DOCS/benchmarks.md [COMPARE.json] [GROWTH.json] [NET.txt] [PARTITIONED.txt] [INSTRUCTIONS.json]
 
 A file that is not there leaves its table as it is.
 """
@@ -139,8 +139,8 @@ def main():
                 page = put(page, "growth", growth(json.loads(text)))
             case "instructions":
                 page = put(page, "instructions", instructions(json.loads(text)))
-            case "net":
-                page = put(page, "net", ["```text", *text.rstrip().splitlines(), "```"])
+            case "net" | "partitioned":
+                page = put(page, source.stem, ["```text", *text.rstrip().splitlines(), "```"])
             case other:
                 sys.exit(f"no table is made of {other}")
     path.write_text(page)

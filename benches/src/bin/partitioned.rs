@@ -1,8 +1,8 @@
 //! Prints what partitions gain where one supervisor's task is the bottleneck, on two cores.
 //!
 //! `partitioned [--count N] [--callers N] [--rounds N]` runs all of it, each measurement in a
-//! process of its own, the plain supervisor and those with partitions in turn, and prints the best
-//! of the rounds. `partitioned LOAD PARTITIONS COUNT CALLERS` is one such process; without
+//! process of its own, the plain supervisor and those with partitions in turn, and prints medians of
+//! the rounds. `partitioned LOAD PARTITIONS COUNT CALLERS` is one such process; without
 //! partitions (0) it is a plain supervisor.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -15,7 +15,7 @@ use ash_core::{
     ChildId, ChildInfo, PartitionedSupervisor, RestartIntensity, RestartPolicy, SupervisorError,
     SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
-use benches::measure::{Count, id, nanos_each, now, runtime};
+use benches::measure::{Count, id, nanos_each, now, percentile, runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -83,7 +83,7 @@ fn number(options: &[String], name: &str) -> Result<Option<usize>, std::num::Par
 }
 
 fn table(count: usize, callers: usize, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{count} children, {callers} callers, two threads; best of {rounds} rounds");
+    println!("{count} children, {callers} callers, two threads; medians of {rounds} rounds");
     println!("nanoseconds each, (the gain over plain), and the cores that were busy meanwhile");
     print!("{:<10}", "load");
     for partitions in PARTITIONS {
@@ -98,20 +98,34 @@ fn table(count: usize, callers: usize, rounds: usize) -> Result<(), Box<dyn std:
             Load::Storm | Load::Watched | Load::Read => count * 5,
             Load::Jobs(micros) => count / (1 + usize::try_from(micros)? / 10),
         };
-        let mut best = [(f64::INFINITY, 0.0); PARTITIONS.len()];
+        let mut columns = PARTITIONS.map(|_| Column::default());
         for _ in 0..rounds {
-            for (best, partitions) in best.iter_mut().zip(PARTITIONS) {
-                let run = one(name, partitions, count, callers)?;
-                *best = if run.0 < best.0 { run } else { *best };
+            let mut plain = None;
+            for (column, partitions) in columns.iter_mut().zip(PARTITIONS) {
+                let (nanos, cores) = one(name, partitions, count, callers)?;
+                column.nanos.push(nanos);
+                column.gains.push(*plain.get_or_insert(nanos) / nanos);
+                column.cores.push(cores);
             }
         }
         print!("{name:<10}");
-        for (nanos, cores) in best {
-            print!(" {:>23}", format!("{nanos:.0} ({:.2}x) {cores:.1}", best[0].0 / nanos));
+        for Column { mut nanos, mut gains, mut cores } in columns {
+            let [nanos, gain, cores] =
+                [&mut nanos, &mut gains, &mut cores].map(|values| percentile(values, 0.5));
+            print!(" {:>23}", format!("{nanos:.0} ({gain:.2}x) {cores:.1}"));
         }
         println!();
     }
     Ok(())
+}
+
+/// What came of the rounds of one supervisor.
+#[derive(Default)]
+struct Column {
+    nanos: Vec<f64>,
+    /// How many times as fast as the plain one it was, in each round.
+    gains: Vec<f64>,
+    cores: Vec<f64>,
 }
 
 /// Returns the nanoseconds, and the cores that were busy.
