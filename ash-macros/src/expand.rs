@@ -59,7 +59,7 @@ impl Expander {
             Flavor::Plain => quote!(#core::SupervisorSpec::new(#name) #settings),
             Flavor::Stateful if has_inline(tree) => quote!({
                 let #spec = #stateful::StatefulSupervisorSpec::new(#name);
-                let #context = ::std::sync::Arc::clone(#spec.context());
+                let #context = ::std::clone::Clone::clone(#spec.context());
                 #spec #settings
             }),
             Flavor::Stateful => quote!(#stateful::StatefulSupervisorSpec::new(#name) #settings),
@@ -75,7 +75,7 @@ impl Expander {
             Flavor::Stateful => quote! {
                 #stateful::StatefulSupervisorSpec::with_context(
                     #name,
-                    ::std::sync::Arc::clone(&#context),
+                    ::std::clone::Clone::clone(&#context),
                 ) #settings
             },
         }
@@ -428,6 +428,7 @@ mod tests {
                     ("b", move |child: ChildContext| async move { run(child).await }, Permanent),
                     ("c", |_| { async { Ok(()) } }, Permanent, shutdown: 1h),
                     ("d", || async { Ok(()) }, Permanent),
+                    ("e", |_| { let tx = tx.clone(); async move { send(tx).await } }, Permanent),
                 ]
             },
             quote! {
@@ -445,6 +446,11 @@ mod tests {
                             ::core::time::Duration::from_secs(3600)
                         )))
                     .with_child(::core_root::ChildSpec::task("d", |_| async { Ok(()) })
+                        .restart(::core_root::RestartPolicy::Permanent))
+                    .with_child(::core_root::ChildSpec::task("e", |_| {
+                            let tx = tx.clone();
+                            async move { send(tx).await }
+                        })
                         .restart(::core_root::RestartPolicy::Permanent))
             },
         );
@@ -539,17 +545,17 @@ mod tests {
             },
             quote! {{
                 let spec = ::st_root::StatefulSupervisorSpec::new("a");
-                let context = ::std::sync::Arc::clone(spec.context());
+                let context = ::std::clone::Clone::clone(spec.context());
                 spec.with_supervisor(
                     ::st_root::StatefulSupervisorSpec::with_context(
                         "b",
-                        ::std::sync::Arc::clone(&context),
+                        ::std::clone::Clone::clone(&context),
                     )
                     .with_child(
                         ::core_root::ChildSpec::supervisor(
                             ::st_root::StatefulSupervisorSpec::with_context(
                                 "c",
-                                ::std::sync::Arc::clone(&context),
+                                ::std::clone::Clone::clone(&context),
                             )
                         )
                         .restart(::core_root::RestartPolicy::Temporary)

@@ -306,13 +306,13 @@ const fn parameters_of(flavor: Flavor) -> &'static str {
     }
 }
 
-/// Returns whether a closure's body is an `async` block, perhaps as the only thing in a block.
+/// Returns whether what a closure gives is an `async` block, perhaps after some statements.
 #[expect(clippy::wildcard_enum_match_arm, reason = "syn's enum, of which two variants matter")]
 fn is_async(body: &Expr) -> bool {
     match body {
         Expr::Async(_) => true,
-        Expr::Block(block) => match block.block.stmts.as_slice() {
-            [Stmt::Expr(expr, None)] => is_async(expr),
+        Expr::Block(block) => match block.block.stmts.last() {
+            Some(Stmt::Expr(expr, None)) => is_async(expr),
             _ => false,
         },
         _ => false,

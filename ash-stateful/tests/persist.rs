@@ -466,3 +466,35 @@ fn a_limit_of_the_system_is_a_full_disk() {
     let ctx = WorkerContext::persistent(&path).unwrap();
     assert!((0..=confirmed).all(|n| ctx.contains_key(&format!("key-{n}"))), "{confirmed}");
 }
+
+/// In a container, a service has the same process id each time.
+#[test]
+fn what_a_crash_left_of_a_store_that_was_being_made_is_not_in_the_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = directory.path().join("whole");
+    drop(WorkerContext::persistent(&whole).unwrap());
+    let half = fs::read(&whole).unwrap();
+    let half = &half[..half.len() / 2];
+    let id = std::process::id();
+    for count in 0..100 {
+        fs::write(directory.path().join(format!("auction.{id}-{count}.new")), half).unwrap();
+    }
+    let path = directory.path().join("auction");
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    ctx.set("winner", json!("ann"));
+    drop(ctx);
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(ctx.get("winner"), Some(json!("ann")));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_store_is_its_owners_alone_and_leaves_nothing_beside_it() {
+    use std::os::unix::fs::MetadataExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("auction");
+    let _ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}

@@ -2,14 +2,10 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::ffi::OsString;
-#[cfg(unix)]
-use std::fs::File;
-use std::fs::{self, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{
@@ -17,6 +13,7 @@ use redb::{
     TableHandle,
 };
 use serde_json::Value;
+use tempfile::TempPath;
 
 use crate::persist::error::PersistError;
 use crate::persist::rehearsal::Rehearsal;
@@ -112,7 +109,11 @@ impl StoreFile {
 
 fn file_disk(path: &Path) -> io::Result<Box<dyn StorageBackend>> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
-    Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    Ok(Box::new(backend(file)?))
+}
+
+fn backend(file: File) -> io::Result<FileBackend> {
+    FileBackend::new(file).map_err(io::Error::other)
 }
 
 /// Opens the database of an existing file and reads it; the file is written only if all is well.
@@ -243,39 +244,37 @@ fn is_within(value: &Value, levels: usize) -> bool {
 }
 
 /// Makes a new, empty store, whole or not at all: redb does not open a file that a crash has left
-/// half made. So it is made beside its place and put there when it is done.
+/// half made. So it is made beside its place, under a name of its own that no crash has used
+/// before, and put there when it is done.
 fn create(path: &Path) -> Result<(), PersistError> {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let mut name = OsString::from(path);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}-{count}.new", std::process::id()));
-    let new = PathBuf::from(name);
-    let made = contain(path, || {
+    let io = |error| PersistError::io(path, error);
+    let name = path.file_name().ok_or_else(|| io(io::ErrorKind::IsADirectory.into()))?;
+    let mut prefix = name.to_owned();
+    prefix.push(".");
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let new = tempfile::Builder::new().prefix(&prefix).suffix(".new").tempfile_in(directory);
+    let new = new.map_err(io)?;
+    contain(path, || {
         let make = || -> Result<_, redb::Error> {
-            let database = Database::create(&new)?;
+            let disk = backend(new.as_file().try_clone()?)?;
+            let database = Builder::new().create_with_backend(disk)?;
             found(&database)?;
             Ok(database.close()?)
         };
         make().map_err(|error| PersistError::store(path, error))
-    });
-    let placed =
-        made.and_then(|()| place(&new, path).map_err(|error| PersistError::io(path, error)));
-    if placed.is_err() {
-        // There may be none to remove.
-        let _ = fs::remove_file(&new);
-    }
-    placed
+    })?;
+    place(new.into_temp_path(), path).map_err(io)?;
+    sync_directory(path).map_err(io)
 }
 
 /// Puts a new store in its place, unless there is one by now.
-fn place(new: &Path, path: &Path) -> io::Result<()> {
-    match fs::hard_link(new, path) {
-        Ok(()) => fs::remove_file(new)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(new)?,
-        // The file system has no hard links.
-        Err(_) => fs::rename(new, path)?,
+fn place(new: TempPath, path: &Path) -> io::Result<()> {
+    match new.persist_noclobber(path) {
+        Ok(()) => Ok(()),
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // The file system cannot tell whether there is one.
+        Err(failed) => failed.path.persist(path).map_err(|failed| failed.error),
     }
-    sync_directory(path)
 }
 
 /// Makes durable that a file is in its directory.

@@ -36,7 +36,8 @@ pub(crate) use store::Store;
 use crate::context::WorkerContext;
 
 impl WorkerContext {
-    /// Opens a context that is kept in a file, or makes one if there is no such file.
+    /// Opens a context that is kept in a file, or makes one if there is no such file: on Unix one
+    /// that is its owner's alone.
     ///
     /// It is used as one in memory is, and as fast to read; a change copies its value once more.
     /// What is changed is written behind the caller's back, on a thread of the context's own, a
