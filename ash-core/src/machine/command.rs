@@ -2,6 +2,7 @@
 
 use crate::ChildId;
 use crate::error::SupervisorError;
+use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Pending, Purpose, State, Then};
 use crate::machine::event::{ChildCommand, ChildKey};
@@ -64,12 +65,17 @@ impl<P, C> Machine<P, C> {
         let forgets = command == ChildCommand::Terminate
             || child.attributes.restart == RestartPolicy::Temporary;
         let rests = matches!(child.state, State::Stopped | State::Completed);
+        if matches!(child.state, State::BackingOff { .. }) {
+            // Its restart, which was told of, will not come.
+            self.note(key, EventKind::Stopped { reason: ExitReason::Shutdown });
+        }
         self.call_off(key);
-        if forgets {
-            self.forget(key);
-        } else if !rests {
+        if !rests {
             self.set_state(key, State::Stopped);
             self.let_go(key);
+        }
+        if forgets {
+            self.forget(key);
         }
         self.reply(caller, Ok(()));
     }

@@ -7,7 +7,7 @@ use crate::exit::ExitReason;
 use crate::machine::Machine;
 use crate::machine::child::{Stage, State, Stopping, Then};
 use crate::machine::event::ChildKey;
-use crate::machine::output::{Action, EventKind};
+use crate::machine::output::{Action, EventKind, Notices};
 use crate::machine::phase::Phase;
 use crate::spec::{Origin, RestartStrategy};
 use crate::time::Timestamp;
@@ -82,12 +82,9 @@ impl<P, C> Machine<P, C> {
             next = self.children.before(key);
             self.bind_to_end(key);
             let Some(child) = self.children.get(key) else { continue };
-            if !together || child.attributes.origin == Origin::Static {
-                continue;
-            }
             if matches!(child.state, State::Stopping(_)) {
                 somebody_waits = true;
-            } else {
+            } else if together && child.attributes.origin == Origin::Dynamic {
                 asked += 1;
                 self.ask_to_stop(now, key, Then::Remove);
             }
@@ -99,13 +96,20 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// Returns how many reports of children that have ended may wait, because nothing follows from
-    /// them before one more comes: so many children stop together.
+    /// Returns how many reports of children that have ended as they should may wait, because nothing
+    /// follows from them before one more comes: so many children stop together, and nobody is told
+    /// of each.
     #[must_use]
     pub fn patience(&self) -> usize {
         match self.phase {
-            Phase::Stopping { together, .. } => together.saturating_sub(1),
-            Phase::Idle | Phase::Starting { .. } | Phase::Running { .. } | Phase::Ended => 0,
+            Phase::Stopping { together, .. } if self.notices != Notices::All => {
+                together.saturating_sub(1)
+            }
+            Phase::Idle
+            | Phase::Starting { .. }
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Ended => 0,
         }
     }
 

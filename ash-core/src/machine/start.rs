@@ -213,7 +213,8 @@ pub(super) fn exit_reason(cause: StartCause) -> ExitReason {
     match cause {
         StartCause::Failed(error) => ExitReason::Error(error),
         StartCause::Panicked(message) => ExitReason::Panic(message),
-        StartCause::Stopped | StartCause::Killed => ExitReason::Killed,
+        StartCause::Stopped => ExitReason::Shutdown,
+        StartCause::Killed => ExitReason::Killed,
         StartCause::TimedOut(_) => ExitReason::Error(WorkerError::new(cause.to_string())),
     }
 }

@@ -72,8 +72,14 @@ impl Backoff {
             Curve::None => return Duration::ZERO,
             Curve::Constant(delay) => (delay, Duration::MAX),
             Curve::Exponential { initial, max } => {
-                let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-                (initial.saturating_mul(factor).min(max), max)
+                let mut delay = initial;
+                for _ in 1..attempt {
+                    if delay.is_zero() || delay >= max {
+                        break;
+                    }
+                    delay = delay.saturating_mul(2);
+                }
+                (delay.min(max), max)
             }
         };
         if self.jitter == 0.0 {
@@ -147,6 +153,16 @@ mod tests {
         let mut streak = Streak::default();
         let delays = [(); 5].map(|()| fail(&mut streak, &backoff, Duration::ZERO).as_secs());
         assert_eq!(delays, [1, 2, 4, 5, 5]);
+    }
+
+    #[test]
+    fn backoff_1_exponential_reaches_its_maximum_however_small_it_begins() {
+        let backoff = Backoff::exponential(Duration::from_nanos(1), 60 * SECOND);
+        assert_eq!(backoff.delay(35, 0.5), Duration::from_nanos(1 << 34));
+        assert_eq!(backoff.delay(37, 0.5), 60 * SECOND);
+        assert_eq!(backoff.delay(u32::MAX, 0.5), 60 * SECOND);
+        let zero = Backoff::exponential(Duration::ZERO, 60 * SECOND);
+        assert_eq!(zero.delay(u32::MAX, 0.5), Duration::ZERO);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! is in its runtime, and its answer is waited for.
 
 use core::future::Future;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
 use std::boxed::Box;
 
 use tokio::sync::oneshot;
+use tokio::task::consume_budget;
 
 use crate::error::SupervisorError;
 use crate::machine::{ChildCommand, Event, Timestamp};
@@ -30,7 +31,11 @@ impl Future for Call<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answered = match &mut self.answer {
             Some(answer) => ready!(Pin::new(answer).poll(context)).ok(),
-            None => None,
+            None => {
+                // One that calls over and over is not to keep its thread for ever.
+                ready!(pin!(consume_budget()).poll(context));
+                None
+            }
         };
         Poll::Ready(match answered {
             Some(answer) => answer.map_err(|error| *error),
@@ -67,8 +72,7 @@ impl SupervisorHandle {
             match self.0.ask_now(question) {
                 Ok((answer, woken)) => {
                     Waiting::new(woken).let_go().await;
-                    // One that asks over and over is not to keep its thread for ever.
-                    tokio::task::consume_budget().await;
+                    consume_budget().await;
                     return answer.ok_or_else(|| self.0.shutting_down());
                 }
                 Err(question) => question,
@@ -81,6 +85,7 @@ impl SupervisorHandle {
             let _ = reply.send(question(machine, now));
         });
         if !self.0.inbox.leave(Message::Ask(question)) {
+            consume_budget().await;
             return Err(self.0.shutting_down());
         }
         answer.await.map_err(|_| self.0.shutting_down())

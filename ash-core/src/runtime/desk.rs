@@ -101,10 +101,10 @@ impl<D> Desk<D> {
         Woken::Somebody
     }
 
-    /// Tells whether a message may linger until more of its kind have come.
+    /// Tells whether one more end of a child may linger until others have come.
     #[inline]
-    pub(super) fn can_wait(&self, message: Option<&Message>) -> bool {
-        self.messages.len() < self.patience && message.is_some_and(Message::is_end)
+    pub(super) const fn has_patience(&self) -> bool {
+        self.messages.len() < self.patience
     }
 
     /// Tells whether nothing has come that cannot wait.

@@ -253,9 +253,10 @@ impl Driver {
 
     #[cold]
     fn let_go(&mut self, incarnation: Incarnation) {
+        // Whether here or with a child that was forgotten, the task that goes is woken for that.
+        self.woken = Woken::Somebody;
         if let Some((_, slot)) = self.machine.payload_mut(incarnation.child) {
             slot.life = None;
-            self.woken = Woken::Somebody;
         }
     }
 
@@ -322,11 +323,11 @@ impl Slot {
         Self { plan, life: None }
     }
 
-    /// Returns the handle of the child's incarnation, if it is a supervisor that has one.
-    pub(crate) const fn supervisor(&self) -> Option<&SupervisorHandle> {
+    /// Returns the handle of the child's incarnation, if it is a supervisor that has not ended.
+    pub(crate) fn supervisor(&self) -> Option<&SupervisorHandle> {
         match &self.life {
-            Some(Life::Supervisor(handle)) => Some(handle),
-            Some(Life::Worker(_)) | None => None,
+            Some(Life::Supervisor(handle)) if !handle.has_ended() => Some(handle),
+            Some(Life::Supervisor(_) | Life::Worker(_)) | None => None,
         }
     }
 }

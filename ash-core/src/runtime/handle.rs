@@ -281,9 +281,7 @@ impl SupervisorHandle {
             let Some(key) = machine.find(&id) else {
                 return Err(SupervisorError::ChildNotFound(id));
             };
-            if let Some(handle) = machine.payload(key).and_then(|slot| slot.supervisor())
-                && handle.0.status.borrow().ended.is_none()
-            {
+            if let Some(handle) = machine.payload(key).and_then(|slot| slot.supervisor()) {
                 return Ok(handle.clone());
             }
             match machine.child(now, &id).map(|child| child.child_type) {
@@ -351,12 +349,20 @@ impl SupervisorHandle {
     async fn status<T>(&self, pick: impl Fn(&Status) -> Option<T>) -> T {
         let mut status = self.0.status.subscribe();
         loop {
-            if let Some(picked) = pick(&status.borrow_and_update()) {
+            let picked = pick(&status.borrow_and_update());
+            if let Some(picked) = picked {
+                // One that asks over and over is not to keep its thread for ever.
+                tokio::task::consume_budget().await;
                 return picked;
             }
             // The sender lives in the handle, so there always is one.
             let _ = status.changed().await;
         }
+    }
+
+    /// Tells whether this incarnation has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.status.borrow().ended.is_some()
     }
 
     /// Passes on an order of the supervisor above.

@@ -114,14 +114,14 @@ impl<D> Inbox<D> {
         true
     }
 
-    /// Brings a message, and takes the turn if it is free and the message cannot wait. It is large,
-    /// and so it is only moved if it is left.
+    /// Brings a message, and takes the turn if it is free and the message cannot wait for more of
+    /// its kind. It is large, and so it is only moved if it is left.
     #[inline]
-    pub(crate) fn bring(&self, message: &mut Option<Message>) -> Brought<D> {
+    pub(crate) fn bring(&self, message: &mut Option<Message>, can_wait: bool) -> Brought<D> {
         let mut desk = self.desk();
         match desk.turn {
             Turn::Closed => Brought::Closed,
-            Turn::Free if !desk.can_wait(message.as_ref()) => {
+            Turn::Free if !(can_wait && desk.has_patience()) => {
                 desk.drop_what_is_outdated_by(message.as_ref());
                 Brought::Turn(desk.take())
             }
@@ -330,24 +330,24 @@ mod tests {
         assert!(inbox.wake(false).is_some());
         let wants = Wants { due: Timestamp::NEVER, patience: 2 };
         assert!(matches!(inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)));
-        assert!(matches!(inbox.bring(&mut Some(end(1))), Brought::Left(Woken::Nobody)));
-        assert!(matches!(inbox.bring(&mut Some(end(2))), Brought::Left(Woken::Nobody)));
-        let third = inbox.bring(&mut Some(end(3)));
+        assert!(matches!(inbox.bring(&mut Some(end(1)), true), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(&mut Some(end(2)), true), Brought::Left(Woken::Nobody)));
+        let third = inbox.bring(&mut Some(end(3)), true);
         assert!(matches!(third, Brought::Turn(taken) if taken.messages.len() == 2));
 
         assert!(matches!(inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)));
-        assert!(matches!(inbox.bring(&mut Some(end(4))), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(&mut Some(end(4)), true), Brought::Left(Woken::Nobody)));
         assert!(
             inbox.take_free().is_some_and(|taken| taken.messages.len() == 1),
             "they wait for whoever comes"
         );
-        assert!(matches!(inbox.bring(&mut Some(end(5))), Brought::Left(Woken::Nobody)));
+        assert!(matches!(inbox.bring(&mut Some(end(5)), true), Brought::Left(Woken::Nobody)));
         let wants = Wants { patience: 1, ..wants };
         assert!(
             matches!(inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)),
             "it goes on waiting"
         );
-        let asked = inbox.bring(&mut Some(Message::Look));
+        let asked = inbox.bring(&mut Some(Message::Look), false);
         assert!(
             matches!(asked, Brought::Turn(taken) if taken.messages.len() == 1),
             "others do not wait"
@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn who_brings_something_hears_whether_the_task_was_woken_for_it() {
         let inbox = begun();
-        let bring = || inbox.bring(&mut Some(Message::Look));
+        let bring = || inbox.bring(&mut Some(Message::Look), false);
         assert!(matches!(bring(), Brought::Left(Woken::Somebody)), "it begins");
         let first = inbox.wake(false).expect("it begins");
         assert_eq!(first.messages.len(), 2);
@@ -513,7 +513,7 @@ mod tests {
             assert!(inbox.close().driver.is_none(), "it is not kept");
             assert!(!inbox.leave(Message::Look));
             assert!(inbox.wake(true).is_none());
-            assert!(matches!(inbox.bring(&mut Some(Message::Look)), Brought::Closed));
+            assert!(matches!(inbox.bring(&mut Some(Message::Look), false), Brought::Closed));
         }
     }
 }

@@ -49,7 +49,7 @@ impl Work {
 
     fn bring(&self, limit: usize) -> Option<()> {
         let mut message = Some(Message::Look);
-        if let Brought::Turn(mut taken) = self.inbox.bring(&mut message) {
+        if let Brought::Turn(mut taken) = self.inbox.bring(&mut message, false) {
             taken.messages.extend(message);
             return self.turn(taken, limit);
         }
@@ -167,7 +167,7 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
     }
     fn bring(work: &Work, end: Message) {
         let mut end = Some(end);
-        if let Brought::Turn(mut taken) = work.inbox.bring(&mut end) {
+        if let Brought::Turn(mut taken) = work.inbox.bring(&mut end, true) {
             taken.messages.extend(end);
             work.turn(taken, 9);
         }
@@ -200,7 +200,7 @@ fn nothing_is_taken_after_the_end() {
         let was_taken = other.join().unwrap();
         assert_eq!(before, usize::from(was_taken), "who is not refused is handed over");
         assert!(!work.inbox.leave(Message::Look));
-        assert!(matches!(work.inbox.bring(&mut Some(Message::Look)), Brought::Closed));
+        assert!(matches!(work.inbox.bring(&mut Some(Message::Look), false), Brought::Closed));
     });
 }
 

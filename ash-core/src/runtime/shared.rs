@@ -103,9 +103,10 @@ impl Message {
         Self::Input(Event::Fact(incarnation, fact))
     }
 
-    /// Tells whether this is the end of a child.
+    /// Tells whether this is the end of a child, and as it should be.
     pub(crate) const fn is_end(&self) -> bool {
-        matches!(self, Self::Input(Event::Fact(_, Fact::Exited(_))))
+        matches!(self, Self::Input(Event::Fact(_, Fact::Exited(exit)))
+            if exit.reason.is_normal() && exit.hook_error.is_none())
     }
 }
 
@@ -204,6 +205,9 @@ impl Shared {
         let fact = match &start_error {
             Some(StartError::ChildFailed { path, cause }) => {
                 Fact::StartFailed(StartFailure { path: Some(path.clone()), cause: cause.clone() })
+            }
+            Some(_) if matches!(reason, ExitReason::Killed) => {
+                Fact::StartFailed(StartCause::Killed.into())
             }
             Some(_) => Fact::StartFailed(StartCause::Stopped.into()),
             None => Fact::Exited(reason.clone().into()),

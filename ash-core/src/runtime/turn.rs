@@ -24,8 +24,10 @@ impl Shared {
     /// This is for code that runs for nobody else: not for what is called while the driver
     /// works, and not for a drop.
     pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
+        // Who listens is told of each end at once.
+        let can_wait = message.is_end() && !self.events.is_on();
         let mut message = Some(message);
-        match self.inbox.bring(&mut message) {
+        match self.inbox.bring(&mut message, can_wait) {
             Brought::Left(woken) => Some(woken),
             Brought::Turn(Taken { mut driver, mut messages }) => {
                 let outcome = self.work(&mut driver, |driver, shared| {

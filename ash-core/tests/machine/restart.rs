@@ -174,7 +174,13 @@ fn restart_10_calls_come_between_two_attempts_even_without_backoff() {
     let failure = rig.fact("a#2", Fact::StartFailed(failed().into()));
     let call = Event::Command { id: "a".into(), command: ChildCommand::Terminate, caller: 7 };
     rig.feed_all([failure, call]);
-    rig.expect(["note a#2 failed app/a: boom", "note a#2 restarting 2 in 0ns", "reply 7 ok"]);
+    rig.expect([
+        "note a#2 failed app/a: boom",
+        "note a#2 restarting 2 in 0ns",
+        "note a#2 stopped shutdown",
+        "let go a#2",
+        "reply 7 ok",
+    ]);
     rig.wake();
     rig.expect([]);
     assert!(rig.machine.is_empty());
@@ -187,14 +193,14 @@ fn restart_11_terminate_and_stop_end_a_retry() {
         rig.exited("a", error());
         rig.skip();
         rig.stop(1, "a");
-        rig.expect(["let go a#1", "reply 1 ok"]);
+        rig.expect(["note a#1 stopped shutdown", "let go a#1", "reply 1 ok"]);
         assert_eq!((rig.state("a"), rig.timeout()), (Some(ChildState::Stopped), None));
         rig.restart(2, "a");
         rig.started("a");
         rig.exited("a", error());
         rig.skip();
         rig.terminate(3, "a");
-        rig.expect(["reply 3 ok"]);
+        rig.expect(["note a#2 stopped shutdown", "let go a#2", "reply 3 ok"]);
         rig.pass(1_000);
         rig.expect([]);
         assert!(rig.machine.is_empty());

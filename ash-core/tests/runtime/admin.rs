@@ -523,3 +523,15 @@ async fn admin_start_child_takes_a_supervisor_spec_and_a_factory() {
     );
     down(&handle).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn admin_4_a_page_holds_handles_of_supervisors_that_are_up_only() {
+    let spec = SupervisorSpec::new("app").with_supervisor(SupervisorSpec::new("sub"));
+    let handle = up(spec).await;
+    let page = handle.children_page(None, 9).await.unwrap();
+    assert!(page.children[0].1.is_some());
+    handle.stop_child("sub").await.unwrap();
+    let page = handle.children_page(None, 9).await.unwrap();
+    assert!(page.children[0].1.is_none());
+    down(&handle).await;
+}

@@ -104,7 +104,12 @@ fn admin_1_terminate_child() {
     rig.expect(["note x#1 stopped shutdown", "reply 1 ok"]);
     assert_eq!(rig.state("x"), None);
 
-    for mut rig in [waiting(), backing_off(), stopped(), completed()] {
+    let mut rig = backing_off();
+    rig.terminate(1, "x");
+    rig.expect(["note x#1 stopped shutdown", "let go x#1", "reply 1 ok"]);
+    assert_eq!((rig.state("x"), rig.timeout()), (None, None));
+
+    for mut rig in [waiting(), stopped(), completed()] {
         rig.terminate(1, "x");
         rig.expect(["reply 1 ok"]);
         assert_eq!((rig.state("x"), rig.timeout()), (None, None));
@@ -129,7 +134,7 @@ fn admin_1_stop_child() {
 
     let mut rig = backing_off();
     rig.stop(1, "x");
-    rig.expect(["let go x#1", "reply 1 ok"]);
+    rig.expect(["note x#1 stopped shutdown", "let go x#1", "reply 1 ok"]);
     assert_eq!((rig.state("x"), rig.timeout()), (Some(ChildState::Stopped), None));
 
     for mut rig in [waiting(), stopped()] {

@@ -209,7 +209,7 @@ fn admin_1_a_member_that_a_call_takes_out_as_the_group_starts_is_passed_over() {
     rig.skip();
     rig.terminate(1, "b");
     rig.stop(2, "c");
-    rig.expect(["reply 1 ok", "let go c#1", "reply 2 ok"]);
+    rig.expect(["let go b#1", "reply 1 ok", "let go c#1", "reply 2 ok"]);
     rig.started("a");
     rig.expect(["note a#2 started", "start d#2"]);
     rig.started("d");

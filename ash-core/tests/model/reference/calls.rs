@@ -38,7 +38,12 @@ impl Model {
         if child.state.has_life() {
             return self.stop_for_call(index, command, caller);
         }
+        if matches!(child.state, State::BackingOff { .. }) {
+            // EVENTS 1: that its restart does not come is a transition, too.
+            self.tell(index, "stopped (shutdown)");
+        }
         // ADMIN 1: a temporary child is not kept.
+        let child = &mut self.children[index];
         let temporary = child.kind.restart == RestartPolicy::Temporary;
         if command == ChildCommand::Terminate || temporary {
             self.children.remove(index);

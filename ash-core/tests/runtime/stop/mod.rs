@@ -8,6 +8,7 @@ mod midst;
 mod order;
 mod policy;
 mod refused;
+mod together;
 
 use std::sync::Arc;
 

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ash_core::{
-    ChildContext, ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorHandle, SupervisorSpec,
+    Backoff, ChildContext, ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorHandle,
+    SupervisorSpec,
 };
 use futures_util::FutureExt;
 
 use crate::support::{
-    Door, Record, Script, Scripted, Step, down, idle, millis, no_task_is_left, scripted, settle,
-    soon, up,
+    Door, Record, Script, Scripted, Step, down, idle, intensity, millis, no_task_is_left, scripted,
+    settle, soon, up,
 };
 use crate::turns::{Inline, in_time, one_thread};
 
@@ -38,6 +40,69 @@ fn start_6_calls_without_an_end_leave_the_thread_to_others() {
             down(&handle).await;
         });
     });
+}
+
+#[test]
+fn start_6_calls_on_a_supervisor_that_has_ended_leave_the_thread_to_others() {
+    in_time(|| {
+        one_thread().block_on(async {
+            let handle = up(SupervisorSpec::new("app")).await;
+            for call in ["ready", "wait", "stop_child", "which_children"] {
+                if call == "wait" {
+                    down(&handle).await;
+                }
+                let seen = Arc::new(AtomicBool::new(false));
+                let sees = Arc::clone(&seen);
+                let other = tokio::spawn(async move { sees.store(true, Ordering::SeqCst) });
+                while !seen.load(Ordering::SeqCst) {
+                    match call {
+                        "ready" => drop(handle.ready().await),
+                        "wait" => drop(handle.wait().await),
+                        "stop_child" => drop(handle.stop_child("x").await),
+                        _ => drop(handle.which_children().await),
+                    }
+                }
+                other.await.unwrap();
+            }
+        });
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_11_a_caller_that_blocks_does_not_strand_what_it_has_called_off() {
+    let spec = SupervisorSpec::new("app").with_restart_intensity(intensity(usize::MAX, 5));
+    let handle = up(spec).await;
+    for _ in 0..20 {
+        let held = Arc::new(());
+        let holds = Arc::downgrade(&held);
+        let fails = ChildSpec::task("fails", move |_| {
+            let _held = &held;
+            async { Err::<(), _>("at once") }
+        });
+        let fails = fails.backoff(Backoff::constant(Duration::MAX));
+        handle.start_child_spec(fails).await.unwrap();
+        let is_off = |state| matches!(state, ChildState::Restarting { .. });
+        while !is_off(handle.child("fails").await.unwrap().state) {
+            tokio::task::yield_now().await;
+        }
+        let door = Arc::new(Door::default());
+        let caller = {
+            let (handle, door) = (handle.clone(), Arc::clone(&door));
+            tokio::spawn(async move {
+                handle.terminate_child("fails").await.unwrap();
+                door.block();
+            })
+        };
+        soon(async {
+            while holds.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        door.open();
+        caller.await.unwrap();
+    }
+    down(&handle).await;
 }
 
 /// Has the whole tree stop as it initialises, does not wait for that, and blocks in `run`.
