@@ -74,7 +74,7 @@ impl ChildState {
 /// How many children a supervisor holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "it is the four numbers of OTP's count_children")]
 pub struct ChildCounts {
     /// All children held, live or not.
     pub specs: usize,

@@ -155,9 +155,7 @@ impl<P, C> Machine<P, C> {
         stopping: Stopping<C>,
         cause: StartCause,
     ) {
-        let was_told = matches!(cause, StartCause::Stopped);
-        let reason = if was_told { ExitReason::Shutdown } else { exit_reason(cause) };
-        self.on_stopped(now, key, stopping, reason);
+        self.on_stopped(now, key, stopping, exit_reason(cause));
     }
 
     /// A child did not start. It has no incarnation now, and its state is for this to decide.

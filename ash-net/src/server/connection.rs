@@ -164,6 +164,11 @@ impl Connection {
         }
     }
 
+    /// Notes that a call has its answer.
+    pub(super) fn on_stop_over(&self, id: u64) {
+        lock(&self.stops).retain(|&waits| waits != id);
+    }
+
     /// Those who wait for the tree to be down hear of it when it is, or not at all.
     pub(super) fn forget_stops(&self) {
         lock(&self.stops).clear();

@@ -38,6 +38,7 @@ impl Drop for Request {
 pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, call: Call) {
     let request = Request { connection, id };
     let connection = &request.connection;
+    let waits_for_stop = matches!(call, Call::Shutdown);
     let result = match resolve(connection, &path).await {
         Err(error) => Err(error.into()),
         Ok(target) => perform(connection, id, &target, call).await,
@@ -47,6 +48,9 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
         // It has been given in pages.
         Ok(None) => {}
         Err(failure) => connection.answer(id, Err(failure)),
+    }
+    if waits_for_stop {
+        connection.on_stop_over(id);
     }
 }
 

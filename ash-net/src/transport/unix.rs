@@ -41,13 +41,17 @@ pub(crate) fn own_uid() -> u32 {
 /// A listening socket and its file, which goes away with it.
 #[derive(Debug)]
 pub(crate) struct Socket {
+    path: PathBuf,
+    /// Goes before the listener does: as long as that answers, nobody takes the file for a stale
+    /// one and puts another in its place, and its inode is not given to another file.
+    _file: SocketFile,
     pub(crate) listener: UnixListener,
-    file: SocketFile,
 }
 
 /// A socket's file. Dropped, it is removed, if it still is the one that was made.
 #[derive(Debug)]
 struct SocketFile {
+    /// Absolute, for the working directory may change.
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -55,7 +59,8 @@ struct SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // While the listener is open its inode is not given to another file.
+        #[cfg(test)]
+        tests::before_removal(&self.path);
         let is_ours = std::fs::symlink_metadata(&self.path)
             .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
         if is_ours {
@@ -66,7 +71,7 @@ impl Drop for SocketFile {
 
 impl Socket {
     pub(crate) fn path(&self) -> &Path {
-        &self.file.path
+        &self.path
     }
 
     /// Listens at a path, with these permission bits on the file. What is there stays, unless it
@@ -88,11 +93,12 @@ impl Socket {
         let _ = rustix::fs::fchmod(&socket, mode);
         socket.bind(path).map_err(failed)?;
         let made = std::fs::symlink_metadata(path).map_err(failed)?;
-        let file = SocketFile { path: path.into(), device: made.dev(), inode: made.ino() };
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        let file = SocketFile { path: absolute, device: made.dev(), inode: made.ino() };
         // Nobody can connect before it listens.
         rustix::fs::chmod(path, mode).map_err(|error| failed(error.into()))?;
         let listener = socket.listen(BACKLOG).map_err(failed)?;
-        Ok(Self { listener, file })
+        Ok(Self { path: path.into(), _file: file, listener })
     }
 }
 
@@ -160,4 +166,31 @@ async fn clear(path: &Path) -> Result<(), ServerError> {
 /// What tells a file from one that was made later, even if the system gave it the same inode.
 fn identity(file: &Metadata) -> (u64, u64, i64, i64) {
     (file.dev(), file.ino(), file.ctime(), file.ctime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    thread_local! {
+        /// Whether somebody listened when the file of a socket was about to be removed.
+        static ANSWERED: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn before_removal(path: &Path) {
+        ANSWERED.set(Some(UnixStream::connect(path).is_ok()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_comes_finds_one_that_goes_listening_until_its_file_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sock");
+        let socket = Socket::listen(&path, 0o600).await.unwrap();
+        drop(socket);
+        assert_eq!(ANSWERED.get(), Some(true));
+        assert!(!path.exists());
+    }
 }

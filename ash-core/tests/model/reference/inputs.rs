@@ -78,10 +78,7 @@ impl Model {
             match self.children[index].state.clone() {
                 State::Starting { start, .. } => self.fail_start(index, start, path, cause),
                 State::Ending(ending) => {
-                    let was_told = matches!(cause, StartCause::Stopped);
-                    let reason =
-                        if was_told { "shutdown".to_owned() } else { reason_of_start(cause) };
-                    self.life_over(index, ending, reason);
+                    self.life_over(index, ending, reason_of_start(cause));
                 }
                 _ => {}
             }

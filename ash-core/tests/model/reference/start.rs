@@ -103,7 +103,8 @@ pub(super) fn reason_of_start(cause: &StartCause) -> String {
     match cause {
         StartCause::Failed(error) => format!("error: {error}"),
         StartCause::Panicked(message) => format!("panic: {message}"),
-        StartCause::Stopped | StartCause::Killed => "killed".to_owned(),
+        StartCause::Stopped => "shutdown".to_owned(),
+        StartCause::Killed => "killed".to_owned(),
         other => format!("error: {other}"),
     }
 }

@@ -131,7 +131,7 @@ async fn start_6_a_worker_that_stops_its_tree_and_blocks_strands_nobody() {
     for _ in 0..20 {
         let (record, door) = (Record::default(), Arc::new(Door::default()));
         let handle = up(SupervisorSpec::new("app")
-            .with_kill_grace(std::time::Duration::ZERO)
+            .with_kill_grace(Duration::ZERO)
             .with_child(idle("a", &record)))
         .await;
         let stops = {
