@@ -20,6 +20,10 @@ use crate::exit::BoxError;
 /// A panic in any of the hooks, in the factory or in `Drop` is an abnormal exit like an error.
 /// That needs the default `panic = "unwind"`.
 ///
+/// The trait and its implementations carry `#[async_trait]`, which this crate re-exports. Where an
+/// implementation lacks it, the compiler says that lifetime parameters do not match the trait
+/// (E0195).
+///
 /// # Stopping
 ///
 /// A worker that is asked to stop has its `run` future dropped at its next await, unless it has
@@ -51,8 +55,8 @@ use crate::exit::BoxError;
 /// [`shutdown`]: Worker::shutdown
 #[async_trait]
 pub trait Worker: Send + 'static {
-    /// What the hooks fail with: an `io::Error`, a boxed error, an `anyhow::Error`, a `String`, a
-    /// `&'static str`, ….
+    /// What the hooks fail with: an `io::Error`, an `anyhow::Error`, a `String`, a `&'static str`,
+    /// …. A boxed error is a [`BoxError`]: one without `Send + Sync` cannot leave its task.
     type Error: Into<BoxError> + Send;
 
     /// Prepares the worker. Its supervisor starts the next child when this has finished.

@@ -65,6 +65,9 @@ impl ChildSpec {
     }
 
     /// A worker without a type: an async closure that is called for each incarnation.
+    ///
+    /// Where nothing else says what its error is, its end has to: `Ok::<_, BoxError>(())`, or
+    /// `std::future::pending::<Result<(), BoxError>>().await` for one that never ends.
     pub fn task<F, R, E>(id: impl Into<ChildId>, run: F) -> Self
     where
         F: Fn(ChildContext) -> R + Send + Sync + 'static,
@@ -103,6 +106,9 @@ impl ChildSpec {
 
     /// Sets how long `initialize` may take; of a supervisor, its whole initial start. Passing it
     /// is a failed start, which a timeout of zero always is. There is no limit by default.
+    ///
+    /// An `initialize` that blocks its thread is only noticed while another thread of the runtime
+    /// is free.
     pub fn init_timeout(mut self, timeout: Duration) -> Self {
         self.attributes.set_init_timeout(timeout);
         self

@@ -88,7 +88,8 @@ impl SupervisorHandle {
         Self(Shared::stillborn(spec, StartError::InvalidSpec(error)))
     }
 
-    /// Waits until the whole initial tree is up.
+    /// Waits until the whole initial tree is up. It tells what became of that: where it came up,
+    /// this stays `Ok` after the end of the tree, which [`wait`](Self::wait) tells.
     ///
     /// In `initialize` of a worker which that tree has to wait for, it waits for itself: for ever,
     /// or until the worker's [init timeout](crate::ChildSpec::init_timeout). The supervisor serves

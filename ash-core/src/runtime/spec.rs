@@ -100,7 +100,8 @@ impl SupervisorSpec {
     }
 
     /// Bounds the children held, static ones and those that back off included: past it
-    /// `start_child` gives [`TooManyChildren`](crate::SupervisorError::TooManyChildren).
+    /// `start_child` gives [`TooManyChildren`](crate::SupervisorError::TooManyChildren). The static
+    /// children themselves are started however many they are.
     pub fn with_max_children(mut self, max_children: usize) -> Self {
         self.max_children = max_children;
         self

@@ -1,5 +1,6 @@
 //! What is invalid in a spec, and why.
 
+use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::spec::{AutoShutdown, ChildAttributes, ChildType, RestartPolicy};
 #[non_exhaustive]
 pub enum SpecError {
     /// An id or a supervisor's name is empty.
-    #[error("a child or supervisor in `{parent}` has an empty id; give it a name")]
+    #[error("{}; give it a name", nameless(.parent))]
     EmptyId {
         /// The path of the supervisor that holds it, empty for the root itself.
         parent: String,
@@ -94,6 +95,15 @@ pub enum SpecError {
 
 /// How many partitions a supervisor may have: far more than there are cores to gain from.
 pub(crate) const MAX_PARTITIONS: usize = 1_024;
+
+/// Says who has no name, below this parent.
+fn nameless(parent: &str) -> String {
+    if parent.is_empty() {
+        "the root supervisor has an empty name".into()
+    } else {
+        format!("a child or supervisor in `{parent}` has an empty id")
+    }
+}
 
 /// Checks the name of a supervisor or the id of a child held by the supervisor at `parent`.
 pub(crate) fn check_name(parent: &str, name: &str) -> Result<(), SpecError> {

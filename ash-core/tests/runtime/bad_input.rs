@@ -98,6 +98,12 @@ async fn start_3_bad_attributes_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn start_3_a_root_without_a_name_is_told_so() {
+    let error = SupervisorHandle::start(SupervisorSpec::new("")).ready().await.unwrap_err();
+    assert!(error.to_string().contains("the root supervisor has an empty name"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn start_3_a_dynamic_child_is_checked_with_all_below_it() {
     let handle = up(SupervisorSpec::new("app")).await;
     let nested = |child: ChildSpec| {
