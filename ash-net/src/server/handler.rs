@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
 use crate::server::connection::Connection;
+use crate::server::gate::Guard;
 use crate::server::listing::{self, Listing};
 use crate::server::reads::{self, Reply};
 
@@ -137,28 +138,40 @@ async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) 
     }
 }
 
+/// Where the events of a subscription come from.
+pub(super) enum Source {
+    /// It has begun.
+    Begun(Events),
+    /// From a supervisor below, which is to be found. What was asked for later is held back until
+    /// this guard is dropped.
+    Below(String, Guard),
+}
+
 /// Passes events on until there are no more, or until the `end`.
 pub(super) async fn subscribe(
     connection: Arc<Connection>,
     id: u64,
-    path: String,
-    events: Option<Events>,
+    source: Source,
     end: CancellationToken,
 ) {
     let request = Request { connection, id };
     tokio::select! {
         biased;
         () = end.cancelled() => {}
-        () = pass_on(&request.connection, id, path, events) => {}
+        () = pass_on(&request.connection, id, source) => {}
     }
 }
 
 /// Passes events on, for as long as there are any.
-async fn pass_on(connection: &Arc<Connection>, id: u64, path: String, events: Option<Events>) {
-    let mut events = match events {
-        Some(events) => events,
-        None => match resolve(connection, &path).await {
-            Ok(target) => target.events(),
+async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
+    let mut events = match source {
+        Source::Begun(events) => events,
+        Source::Below(path, held_back) => match resolve(connection, &path).await {
+            Ok(target) => {
+                let events = target.events();
+                drop(held_back);
+                events
+            }
             Err(error) => return connection.answer(id, Err(error.into())),
         },
     };

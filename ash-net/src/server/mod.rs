@@ -15,6 +15,7 @@
 mod admission;
 mod bound;
 mod connection;
+mod gate;
 mod greet;
 mod handler;
 mod lifecycle;

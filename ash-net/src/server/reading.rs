@@ -22,8 +22,9 @@ use crate::protocol::{
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
+use crate::server::gate::{Gate, Request};
 use crate::server::greet::Guest;
-use crate::server::handler;
+use crate::server::handler::{self, Source};
 use crate::server::reads::{self, Reads, Reply};
 use crate::transport::Reader;
 
@@ -51,6 +52,7 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
         strikes: Strikes::new(),
         handlers: JoinSet::new(),
         reads: Reads::default(),
+        gate: Gate::default(),
         said: Vec::new(),
         said_frames: 0,
     };
@@ -77,6 +79,7 @@ struct Reading {
     farewell: Farewell,
     handlers: JoinSet<()>,
     reads: Reads,
+    gate: Gate,
     /// What is to be sent at the end of the turn, if it is not too much until then.
     said: Vec<u8>,
     /// How many frames those are.
@@ -110,7 +113,7 @@ impl Reading {
         let mut close_at = None;
         loop {
             self.speak();
-            if close_at.is_some() && self.handlers.is_empty() && self.reads.is_empty() {
+            if close_at.is_some() && self.is_idle() {
                 return Ok(());
             }
             let mut has_fired = false;
@@ -126,6 +129,7 @@ impl Reading {
                     self.on_timer()?;
                     has_fired = true;
                 }
+                held = self.gate.opened(), if self.gate.is_shut() => self.go_on(held),
                 (id, reply) = self.reads.next() => self.on_replies(id, reply),
                 read = reader.read_buf(decoder.space()) => {
                     if !self.on_read(read, &mut decoder)? {
@@ -144,6 +148,11 @@ impl Reading {
                 timer.rouse().reset(due);
             }
         }
+    }
+
+    /// Tells whether no request is being worked on, or waits for that.
+    fn is_idle(&self) -> bool {
+        self.handlers.is_empty() && self.reads.is_empty() && self.gate.is_empty()
     }
 
     fn on_timer(&mut self) -> Result<(), Fault> {
@@ -270,20 +279,41 @@ impl Reading {
             self.say(&ServerFrame::Response { id, result });
             return Ok(());
         }
-        self.work_on(id, path, call);
+        if matches!(call, Call::Events) {
+            self.subscribe(id, path);
+            return Ok(());
+        }
+        let request = Request { id, path, call };
+        if self.gate.is_shut() {
+            self.gate.hold(request);
+        } else {
+            self.work_on(request);
+        }
         Ok(())
     }
 
-    /// Has something done for a request that has been taken.
-    fn work_on(&mut self, id: u64, path: String, call: Call) {
-        let connection = Arc::clone(self.connection());
-        if matches!(call, Call::Events) {
-            // From now on: a call that was sent after this one must be seen.
-            let events = path.is_empty().then(|| connection.supervisor.events());
-            let end = connection.hold_subscription(id);
-            self.handlers.spawn(handler::subscribe(connection, id, path, events, end));
-            return;
+    /// Works on what was held back.
+    fn go_on(&mut self, held: Vec<Request>) {
+        for request in held {
+            self.work_on(request);
         }
+    }
+
+    /// Begins a subscription: a call that was sent after this one must be seen.
+    fn subscribe(&mut self, id: u64, path: String) {
+        let connection = Arc::clone(self.connection());
+        let source = if path.is_empty() {
+            Source::Begun(connection.supervisor.events())
+        } else {
+            Source::Below(path, self.gate.shut())
+        };
+        let end = connection.hold_subscription(id);
+        self.handlers.spawn(handler::subscribe(connection, id, source, end));
+    }
+
+    /// Has something done for a request that has been taken.
+    fn work_on(&mut self, Request { id, path, call }: Request) {
+        let connection = Arc::clone(self.connection());
         let call = if path.is_empty() {
             match reads::ask(&connection.supervisor, call) {
                 Ok(replying) => return self.reads.push(id, replying),

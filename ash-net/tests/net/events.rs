@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ash_core::{EventKind, ExitReason, RestartIntensity, SupervisorSpec};
-use ash_net::{Access, RemoteSupervisorHandle};
+use ash_core::{EventKind, ExitReason, RestartIntensity, SupervisorError, SupervisorSpec};
+use ash_net::{Access, RemoteError, RemoteSupervisorHandle};
 
 use crate::support::*;
 
@@ -26,24 +26,46 @@ async fn what_happens_after_the_subscription_is_seen_as_it_is_here() {
 }
 
 #[tokio::test]
-async fn events_of_a_supervisor_below_are_its_own() {
+async fn events_of_a_supervisor_below_are_its_own_and_end_with_it() {
     let local = start(tree()).await;
     let (remote, _served) = serve(server(&local)).await;
     let web = remote.supervisor("web").await.unwrap();
-    let mut events = web.events();
-    // The server finds that supervisor in its own time.
-    let event = soon(async {
-        loop {
-            remote.restart_child("a").await.unwrap();
-            web.restart_child("http").await.unwrap();
-            let next = tokio::time::timeout(std::time::Duration::from_millis(50), events.next());
-            if let Ok(event) = next.await {
-                return event.unwrap().unwrap();
-            }
-        }
-    })
-    .await;
-    assert_eq!(event.path, "app/web/http");
+    let (mut there, mut here) = (web.events(), local.supervisor("web").await.unwrap().events());
+    remote.restart_child("a").await.unwrap();
+    web.restart_child("http").await.unwrap();
+    remote.terminate_child("web").await.unwrap();
+    let mut count = 0;
+    while let Some(local) = soon(here.next()).await {
+        let (local, remote) = (local.unwrap(), soon(there.next()).await.unwrap().unwrap());
+        assert_eq!(format!("{remote:?}"), format!("{local:?}"));
+        assert!(local.path.starts_with("app/web"), "{local:?}");
+        count += 1;
+    }
+    assert!(soon(there.next()).await.is_none(), "it ends with that supervisor");
+    assert!(count >= 4, "{count}");
+    let mut of_nobody = web.events();
+    assert!(matches!(
+        soon(web.which_children()).await,
+        Err(RemoteError::Call(SupervisorError::ChildNotFound(id))) if id == "web"
+    ));
+    assert!(soon(of_nobody.next()).await.is_none());
+}
+
+/// What is below is found in other tasks, on other threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_made_after_a_subscription_is_seen_by_it_wherever_both_are_for() {
+    let local = start(tree()).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let web = remote.supervisor("web").await.unwrap();
+    for incarnation in 1..200 {
+        let mut events = web.events();
+        web.restart_child("http").await.unwrap();
+        let first = soon(events.next()).await.unwrap().unwrap();
+        assert!(matches!(first.kind, EventKind::Stopped { .. }), "{first:?}");
+        assert_eq!((&*first.path, first.incarnation), ("app/web/http", incarnation));
+        let second = soon(events.next()).await.unwrap().unwrap();
+        assert!(matches!(second.kind, EventKind::Started), "{second:?}");
+    }
 }
 
 #[tokio::test]
