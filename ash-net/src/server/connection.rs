@@ -10,11 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::limits::Limits;
 use crate::outbound::{Outbound, Unsent};
-use crate::protocol::{
-    Admit, Answer, EncodeError, Failure, Outcome, Requests, ServerFrame, encode,
-};
+use crate::protocol::{Admit, Answer, EncodeError, Outcome, Requests, ServerFrame, encode};
 use crate::server::Config;
+use crate::server::listing::PAGE_BYTES;
+
+/// How large an answer may always be that does not wait for its place, in bytes.
+const LEAST_SHORT: usize = 256;
 
 /// What the handlers of one connection share.
 #[derive(Debug)]
@@ -30,8 +33,12 @@ pub(super) struct Connection {
     subscriptions: Mutex<HashMap<u64, CancellationToken>>,
     /// The calls that wait for the tree to be down, and are answered if the server goes with it.
     stops: Mutex<Vec<u64>>,
-    /// The one place for a page in what waits to be sent, so that nothing else has to wait behind
-    /// more than one of them.
+    /// How large an answer may be that is short. As many of these as there may be requests take up
+    /// half of what may wait to be sent, so that a peer that asks no more than it may and reads the
+    /// answers is never given up.
+    short: usize,
+    /// The one place for a page, or what else is not short, in what waits to be sent, so that
+    /// nothing else has to wait behind more than one of them.
     pub(super) bulk: Arc<Semaphore>,
     /// Cancelled when the connection begins to end.
     pub(super) draining: CancellationToken,
@@ -39,6 +46,11 @@ pub(super) struct Connection {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns how large a short answer may be.
+fn short(limits: &Limits) -> usize {
+    (limits.outbound / 2 / limits.in_flight.max(1)).clamp(LEAST_SHORT, PAGE_BYTES)
 }
 
 impl Connection {
@@ -56,6 +68,7 @@ impl Connection {
             requests: Mutex::new(Requests::new(config.limits.in_flight)),
             subscriptions: Mutex::default(),
             stops: Mutex::default(),
+            short: short(&config.limits),
             bulk: Arc::new(Semaphore::new(1)),
             draining: CancellationToken::new(),
             config,
@@ -97,23 +110,33 @@ impl Connection {
         sent
     }
 
-    /// Appends the answer to a request.
-    pub(super) fn encode_outcome(&self, id: u64, result: Outcome, bytes: &mut Vec<u8>) {
-        let mut append = |result| encode(&ServerFrame::Response { id, result }, bytes, self.frame);
-        if append(result) == Err(EncodeError::TooLarge) {
-            let _ = append(Err(Failure::TooLarge));
+    /// Appends the answer to a request if it is short, and else gives it back.
+    pub(super) fn encode_short(
+        &self,
+        id: u64,
+        result: Outcome,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Outcome> {
+        let frame = ServerFrame::Response { id, result };
+        let encoded = encode(&frame, bytes, self.short.min(self.frame));
+        if encoded == Err(EncodeError::TooLarge)
+            && let ServerFrame::Response { result, .. } = frame
+        {
+            return Err(result);
         }
+        Ok(())
     }
 
-    /// Ends a request and sends its answer, if it is waited for.
-    pub(super) fn answer(&self, id: u64, result: Outcome) {
+    /// Ends a request and sends its answer, if it is waited for and short; else gives it back.
+    pub(super) fn answer(&self, id: u64, result: Outcome) -> Result<(), Outcome> {
         let mut bytes = Vec::with_capacity(256);
         // Before anything is locked: texts of users' errors are made while it is encoded.
-        self.encode_outcome(id, result, &mut bytes);
+        self.encode_short(id, result, &mut bytes)?;
         self.forget_subscription(id);
         if self.end(id) && !bytes.is_empty() {
             let _ = self.send(&bytes, None);
         }
+        Ok(())
     }
 
     /// Ends a request whose answer has been sent, or is not waited for.
@@ -178,7 +201,7 @@ impl Connection {
     pub(super) fn say_farewell(&self) {
         let stops = std::mem::take(&mut *lock(&self.stops));
         for id in stops {
-            self.answer(id, Ok(Answer::Done));
+            let _ = self.answer(id, Ok(Answer::Done));
         }
         self.outbound.close();
     }

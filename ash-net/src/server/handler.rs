@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
 use crate::server::connection::Connection;
 use crate::server::gate::Guard;
-use crate::server::listing::{self, Listing};
+use crate::server::listing;
 use crate::server::reads::{self, Reply};
 
 /// How many bytes of events are sent at a time.
@@ -28,7 +28,7 @@ struct Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.connection.answer(self.id, Err(Failure::Panicked));
+            let _ = self.connection.answer(self.id, Err(Failure::Panicked));
         } else {
             self.connection.finish(self.id);
         }
@@ -44,23 +44,26 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
         Err(error) => Err(error.into()),
         Ok(target) => perform(connection, id, &target, call).await,
     };
-    match result {
-        Ok(Some(answer)) => connection.answer(id, Ok(answer)),
-        // It has been given in pages.
-        Ok(None) => {}
-        Err(failure) => connection.answer(id, Err(failure)),
+    // If there is none, it has been given in pages.
+    if let Some(outcome) = result.transpose() {
+        listing::answer(connection, id, outcome).await;
     }
     if waits_for_stop {
         connection.on_stop_over(id);
     }
 }
 
-/// Gives an answer that has been begun, in pages.
-pub(super) async fn go_on(connection: Arc<Connection>, id: u64, listing: Listing) {
+/// Gives an answer that is not short.
+pub(super) async fn go_on(connection: Arc<Connection>, id: u64, reply: Reply) {
     let request = Request { connection, id };
     let connection = &request.connection;
-    if let Err(failure) = listing.send(connection, id).await {
-        connection.answer(id, Err(failure));
+    match reply {
+        Reply::Outcome(long) => listing::send_long(connection, id, long).await,
+        Reply::Listing(listing) => {
+            if let Err(failure) = listing.send(connection, id).await {
+                listing::answer(connection, id, Err(failure)).await;
+            }
+        }
     }
 }
 
@@ -172,7 +175,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
                 drop(held_back);
                 events
             }
-            Err(error) => return connection.answer(id, Err(error.into())),
+            Err(error) => return listing::answer(connection, id, Err(error.into())).await,
         },
     };
     let result = Ok(Answer::Subscribed);

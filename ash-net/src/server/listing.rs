@@ -1,11 +1,12 @@
-//! Long answers, in pages that are made when the page before has its place.
+//! Long answers, in pages if they have any, of which one at a time has a place in what waits to be
+//! sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ash_core::{ChildCursor, ChildInfo, SupervisorHandle};
 
-use crate::protocol::{Answer, Below, EncodeError, Failure, Node, ServerFrame};
+use crate::protocol::{Answer, Below, EncodeError, Failure, Node, Outcome, ServerFrame};
 use crate::server::connection::Connection;
 use crate::server::reads::Reply;
 
@@ -13,7 +14,7 @@ use crate::server::reads::Reply;
 const PAGE: usize = 256;
 
 /// How large a page should be at most, in bytes. One child may be larger, up to a frame.
-const PAGE_BYTES: usize = 32 * 1024;
+pub(super) const PAGE_BYTES: usize = 32 * 1024;
 
 /// The live children of a supervisor, of which there are too many for one answer.
 pub(super) struct Listing {
@@ -95,6 +96,31 @@ pub(super) async fn tree(
     Ok(None)
 }
 
+/// Answers a request: at once if the answer is short, and else when there is a place for it.
+pub(super) async fn answer(connection: &Arc<Connection>, id: u64, result: Outcome) {
+    if let Err(long) = connection.answer(id, result) {
+        send_long(connection, id, long).await;
+    }
+}
+
+/// Sends an answer that is not short.
+pub(super) async fn send_long(connection: &Arc<Connection>, id: u64, result: Outcome) {
+    let sent = match result {
+        Ok(Answer::Children { children, more }) => {
+            let answer = |children, more| Answer::Children { children, more };
+            send_page(connection, id, children, more, answer).await
+        }
+        Ok(Answer::Tree { root, nodes, more }) => {
+            let answer = |nodes, more| Answer::Tree { root: root.clone(), nodes, more };
+            send_page(connection, id, nodes, more, answer).await
+        }
+        whole => send_whole(connection, id, whole).await,
+    };
+    if let Err(failure) = sent {
+        let _ = connection.answer(id, Err(failure));
+    }
+}
+
 fn below(supervisor: &SupervisorHandle) -> Below {
     Below { path: supervisor.path().into(), restart_strategy: supervisor.restart_strategy() }
 }
@@ -125,7 +151,9 @@ async fn send_page<T: Clone>(
             Err(_) => return Err(Failure::TooLarge),
         };
         let permit = Arc::clone(&connection.bulk).acquire_owned().await;
-        if !connection.is_wanted(id) {
+        // Who has the last part may ask for something else at once.
+        let is_wanted = if is_last { connection.end(id) } else { connection.is_wanted(id) };
+        if !is_wanted {
             return Ok(false);
         }
         if connection.send(&bytes, permit.ok()).is_err() {
@@ -133,4 +161,17 @@ async fn send_page<T: Clone>(
         }
     }
     Ok(true)
+}
+
+/// Sends an answer that has no pages. Tells whether anybody wants it.
+async fn send_whole(
+    connection: &Arc<Connection>,
+    id: u64,
+    result: Outcome,
+) -> Result<bool, Failure> {
+    let permit = Arc::clone(&connection.bulk).acquire_owned().await;
+    // Not before there is a place for it: many may wait for that.
+    let frame = ServerFrame::Response { id, result };
+    let bytes = connection.encode_within(&frame, usize::MAX).map_err(|_| Failure::TooLarge)?;
+    Ok(connection.end(id) && connection.send(&bytes, permit.ok()).is_ok())
 }

@@ -17,8 +17,8 @@ use crate::access::Access;
 use crate::dormant::Dormant;
 use crate::outbound;
 use crate::protocol::{
-    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, GoAway, RequestHead, ServerFrame,
-    Strikes, Vigil, after, decode, encode,
+    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, GoAway, Outcome, RequestHead,
+    ServerFrame, Strikes, Vigil, after, decode, encode,
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
@@ -334,25 +334,37 @@ impl Reading {
     }
 
     fn on_reply(&mut self, id: u64, reply: Reply) {
-        let connection = Arc::clone(self.connection());
-        let result = match reply {
-            Reply::Outcome(result) => result,
-            Reply::Listing(listing) => {
-                self.handlers.spawn(handler::go_on(connection, id, listing));
-                return;
-            }
+        let long = match reply {
+            Reply::Outcome(result) => match self.say_outcome(id, result) {
+                Ok(()) => return,
+                Err(long) => Reply::Outcome(long),
+            },
+            Reply::Listing(listing) => Reply::Listing(listing),
         };
-        if connection.end(id) {
-            let before = self.said.len();
-            // Texts of users' errors are made while it is encoded, and may panic.
-            let encode = AssertUnwindSafe(|| connection.encode_outcome(id, result, &mut self.said));
-            if catch_unwind(encode).is_err() {
-                self.said.truncate(before);
-                let result = Err(Failure::Panicked);
-                self.say(&ServerFrame::Response { id, result });
-            }
+        let connection = Arc::clone(self.connection());
+        self.handlers.spawn(handler::go_on(connection, id, long));
+    }
+
+    /// Says how a call went, if that is short; else gives it back.
+    fn say_outcome(&mut self, id: u64, result: Outcome) -> Result<(), Outcome> {
+        let connection = &self.farewell.0;
+        let before = self.said.len();
+        // Texts of users' errors are made while it is encoded, and may panic.
+        let encode = AssertUnwindSafe(|| connection.encode_short(id, result, &mut self.said));
+        let encoded = catch_unwind(encode);
+        if let Ok(Err(long)) = encoded {
+            return Err(long);
+        }
+        let is_wanted = connection.end(id);
+        if encoded.is_err() || !is_wanted {
+            self.said.truncate(before);
+        }
+        if encoded.is_err() && is_wanted {
+            let result = Err(Failure::Panicked);
+            self.say(&ServerFrame::Response { id, result });
         }
         self.pause();
+        Ok(())
     }
 
     /// Says something at the end of the turn. It does not depend on anybody's errors and texts.

@@ -1,9 +1,11 @@
 //! Peers that do what they should not. Beside each of them a good client is served.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ash_core::RestartPolicy;
 use ash_net::{Auth, Connector, Limits, RemoteSupervisorHandle, SupervisorServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -369,6 +371,28 @@ async fn a_peer_that_takes_no_answers_is_given_up_and_holds_nobody_up() {
     );
     let late = soon(RemoteSupervisorHandle::connect_tcp(served.address)).await;
     assert_eq!(late.unwrap().which_children().await.unwrap().len(), 403);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_long_answers_is_given_up_though_they_wait_for_each_other() {
+    let scene = Scene::new(|server| server.with_limits(quick())).await;
+    for number in 0..60 {
+        let id = format!("{number}-{}", "x".repeat(4_000));
+        let args = Args { fails: false, text: String::new() };
+        scene.good.start_child(id, "echo", &args, RestartPolicy::Permanent).await.unwrap();
+    }
+    let mut greedy = scene.enter().await;
+    for id in 0..=127u8 {
+        greedy.write_all(&request(id)).await.unwrap();
+    }
+    // That is more than what lies in between can take.
+    let pong = framed(&[3]);
+    until(|| async {
+        scene.good.uptime().await.unwrap();
+        greedy.try_write(&pong).is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+    })
+    .await;
+    assert_eq!(soon(scene.good.which_children()).await.unwrap().len(), 63);
 }
 
 #[tokio::test]

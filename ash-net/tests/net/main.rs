@@ -10,6 +10,7 @@ mod lifecycle;
 mod link;
 #[cfg(feature = "tracing")]
 mod log;
+mod long_answers;
 mod processes;
 mod support;
 #[cfg(feature = "tls")]
