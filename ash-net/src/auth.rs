@@ -145,6 +145,7 @@ impl Auth {
         mac.update(match side {
             Side::Client => b"ash-net client ",
             Side::Server => b"ash-net server ",
+            Side::Ended => b"ash-net ended  ",
         });
         let Transcript { client_hello, server_hello, binding } = transcript;
         for part in [client_hello, server_hello, binding] {
@@ -161,11 +162,14 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// Whose proof it is: one side's cannot be sent back as the other's.
+/// Whose proof it is, and of what: one side's cannot be sent back as the other's, and one that admits
+/// a client cannot be passed on as one that does not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
     Client,
     Server,
+    /// The server, which says that the supervisor has ended.
+    Ended,
 }
 
 /// What a proof is about: this connection and no other.
@@ -194,6 +198,8 @@ mod tests {
         let proof = auth.prove(Side::Client, &here);
         assert!(auth.verifies(Side::Client, &here, &proof));
         assert!(!auth.verifies(Side::Server, &here, &proof));
+        let admitted = auth.prove(Side::Server, &here);
+        assert!(!auth.verifies(Side::Ended, &here, &admitted));
         let other = Auth::secret([2; 32]).unwrap();
         assert!(!other.verifies(Side::Client, &here, &proof));
         let moved = Transcript { client_hello: b"a", server_hello: b"bc", ..here };

@@ -132,7 +132,8 @@ impl Connector {
         self
     }
 
-    /// Proves that it knows this secret, and demands the same of the server.
+    /// Proves that it knows this secret, and demands the same of the server. Nobody else is believed, not even
+    /// that the supervisor has ended.
     pub fn with_auth(mut self, auth: Auth) -> Self {
         self.auth = Some(auth);
         self

@@ -6,13 +6,17 @@
 //!                                 ◄───      magic, versions, nonce, limits, what it demands
 //! proof, if one is demanded       ───►
 //!                                 ◄───      admitted (with its own proof), or refused
+//!                                 ◄───      proof, if it says that the supervisor has ended
 //! ```
+//!
+//! Invariant: a client that has a secret takes nobody's word for the end of its supervisor who does
+//! not know that secret.
 
 use crate::access::Access;
 use crate::auth::{Auth, Proof, Side, Transcript};
 use crate::protocol::hello::{
-    ClientHello, ClientProof, Demand, Nonce, ServerHello, VERSIONS, Verdict, Versions, body, clamp,
-    preamble, read_preamble,
+    ClientHello, ClientProof, Demand, EndProof, Nonce, ServerHello, VERSIONS, Verdict, Versions,
+    body, clamp, preamble, read_preamble,
 };
 use crate::protocol::{Refusal, decode};
 
@@ -51,7 +55,14 @@ pub(crate) struct ClientHandshake {
 #[derive(Debug)]
 enum ClientState {
     Greeting,
-    Waiting { server_hello: Vec<u8>, frame: usize },
+    Waiting {
+        server_hello: Vec<u8>,
+        frame: usize,
+    },
+    /// It has been told that the supervisor has ended, but not yet by whom.
+    Doubting {
+        server_hello: Vec<u8>,
+    },
     Over,
 }
 
@@ -104,8 +115,9 @@ impl ClientHandshake {
         match std::mem::replace(&mut self.state, ClientState::Over) {
             ClientState::Greeting => self.on_hello(frame),
             ClientState::Waiting { server_hello, frame: limit } => {
-                self.on_verdict(frame, &server_hello, limit)
+                self.on_verdict(frame, server_hello, limit)
             }
+            ClientState::Doubting { server_hello } => Err(self.on_end(frame, &server_hello)),
             ClientState::Over => Err(HandshakeError::Malformed),
         }
     }
@@ -114,6 +126,9 @@ impl ClientHandshake {
         let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
         let hello = decode::<ServerHello>(rest);
         if let Some(ServerHello::Refused(refusal)) = hello {
+            if self.auth.is_some() && refusal == Refusal::ShuttingDown {
+                return Err(HandshakeError::BadServerProof);
+            }
             return Err(HandshakeError::Refused(refusal));
         }
         let Versions { min, max } = versions;
@@ -138,24 +153,43 @@ impl ClientHandshake {
     }
 
     fn on_verdict(
-        &self,
+        &mut self,
         frame: &[u8],
-        server_hello: &[u8],
+        server_hello: Vec<u8>,
         limit: usize,
     ) -> Result<ClientStep, HandshakeError> {
         let verdict = decode::<Verdict>(frame).ok_or(HandshakeError::Malformed)?;
         let (access, path, proof) = match verdict {
+            Verdict::Refused(Refusal::ShuttingDown) if self.auth.is_some() => {
+                self.state = ClientState::Doubting { server_hello };
+                return Ok(ClientStep::Wait);
+            }
             Verdict::Refused(refusal) => return Err(HandshakeError::Refused(refusal)),
             Verdict::Admitted { access, path, proof } => (access, path, proof),
         };
         if let Some(auth) = &self.auth {
-            let transcript = self.transcript(server_hello);
+            let transcript = self.transcript(&server_hello);
             let proof = proof.ok_or(HandshakeError::BadServerProof)?;
             if !auth.verifies(Side::Server, &transcript, &proof) {
                 return Err(HandshakeError::BadServerProof);
             }
         }
         Ok(ClientStep::Admitted(Welcomed { access, path, frame: limit }))
+    }
+
+    /// Returns why the client is not admitted: because the supervisor has ended, if it is the server
+    /// that says so.
+    fn on_end(&self, frame: &[u8], server_hello: &[u8]) -> HandshakeError {
+        let is_proven = self.auth.as_ref().zip(decode::<EndProof>(frame)).is_some_and(
+            |(auth, EndProof { proof })| {
+                auth.verifies(Side::Ended, &self.transcript(server_hello), &proof)
+            },
+        );
+        if is_proven {
+            HandshakeError::Refused(Refusal::ShuttingDown)
+        } else {
+            HandshakeError::BadServerProof
+        }
     }
 
     fn transcript<'a>(&'a self, server_hello: &'a [u8]) -> Transcript<'a> {
@@ -200,13 +234,27 @@ pub(crate) struct Admission {
     pub(crate) supervisor: String,
     /// How large a frame may be that is sent to it.
     pub(crate) frame: usize,
-    proof: Option<Proof>,
+    proofs: Option<Proofs>,
+}
+
+/// That the server knows the secret of its client, whatever it decides.
+#[derive(Debug)]
+struct Proofs {
+    admitted: Proof,
+    ended: Proof,
 }
 
 impl Admission {
     /// Returns the frame that admits the client to the supervisor at `path`.
     pub(crate) fn admit(self, path: &str) -> Vec<u8> {
-        body(&Verdict::Admitted { access: self.access, path: path.into(), proof: self.proof })
+        let proof = self.proofs.map(|proofs| proofs.admitted);
+        body(&Verdict::Admitted { access: self.access, path: path.into(), proof })
+    }
+
+    /// Returns the frames that refuse it because the supervisor has ended.
+    pub(crate) fn refuse_at_end(self) -> Vec<Vec<u8>> {
+        let proof = self.proofs.map(|proofs| body(&EndProof { proof: proofs.ended }));
+        [Some(Self::refuse(Refusal::ShuttingDown)), proof].into_iter().flatten().collect()
     }
 
     /// Returns the frame that refuses it after all.
@@ -297,17 +345,18 @@ impl ServerHandshake {
             self.secrets.iter().find(|auth| auth.verifies(Side::Client, &transcript, &proof.proof));
         let auth = known.ok_or(HandshakeError::BadClientProof)?;
         let access = self.access.min(auth.access());
-        let proof = auth.prove(Side::Server, &transcript);
-        let admission = self.admission(client, access, Some(proof));
+        let [admitted, ended] =
+            [Side::Server, Side::Ended].map(|side| auth.prove(side, &transcript));
+        let admission = self.admission(client, access, Some(Proofs { admitted, ended }));
         Ok(ServerStep::Decide(None, admission))
     }
 
-    fn admission(&self, client: ClientHello, access: Access, proof: Option<Proof>) -> Admission {
+    fn admission(&self, client: ClientHello, access: Access, proofs: Option<Proofs>) -> Admission {
         Admission {
             access,
             supervisor: client.supervisor,
             frame: self.frame.min(client.frame as usize),
-            proof,
+            proofs,
         }
     }
 }

@@ -112,6 +112,50 @@ fn a_server_without_the_secret_is_not_believed() {
     }
 }
 
+/// Lets a client and a server that knows its secret come to where the server decides.
+fn on_the_verge() -> (ClientHandshake, Admission) {
+    let mut client = client(Some(auth(1)));
+    let mut server = server(vec![auth(1)]);
+    let Ok(ServerStep::Send(hello)) = server.handle_frame(client.hello()) else {
+        panic!("it demands a proof");
+    };
+    let Ok(ClientStep::Send(proof)) = client.handle_frame(&hello) else {
+        panic!("the client proves");
+    };
+    let Ok(ServerStep::Decide(None, admission)) = server.handle_frame(&proof) else {
+        panic!("it is convinced");
+    };
+    (client, admission)
+}
+
+#[test]
+fn an_end_is_believed_of_a_server_that_knows_the_secret() {
+    let (mut client, admission) = on_the_verge();
+    let said = admission.refuse_at_end();
+    assert_eq!(said.len(), 2);
+    assert!(matches!(client.handle_frame(&said[0]), Ok(ClientStep::Wait)));
+    let end = client.handle_frame(&said[1]).unwrap_err();
+    assert_eq!(end, HandshakeError::Refused(Refusal::ShuttingDown));
+    assert!(client.handle_frame(&said[1]).is_err(), "it is over");
+}
+
+#[test]
+fn an_end_is_not_believed_of_who_does_not_know_the_secret() {
+    let hello = ServerHandshake::refuse_hello(Refusal::ShuttingDown);
+    let end = client(Some(auth(1))).handle_frame(&hello).unwrap_err();
+    assert_eq!(end, HandshakeError::BadServerProof);
+    let end = client(None).handle_frame(&hello).unwrap_err();
+    assert_eq!(end, HandshakeError::Refused(Refusal::ShuttingDown), "who has none believes it");
+
+    // One that listens to the server, and has another thing said than it did.
+    let (mut client, admission) = on_the_verge();
+    let admitted = admission.proofs.unwrap().admitted;
+    let refused = Admission::refuse(Refusal::ShuttingDown);
+    assert!(matches!(client.handle_frame(&refused), Ok(ClientStep::Wait)));
+    let end = client.handle_frame(&body(&EndProof { proof: admitted })).unwrap_err();
+    assert_eq!(end, HandshakeError::BadServerProof);
+}
+
 #[test]
 fn a_replayed_handshake_is_refused() {
     let mut said = Vec::new();

@@ -79,6 +79,13 @@ pub(super) struct ClientProof {
     pub(super) proof: Proof,
 }
 
+/// What follows [`Refusal::ShuttingDown`] where the client had to give a proof: that this is the word
+/// of the server, and not of one who has taken its place.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EndProof {
+    pub(super) proof: Proof,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Verdict {
     Refused(Refusal),

@@ -110,12 +110,8 @@ async fn converse(
             }
             Ok(ServerStep::Send(answer)) => handshake::send(stream, &[&answer]).await?,
             Ok(ServerStep::Decide(hello, admission)) => {
-                let hello = hello.unwrap_or_default();
                 let (party, verdict) = decide(config, admission, decoder);
-                let mut bodies = vec![verdict.as_slice()];
-                if !hello.is_empty() {
-                    bodies.insert(0, &hello);
-                }
+                let bodies: Vec<_> = hello.iter().chain(&verdict).map(Vec::as_slice).collect();
                 handshake::send(stream, &bodies).await?;
                 return match party {
                     Ok(party) => Ok(Conversation::Admitted(party)),
@@ -127,19 +123,18 @@ async fn converse(
     }
 }
 
-/// Decides about a client that has shown who it is. Returns what it is told, too.
+/// Decides about a client that has shown who it is. Returns the frames in which it is told, too.
 fn decide(
     config: &Arc<Config>,
     admission: Admission,
     decoder: FrameDecoder,
-) -> (Result<Party, &'static str>, Vec<u8>) {
+) -> (Result<Party, &'static str>, Vec<Vec<u8>>) {
     let Some(supervisor) = config.supervisor(&admission.supervisor) else {
         let verdict = Admission::refuse(Refusal::UnknownSupervisor);
-        return (Err("it wants a supervisor that is not served"), verdict);
+        return (Err("it wants a supervisor that is not served"), vec![verdict]);
     };
     if has_ended(supervisor) {
-        let verdict = Admission::refuse(Refusal::ShuttingDown);
-        return (Err("it wants a supervisor that has ended"), verdict);
+        return (Err("it wants a supervisor that has ended"), admission.refuse_at_end());
     }
     let party = Party {
         decoder,
@@ -147,7 +142,7 @@ fn decide(
         access: admission.access,
         frame: admission.frame,
     };
-    let verdict = admission.admit(supervisor.path());
+    let verdict = vec![admission.admit(supervisor.path())];
     (Ok(party), verdict)
 }
 

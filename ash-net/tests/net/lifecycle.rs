@@ -391,24 +391,11 @@ fn what_is_left_of_a_handle_whose_runtime_is_gone_fails_at_once() {
     assert!(listening.join().unwrap());
 }
 
-/// What a server says to the next client to let it in, by hand.
-async fn admit(listener: &tokio::net::TcpListener) -> tokio::net::TcpStream {
-    let mut hello = b"ashflare\x00\x01\x00\x01\x01".to_vec();
-    hello.extend([7; 32]); // the nonce
-    hello.extend([0x80, 0x80, 0x40, 0]); // frames of 1 MiB, and no proof
-    let hello = [&[0, 0, 0, u8::try_from(hello.len()).unwrap()][..], &hello].concat();
-    let admitted = [0, 0, 0, 5, 1, 2, 1, b'a', 0];
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let _ = stream.read(&mut [0; 256]).await;
-    let _ = stream.write_all(&[&hello[..], &admitted].concat()).await;
-    stream
-}
-
 #[tokio::test]
 async fn a_tree_that_has_ended_before_a_shutdown_was_read_has_been_shut_down() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connecting = RemoteSupervisorHandle::connect_tcp(listener.local_addr().unwrap());
-    let (remote, mut stream) = tokio::join!(connecting, admit(&listener));
+    let (remote, mut stream) = tokio::join!(connecting, admit(&listener, "a"));
     let remote = remote.unwrap();
     let both = async {
         tokio::join!(remote.shutdown(), remote.shutdown_within(Duration::ZERO), async {
@@ -432,7 +419,7 @@ async fn a_server_that_lets_go_at_once_is_not_besieged() {
     let serving = tokio::spawn(async move {
         let mut came = Vec::new();
         while came.len() < 7 {
-            drop(admit(&listener).await);
+            drop(admit(&listener, "a").await);
             came.push(tokio::time::Instant::now());
         }
         came
@@ -441,25 +428,4 @@ async fn a_server_that_lets_go_at_once_is_not_besieged() {
     let came = soon(serving).await.unwrap();
     let waited = came[6] - came[5];
     assert!(waited >= Duration::from_millis(400), "{waited:?}");
-}
-
-#[tokio::test]
-async fn a_supervisor_that_has_ended_while_there_was_no_connection_has_ended_for_its_clients_too() {
-    let local = start(tree()).await;
-    let orders = start(SupervisorSpec::new("orders")).await;
-    let server = server(&local).with_supervisor(orders.clone());
-    let bound = server.bind_tcp("127.0.0.1:0").await.unwrap();
-    let address = bound.local_addr();
-    let serving = tokio::spawn(bound.serve());
-    let remote = Connector::tcp(address).with_supervisor("orders").connect().await.unwrap();
-    let mut events = remote.events();
-    remote.uptime().await.unwrap();
-    serving.abort();
-    assert!(soon(serving).await.unwrap_err().is_cancelled());
-    orders.shutdown().await.unwrap();
-
-    let _served = tokio::spawn(server.bind_tcp(address).await.unwrap().serve());
-    has_ended(&remote, "orders").await;
-    while soon(events.next()).await.is_some() {}
-    assert_eq!(remote.state(), ConnectionState::Disconnected);
 }

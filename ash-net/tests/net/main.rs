@@ -12,6 +12,7 @@ mod link;
 mod log;
 mod long_answers;
 mod processes;
+mod reconnect;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

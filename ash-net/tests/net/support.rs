@@ -11,6 +11,7 @@ use ash_core::{
     SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
 use ash_net::{ConnectionState, RemoteError, RemoteSupervisorHandle, SupervisorServer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -177,4 +178,25 @@ pub(crate) async fn has_ended(remote: &RemoteSupervisorHandle, name: &str) {
         matches!(&called, Err(RemoteError::Call(SupervisorError::ShuttingDown(it))) if it == name),
         "{called:?}"
     );
+}
+
+/// What a server says to the next client to let it in to a supervisor, by hand.
+pub(crate) async fn admit(listener: &tokio::net::TcpListener, path: &str) -> tokio::net::TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let _ = stream.read(&mut [0; 256]).await;
+    let length = u8::try_from(path.len()).unwrap();
+    let admitted = [&[1, 2, length], path.as_bytes(), &[0]].concat();
+    let _ = stream.write_all(&[framed(&hello(0)), framed(&admitted)].concat()).await;
+    stream
+}
+
+/// The hello of a server that takes frames of 1 MiB, and demands nothing (0) or a proof (1).
+pub(crate) fn hello(demand: u8) -> Vec<u8> {
+    let (preamble, nonce) = (b"ashflare\x00\x01\x00\x01\x01", [7; 32]);
+    [&preamble[..], &nonce, &[0x80, 0x80, 0x40, demand]].concat()
+}
+
+/// A frame with this body.
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat()
 }
