@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
+#[cfg(feature = "simulation")]
 use std::sync::Arc;
 
 use tokio::net::ToSocketAddrs;
@@ -168,12 +169,24 @@ impl Connector {
     ///
     /// Panics outside a tokio runtime, and in one whose I/O or timers are not enabled.
     pub async fn connect(self) -> Result<RemoteSupervisorHandle, ConnectError> {
-        manager::connect(Arc::new(self), manager::Renewal::Always).await
+        manager::connect(&self, manager::Renewal::Always).await
     }
 
     /// Connects, for as long as that connection lasts.
     pub(crate) async fn connect_once(&self) -> Result<RemoteSupervisorHandle, ConnectError> {
-        manager::connect(Arc::new(self.clone()), manager::Renewal::Never).await
+        manager::connect(self, manager::Renewal::Never).await
+    }
+
+    /// The same, for the supervisor at a path and no other: one that was not asked for by its name
+    /// may be served beside others later.
+    pub(super) fn pinned(&self, path: &str) -> Self {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        Self { supervisor: name.into(), ..self.clone() }
+    }
+
+    /// What a server is taken for that has another supervisor at this address.
+    pub(super) fn unknown(&self) -> ConnectError {
+        ConnectError::UnknownSupervisor { target: self.target(), name: self.supervisor.clone() }
     }
 
     pub(super) fn target(&self) -> String {
@@ -268,9 +281,7 @@ impl Connector {
             HandshakeError::Refused(Refusal::TooManyConnections) => {
                 ConnectError::TooManyConnections { target }
             }
-            HandshakeError::Refused(Refusal::UnknownSupervisor) => {
-                ConnectError::UnknownSupervisor { target, name: self.supervisor.clone() }
-            }
+            HandshakeError::Refused(Refusal::UnknownSupervisor) => self.unknown(),
             HandshakeError::Refused(Refusal::ShuttingDown) => ConnectError::ShuttingDown { target },
         }
     }

@@ -36,7 +36,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// [`RemoteError::Disconnected`], but for those that only read, which are made once more; calls
 /// made meanwhile wait for the new connection, up to their [time-out](Self::with_timeout). Nothing
 /// that changes anything is ever sent twice. Once the supervisor has ended, calls give
-/// `ShuttingDown` at once, until one of its name is served at the same address again.
+/// `ShuttingDown` at once, until one at the same [path](Self::path) is served at the same address
+/// again. One at another path is another supervisor, which a handle never drives, also where it was
+/// connected without a name and another is served by default meanwhile.
 ///
 /// It works from any thread and any runtime. The connection lives on the runtime that it was made
 /// in: when that is gone, calls give `Disconnected` and streams end.

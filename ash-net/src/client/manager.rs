@@ -71,10 +71,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Connects, and starts the task that keeps the connection.
 pub(super) async fn connect(
-    connector: Arc<Connector>,
+    connector: &Connector,
     renewal: Renewal,
 ) -> Result<RemoteSupervisorHandle, ConnectError> {
     let established = connector.establish().await?;
+    let connector = Arc::new(connector.pinned(&established.welcomed.path));
     let shared = Arc::new(Shared {
         connector,
         clock: Clock::current(),
@@ -147,7 +148,12 @@ async fn reconnect(shared: &Shared, delay: &mut Duration) -> Established {
         // Many clients lose a server at the same moment; they must not all come back at once.
         tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
         *delay = (*delay * 2).min(LONGEST_DELAY);
-        match connector.establish().await {
+        let established = connector.establish().await.and_then(|established| {
+            // Whoever has another one is not who the handle is for.
+            let is_ours = established.welcomed.path == shared.path();
+            if is_ours { Ok(established) } else { Err(connector.unknown()) }
+        });
+        match established {
             Ok(established) => {
                 tell!(
                     connector.log, info, "connected to a supervisor again";

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ash_core::SupervisorSpec;
-use ash_net::{Auth, ConnectionState, Connector, RemoteError, SupervisorServer};
+use ash_net::{
+    Auth, ConnectionState, Connector, RemoteError, RemoteSupervisorHandle, SupervisorServer,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -112,4 +114,44 @@ async fn who_does_not_know_the_secret_cannot_say_that_the_tree_is_down() {
     assert_eq!(soon(remote.which_children()).await.unwrap().len(), 3);
     assert_eq!(soon(events.next()).await.unwrap().unwrap_err().0, 0);
     abort(serving).await;
+}
+
+#[tokio::test]
+async fn a_handle_goes_on_with_its_supervisor_though_another_is_served_by_default() {
+    let local = start(tree()).await;
+    let (address, serving) = served(&server(&local), anywhere()).await;
+    let remote = RemoteSupervisorHandle::connect_tcp(address).await.unwrap();
+    local.shutdown().await.unwrap();
+    soon(serving).await.unwrap();
+    disconnected(&remote).await;
+    has_ended(&remote, "app").await;
+
+    let (other, again) = (start(SupervisorSpec::new("other")).await, start(tree()).await);
+    let (_, serving) = served(&server(&other).with_supervisor(again), address).await;
+    until(|| async { remote.state() == ConnectionState::Connected }).await;
+    assert_eq!(soon(remote.status()).await.unwrap().name, "app");
+    abort(serving).await;
+}
+
+#[tokio::test]
+async fn a_handle_of_one_supervisor_never_drives_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connecting = RemoteSupervisorHandle::connect_tcp(listener.local_addr().unwrap());
+    let (remote, stream) = tokio::join!(connecting, admit(&listener, "a"));
+    let remote = remote.unwrap();
+    drop(stream);
+    disconnected(&remote).await;
+    let waiting = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.uptime().await }
+    });
+    let mut said = Vec::new();
+    let mut stream = soon(admit(&listener, "b")).await;
+    let _ = soon(stream.read_to_end(&mut said)).await;
+    assert!(said.is_empty(), "it asks nothing of another one, and hangs up");
+    assert_eq!((remote.path().as_str(), remote.state()), ("a", ConnectionState::Disconnected));
+    let mut stream = soon(admit(&listener, "a")).await;
+    soon(stream.readable()).await.unwrap();
+    assert!(soon(stream.read_buf(&mut said)).await.unwrap() > 0, "the call has waited for this");
+    waiting.abort();
 }
