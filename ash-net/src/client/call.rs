@@ -27,9 +27,10 @@ impl RemoteSupervisorHandle {
     ) -> Result<Answer, RemoteError> {
         // What lies too far off is no limit.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        // A call without a limit has one until it is under way, however many servers do not take it.
+        let wait = deadline.or_else(|| Instant::now().checked_add(self.timeout));
         let mut may_repeat = call.is_read();
         loop {
-            let wait = deadline.or_else(|| Instant::now().checked_add(self.timeout));
             let connection = self.inner.shared.connected(wait).await?;
             match connection.call(&self.path, &call, deadline).await {
                 // It has changed nothing, or it has not even been sent.
@@ -39,7 +40,7 @@ impl RemoteSupervisorHandle {
                 // The next attempt waits for another connection. That this one is of no use, who
                 // replaces it may have yet to find out, and in this very thread.
                 Err(RemoteError::Disconnected { maybe_executed: false }) => {
-                    connection.refuse_calls();
+                    connection.leave();
                 }
                 result => return result,
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ash_core::{Lagged, ShutdownReport};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::clock::Clock;
@@ -14,11 +15,11 @@ use crate::client::connector::Established;
 use crate::client::events::Subscription;
 use crate::client::parts::Parts;
 use crate::client::reading::Reading;
-use crate::client::waiting::{Caller, Waiter, Waiting};
+use crate::client::waiting::{Caller, Phase, Waiter, Waiting};
 use crate::error::{ProtocolError, RemoteError};
 use crate::limits::Limits;
 use crate::outbound::{self, Outbound, Unsent};
-use crate::protocol::{Answer, Call, ClientFrame, Failure, Outcome, RequestFrame, Vigil, encode};
+use crate::protocol::{Answer, Call, ClientFrame, Failure, Outcome, RequestFrame, encode};
 
 /// Numbers connections, so that a subscription knows which it has been given to.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(LOST + 1);
@@ -41,6 +42,8 @@ pub(super) struct Connection {
     waiting: Mutex<Waiting>,
     /// Whether calls may still be made.
     is_open: AtomicBool,
+    /// Cancelled when the server goes, or does not take calls any more.
+    left: CancellationToken,
     clock: Clock,
     /// What the stop of the supervisor had to kill or leave behind, once the server has said so.
     report: OnceLock<Arc<ShutdownReport>>,
@@ -59,12 +62,12 @@ impl Connection {
             answers: limits.answers,
             waiting: Mutex::default(),
             is_open: AtomicBool::new(true),
+            left: CancellationToken::new(),
             report: OnceLock::new(),
         });
         let writer = AbortOnDropHandle::new(tokio::spawn(writing));
-        let vigil = Vigil::new(Instant::now(), limits);
         let source = (stream.reader, decoder);
-        let reading = Reading::new(Arc::clone(&connection), source, vigil, writer);
+        let reading = Reading::new(Arc::clone(&connection), source, limits, writer);
         (connection, reading)
     }
 
@@ -78,8 +81,37 @@ impl Connection {
     }
 
     /// Has no more calls made.
-    pub(super) fn refuse_calls(&self) {
+    fn refuse_calls(&self) {
         self.is_open.store(false, Ordering::Relaxed);
+    }
+
+    /// The server goes, and the supervisor does not: what is under way is waited for, and all else
+    /// is for the next connection.
+    pub(super) fn leave(&self) {
+        self.refuse_calls();
+        let subscribers = self.waiting().leave();
+        if subscribers.is_some() {
+            self.left.cancel();
+        }
+    }
+
+    /// The supervisor has ended.
+    pub(super) fn on_end(&self) {
+        self.refuse_calls();
+        let phase = &mut self.waiting().phase;
+        if *phase == Phase::Serving {
+            *phase = Phase::Ended;
+        }
+    }
+
+    /// Waits until the next connection is needed, though this one may go on.
+    pub(super) fn left(&self) -> WaitForCancellationFutureOwned {
+        self.left.clone().cancelled_owned()
+    }
+
+    /// Tells whether all that a server that goes was waited for has come. Then nothing more is sent.
+    pub(super) fn is_done(&self) -> bool {
+        !self.is_open() && self.waiting().finish()
     }
 
     /// Waits until the connection is of no use any more.
@@ -159,7 +191,7 @@ impl Connection {
 
     /// Notes who waits for an answer.
     fn enter(&self, waiting: &mut Waiting, waiter: Waiter) -> Result<u64, RemoteError> {
-        if waiting.is_over {
+        if waiting.phase == Phase::Over {
             return Err(Unsent::Closed.into());
         }
         let id = waiting.insert(waiter);
@@ -244,6 +276,9 @@ impl Connection {
 
     /// An answer has come, or a part of one, of so many bytes.
     pub(super) fn on_response(self: &Arc<Self>, id: u64, result: Outcome, size: usize) {
+        if matches!(result, Err(Failure::GoingAway)) {
+            self.leave();
+        }
         let mut waiting = self.waiting();
         let whole = match (waiting.calls.get_mut(id), result) {
             (None, _) | (Some(Waiter::Events(_)), Ok(_)) => return,

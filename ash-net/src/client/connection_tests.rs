@@ -4,7 +4,7 @@ use super::*;
 use crate::access::Access;
 use crate::client::manager::Link;
 use crate::client::parts::child;
-use crate::protocol::{FrameDecoder, ServerFrame, Welcomed, decode};
+use crate::protocol::{FrameDecoder, GoAway, ServerFrame, Welcomed, decode};
 use crate::transport::Stream;
 use ash_core::ChildInfo;
 use std::task::Poll;
@@ -149,6 +149,63 @@ async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_nex
     }
     assert!(!subscription.is_over(), "the supervisor has not ended");
     assert_eq!(connection.waiting().subscriptions, 0);
+}
+
+/// A server that is alive, answers nothing but pings, and does not close.
+async fn linger(mut server: DuplexStream) -> std::convert::Infallible {
+    loop {
+        for frame in frames(&mut server).await {
+            if let ClientFrame::Ping = frame {
+                server.write_all(&said(&ServerFrame::Pong)).await.unwrap();
+            }
+        }
+    }
+}
+
+/// How long a call without a limit waits for a server that says this and then no more.
+async fn waited_after(farewell: GoAway) -> Duration {
+    let (connection, mut server) = connect();
+    let call = connection.call("", &Call::Shutdown, None);
+    let mut call = Box::pin(call);
+    assert!(futures_util::poll!(&mut call).is_pending());
+    requested(&mut server).await;
+    let begun = Instant::now();
+    server.write_all(&said(&ServerFrame::GoAway(farewell))).await.unwrap();
+    let answer = tokio::select! {
+        answer = call => answer,
+        never = linger(server) => match never {},
+    };
+    let is_lost = matches!(answer, Err(RemoteError::Disconnected { maybe_executed: true }));
+    assert!(is_lost, "{answer:?}");
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_and_does_not_answer_is_given_up() {
+    let patience = Limits::default().drain + Limits::default().close_after;
+    assert_eq!(waited_after(GoAway::Draining).await, patience);
+    let ended = GoAway::Ended { name: "app".into(), reason: ash_core::ExitReason::Shutdown };
+    assert_eq!(waited_after(ended).await, patience);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_late_for_an_ended_supervisor_does_not_keep_its_last_events_from_others() {
+    let (connection, mut server) = connect();
+    let subscription = subscription();
+    connection.subscribe(&subscription);
+    let events = requested(&mut server).await;
+    let call = connection.call("", &Call::CountChildren, None);
+    let mut call = Box::pin(call);
+    assert!(futures_util::poll!(&mut call).is_pending());
+    let id = requested(&mut server).await;
+    let ended = GoAway::Ended { name: "app".into(), reason: ash_core::ExitReason::Shutdown };
+    server.write_all(&said(&ServerFrame::GoAway(ended))).await.unwrap();
+    server.write_all(&failed(id, Failure::GoingAway)).await.unwrap();
+    let late = call.await;
+    assert!(matches!(late, Err(RemoteError::Disconnected { maybe_executed: false })), "{late:?}");
+    server.write_all(&said(&ServerFrame::EventsEnded { id: events })).await.unwrap();
+    let next = std::future::poll_fn(|context| subscription.poll_next(context)).await;
+    assert!(next.is_none(), "it has ended, and that is told");
 }
 
 #[tokio::test(start_paused = true)]

@@ -184,7 +184,7 @@ impl Connector {
         Self { supervisor: name.into(), ..self.clone() }
     }
 
-    /// What a server is taken for that has another supervisor at this address.
+    /// Says that the server has no such supervisor.
     pub(super) fn unknown(&self) -> ConnectError {
         ConnectError::UnknownSupervisor { target: self.target(), name: self.supervisor.clone() }
     }

@@ -35,10 +35,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that is lost is replaced in the background. Calls that were under way give
 /// [`RemoteError::Disconnected`], but for those that only read, which are made once more; calls
 /// made meanwhile wait for the new connection, up to their [time-out](Self::with_timeout). Nothing
-/// that changes anything is ever sent twice. Once the supervisor has ended, calls give
-/// `ShuttingDown` at once, until one at the same [path](Self::path) is served at the same address
-/// again. One at another path is another supervisor, which a handle never drives, also where it was
-/// connected without a name and another is served by default meanwhile.
+/// that changes anything is ever sent twice. A server that is being shut down is replaced at once:
+/// it has the answers left to give that are under way ([`Limits::drain`](crate::Limits::drain)), and
+/// all else goes to the next one. Once the supervisor has ended, calls give `ShuttingDown` at once,
+/// until one at the same [path](Self::path) is served at the same address again. One at another path
+/// is another supervisor, which a handle never drives, also where it was connected without a name
+/// and another is served by default meanwhile.
 ///
 /// It works from any thread and any runtime. The connection lives on the runtime that it was made
 /// in: when that is gone, calls give `Disconnected` and streams end.

@@ -1,5 +1,7 @@
 //! The task that keeps a connection, and gets a new one when it is lost.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,8 +16,8 @@ use crate::client::connection::Connection;
 use crate::client::connector::{Connector, Established};
 use crate::client::events::Subscription;
 use crate::client::handle::RemoteSupervisorHandle;
-use crate::client::reading::Reading;
 use crate::client::state::ConnectionState;
+use crate::dormant::Dormant;
 use crate::error::{ConnectError, RemoteError};
 use crate::log::tell;
 use crate::protocol::Welcomed;
@@ -23,6 +25,9 @@ use crate::protocol::Welcomed;
 /// How long is waited before the first and at most before each further attempt to connect.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// How many connections are kept to servers that go and have answers to give.
+const MAX_LEAVING: usize = 2;
 
 /// Whether a connection that is lost is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +63,7 @@ pub(crate) enum Loss {
 /// What all handles share that have the same connection.
 #[derive(Debug)]
 pub(super) struct Shared {
-    connector: Arc<Connector>,
+    connector: Connector,
     clock: Clock,
     pub(super) link: watch::Sender<Link>,
     welcomed: Mutex<Welcomed>,
@@ -75,7 +80,7 @@ pub(super) async fn connect(
     renewal: Renewal,
 ) -> Result<RemoteSupervisorHandle, ConnectError> {
     let established = connector.establish().await?;
-    let connector = Arc::new(connector.pinned(&established.welcomed.path));
+    let connector = connector.pinned(&established.welcomed.path);
     let shared = Arc::new(Shared {
         connector,
         clock: Clock::current(),
@@ -89,19 +94,53 @@ pub(super) async fn connect(
     Ok(RemoteSupervisorHandle::new(shared, manager))
 }
 
-/// A connection that is up, with what it reads from.
+/// A connection that is up, with its reading side.
 struct Running {
     connection: Arc<Connection>,
-    reading: Reading,
+    reading: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Running {
     fn begin(shared: &Arc<Shared>, established: Established) -> Self {
         *lock(&shared.welcomed) = established.welcomed.clone();
-        let (connection, reading) = Connection::new(established, &shared.connector.limits);
+        let (connection, mut reading) = Connection::new(established, &shared.connector.limits);
         shared.link.send_replace(Link::Up(Arc::clone(&connection)));
         shared.resubscribe(&connection);
+        let (held, link) = (Arc::clone(&connection), shared.link.clone());
+        let reading = Box::pin(async move { reading.run(&held, &link).await });
         Self { connection, reading }
+    }
+
+    /// Reads until the connection is over, or the server goes: then there may yet be answers.
+    async fn run(&mut self) -> Outcome {
+        let mut left = Dormant::new(self.connection.left());
+        tokio::select! {
+            biased;
+            () = &mut self.reading => Outcome::Over,
+            () = &mut left => Outcome::Left,
+        }
+    }
+}
+
+/// What becomes of a connection.
+enum Outcome {
+    Over,
+    /// The server goes, or takes no calls any more.
+    Left,
+}
+
+/// Connections to servers that go, in the background, for the answers that are under way. Each ends
+/// when these have come, or by itself when that takes too long; and all with the manager.
+#[derive(Default)]
+struct Leaving(VecDeque<AbortOnDropHandle<()>>);
+
+impl Leaving {
+    /// Keeps one more, in place of the oldest if there are too many: whoever waits there is told
+    /// that it is lost.
+    fn keep(&mut self, running: Running) {
+        self.0.retain(|reading| !reading.is_finished());
+        self.0.push_back(AbortOnDropHandle::new(tokio::spawn(running.reading)));
+        self.0.drain(..self.0.len().saturating_sub(MAX_LEAVING));
     }
 }
 
@@ -121,17 +160,27 @@ impl Drop for Keeper {
 async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
     let shared = &keeper.0;
     let mut running = first;
+    let mut leaving = Leaving::default();
     let mut delay = FIRST_DELAY;
     loop {
         let begun = Instant::now();
-        running.reading.run(&running.connection, &shared.link).await;
-        tell!(
-            shared.connector.log, info, "connection to a supervisor lost";
-            address = shared.connector.target()
-        );
+        let outcome = running.run().await;
+        let (log, address) = (&shared.connector.log, shared.connector.target());
+        match outcome {
+            Outcome::Over => {
+                tell!(log, info, "connection to a supervisor lost"; address = address);
+            }
+            Outcome::Left => tell!(log, info, "server of a supervisor goes"; address = address),
+        }
         match renewal {
             Renewal::Always => shared.leave(Link::Down),
-            Renewal::Never => return shared.close(),
+            Renewal::Never => shared.close(),
+        }
+        match (outcome, renewal) {
+            (Outcome::Over, Renewal::Always) => {}
+            (Outcome::Left, Renewal::Always) => leaving.keep(running),
+            (Outcome::Over, Renewal::Never) => return,
+            (Outcome::Left, Renewal::Never) => return running.reading.await,
         }
         // A server that lets go at once is no better than one that is not there.
         if begun.elapsed() >= LONGEST_DELAY {

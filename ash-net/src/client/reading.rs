@@ -13,8 +13,9 @@ use crate::client::connection::Connection;
 use crate::client::events::Subscription;
 use crate::client::manager::Link;
 use crate::dormant::Dormant;
+use crate::limits::Limits;
 use crate::protocol::{
-    ClientFrame, Due, FrameDecoder, GoAway, RequestHead, ServerFrame, Strikes, Vigil, decode,
+    ClientFrame, Due, FrameDecoder, GoAway, RequestHead, ServerFrame, Strikes, Vigil, after, decode,
 };
 use crate::transport::Reader;
 
@@ -43,6 +44,10 @@ pub(super) struct Reading {
     source: Source,
     vigil: Vigil,
     strikes: Strikes,
+    /// How long a server may take that goes.
+    patience: Duration,
+    /// When one that goes is given up.
+    given_up: Option<Instant>,
     writer: AbortOnDropHandle<()>,
 }
 
@@ -53,11 +58,19 @@ impl Reading {
     pub(super) fn new(
         connection: Arc<Connection>,
         (reader, decoder): (Reader, FrameDecoder),
-        vigil: Vigil,
+        limits: &Limits,
         writer: AbortOnDropHandle<()>,
     ) -> Self {
-        let (guard, strikes) = (Guard(connection), Strikes::new());
-        Self { guard, source: Source { reader, decoder }, vigil, strikes, writer }
+        Self {
+            guard: Guard(connection),
+            source: Source { reader, decoder },
+            vigil: Vigil::new(Instant::now(), limits),
+            strikes: Strikes::new(),
+            // As long as it says, and as long again as it may be silent.
+            patience: limits.drain.saturating_add(limits.close_after),
+            given_up: None,
+            writer,
+        }
     }
 
     /// Reads until the connection ends.
@@ -75,9 +88,9 @@ impl Reading {
         let mut broken = Dormant::new(connection.broken());
         let frames = self.take_frames(link)?;
         self.vigil.on_bytes(Instant::now(), frames, self.source.decoder.is_partial());
-        let first = connection.expire(Instant::now(), self.vigil.poll_timeout());
+        let first = connection.expire(Instant::now(), self.poll_timeout());
         let mut timer = Dormant::new(tokio::time::sleep_until(first));
-        loop {
+        while !connection.is_done() {
             let mut has_fired = false;
             tokio::select! {
                 biased;
@@ -94,7 +107,7 @@ impl Reading {
             }
             // A timer that fires early only costs a turn; setting it anew for each read would
             // cost more.
-            let mut due = self.vigil.poll_timeout();
+            let mut due = self.poll_timeout();
             if has_fired {
                 due = self.on_timer()?;
             }
@@ -102,17 +115,32 @@ impl Reading {
                 timer.rouse().reset(due);
             }
         }
+        Ok(())
+    }
+
+    /// Returns when [`on_timer`](Self::on_timer) is to be called, for what the server does or not.
+    fn poll_timeout(&mut self) -> Instant {
+        let due = self.vigil.poll_timeout();
+        if self.guard.0.is_open() {
+            return due;
+        }
+        let patience = self.patience;
+        due.min(*self.given_up.get_or_insert_with(|| after(Instant::now(), patience)))
     }
 
     /// Does what is due. Returns when there is more to do.
     fn on_timer(&mut self) -> Result<Instant, Close> {
-        let (connection, now) = (&self.guard.0, Instant::now());
+        let now = Instant::now();
+        if self.given_up.is_some_and(|given_up| given_up <= now) {
+            return Err(Close);
+        }
         match self.vigil.handle_timeout(now) {
-            Some(Due::Ping) => connection.say(&ClientFrame::Ping),
+            Some(Due::Ping) => self.guard.0.say(&ClientFrame::Ping),
             Some(Due::Close(_)) => return Err(Close),
             None => {}
         }
-        Ok(connection.expire(now, self.vigil.poll_timeout()))
+        let due = self.poll_timeout();
+        Ok(self.guard.0.expire(now, due))
     }
 
     fn take_frames(&mut self, link: &watch::Sender<Link>) -> Result<usize, Close> {
@@ -159,12 +187,23 @@ fn on_frame(
         ServerFrame::Ping => connection.say(&ClientFrame::Pong),
         ServerFrame::Pong => {}
         ServerFrame::GoAway(why) => {
-            connection.refuse_calls();
-            link.send_replace(match why {
-                GoAway::Draining => Link::Down,
+            let next = match why {
+                GoAway::Draining => {
+                    connection.leave();
+                    Link::Down
+                }
                 GoAway::Ended { name, reason } => {
+                    connection.on_end();
                     Link::Ended { name, reason, report: connection.report() }
                 }
+            };
+            // Who has been left already has nothing more to say about that.
+            link.send_if_modified(|link| {
+                let is_this = matches!(link, Link::Up(held) if Arc::ptr_eq(held, connection));
+                if is_this {
+                    *link = next;
+                }
+                is_this
             });
         }
         ServerFrame::Fault(_) => return Err(Close),

@@ -20,7 +20,20 @@ pub(super) struct Waiting {
     held: usize,
     /// When the reading side looks next for calls that have taken too long.
     pub(super) next_look: Option<Instant>,
-    pub(super) is_over: bool,
+    pub(super) phase: Phase,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Serving,
+    /// The server goes: the answers that are under way are waited for, and nothing else.
+    Leaving,
+    /// The supervisor has ended: whatever the server has yet to say of that is waited for.
+    Ended,
+    /// Nobody waits any more, and nobody will.
+    Over,
 }
 
 /// Who waits for an answer.
@@ -101,9 +114,31 @@ impl Waiting {
         (expired, rest.into_iter().map(|(_, deadline)| deadline).min())
     }
 
+    /// The server goes, if that is news: subscribers wait for nothing more here. Returns them.
+    pub(super) fn leave(&mut self) -> Option<Vec<Waiter>> {
+        match self.phase {
+            Phase::Serving => self.phase = Phase::Leaving,
+            Phase::Leaving | Phase::Ended | Phase::Over => return None,
+        }
+        let all = self.calls.iter();
+        let listens = all.filter(|(_, waiter)| matches!(waiter, Waiter::Events(_)));
+        let ids: Vec<_> = listens.map(|(id, _)| id).collect();
+        Some(ids.into_iter().filter_map(|id| self.remove(id)).collect())
+    }
+
+    /// Tells whether there was something to wait for at a server that goes, and that has come: then
+    /// nobody will wait any more.
+    pub(super) fn finish(&mut self) -> bool {
+        let is_done = self.phase == Phase::Leaving && self.crowd() == 0;
+        if is_done {
+            self.phase = Phase::Over;
+        }
+        is_done
+    }
+
     /// Nobody waits any more, and nobody will. Returns those who did.
     pub(super) fn end(&mut self) -> Vec<Waiter> {
-        self.is_over = true;
+        self.phase = Phase::Over;
         (self.subscriptions, self.held) = (0, 0);
         self.calls.drain().collect()
     }

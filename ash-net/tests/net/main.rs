@@ -5,6 +5,7 @@
 mod abuse;
 mod access;
 mod calls;
+mod draining;
 mod events;
 mod lifecycle;
 mod link;
