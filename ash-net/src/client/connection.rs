@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use ash_core::{Lagged, ShutdownReport};
+use ash_core::ShutdownReport;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -26,9 +25,6 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(LOST + 1);
 
 /// The number that stands for a connection that was lost before there was a subscription.
 pub(super) const LOST: u64 = 1;
-
-/// After which time a server is asked again for events that had no place for them.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What callers share of one connection.
 #[derive(Debug)]
@@ -162,7 +158,8 @@ impl Connection {
         }
     }
 
-    fn ask_for_events(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+    /// Asks for events.
+    pub(super) fn ask_for_events(self: &Arc<Self>, subscription: &Arc<Subscription>) {
         let waiter = Waiter::Events(Arc::clone(subscription));
         let entered = self.enter(&mut self.waiting(), waiter);
         if let Ok(id) = entered
@@ -170,23 +167,6 @@ impl Connection {
         {
             subscription.on_attached(self, id);
         }
-    }
-
-    /// Asks for events after a while: the server has no place for that now. A stream of them
-    /// cannot say so, and its end would mean another thing.
-    fn ask_again(self: &Arc<Self>, subscription: &Arc<Subscription>) {
-        let (connection, subscription) = (Arc::downgrade(self), Arc::downgrade(subscription));
-        tokio::spawn(async move {
-            tokio::time::sleep(ASK_AGAIN_AFTER).await;
-            if let (Some(connection), Some(subscription)) =
-                (connection.upgrade(), subscription.upgrade())
-                && connection.is_open()
-                && !subscription.is_over()
-            {
-                subscription.push(Err(Lagged(0)), 0);
-                connection.ask_for_events(&subscription);
-            }
-        });
     }
 
     /// Notes who waits for an answer.
@@ -274,19 +254,28 @@ impl Connection {
         drop(calls);
     }
 
-    /// An answer has come, or a part of one, of so many bytes.
-    pub(super) fn on_response(self: &Arc<Self>, id: u64, result: Outcome, size: usize) {
+    /// An answer has come, or a part of one, of so many bytes. Returns who is to be
+    /// [asked for](Self::ask_for_events) again after a while.
+    pub(super) fn on_response(
+        &self,
+        id: u64,
+        result: Outcome,
+        size: usize,
+    ) -> Option<Arc<Subscription>> {
         if matches!(result, Err(Failure::GoingAway)) {
             self.leave();
         }
         let mut waiting = self.waiting();
         let whole = match (waiting.calls.get_mut(id), result) {
-            (None, _) | (Some(Waiter::Events(_)), Ok(_)) => return,
+            (None, _) => return None,
+            (Some(Waiter::Events(subscription)), Ok(_)) => {
+                let subscription = Arc::clone(subscription);
+                drop(waiting);
+                subscription.on_granted();
+                return None;
+            }
             (Some(Waiter::Call(_)), Ok(answer)) => {
-                match waiting.on_answer(id, answer, size, self.answers) {
-                    Some(whole) => whole,
-                    None => return,
-                }
+                waiting.on_answer(id, answer, size, self.answers)?
             }
             (Some(Waiter::Call(caller)), Err(failure)) => {
                 Err(explain(failure, caller.template.take()))
@@ -299,15 +288,15 @@ impl Connection {
             // There is more to come, which nobody wants.
             self.say_cancel(id);
         }
-        match waiter {
-            Some(Waiter::Call(caller)) => drop(caller.answer.send(whole)),
-            // The server goes, not the supervisor: the next connection is asked.
-            Some(Waiter::Events(_)) if matches!(whole, Err(RemoteError::Disconnected { .. })) => {}
-            Some(Waiter::Events(subscription)) if matches!(whole, Err(RemoteError::Busy)) => {
-                self.ask_again(&subscription);
+        match waiter? {
+            Waiter::Call(caller) => {
+                let _ = caller.answer.send(whole);
+                None
             }
-            Some(Waiter::Events(subscription)) => subscription.end(),
-            None => {}
+            Waiter::Events(subscription) => {
+                let error = whole.err()?;
+                subscription.on_refused(&error).then_some(subscription)
+            }
         }
     }
 

@@ -6,8 +6,8 @@ use crate::client::manager::Link;
 use crate::client::parts::child;
 use crate::protocol::{FrameDecoder, GoAway, ServerFrame, Welcomed, decode};
 use crate::transport::Stream;
-use ash_core::ChildInfo;
-use std::task::Poll;
+use ash_core::{ChildInfo, Lagged, SupervisorError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
@@ -265,11 +265,72 @@ async fn a_server_that_has_no_place_for_a_subscription_is_asked_again() {
     server.write_all(&failed(id, Failure::Busy)).await.unwrap();
     let said = tokio::time::timeout(Duration::from_secs(2), frames(&mut server)).await;
     let said = said.expect("it is asked again");
-    assert!(matches!(said[..], [ClientFrame::Request { call: Call::Events, .. }]), "{said:?}");
+    let [ClientFrame::Request { id, call: Call::Events, .. }] = said[..] else {
+        panic!("{said:?}");
+    };
     assert!(!subscription.is_over(), "the supervisor has not ended");
-    let first =
-        futures_util::poll!(std::future::poll_fn(|context| { subscription.poll_next(context) }));
-    assert!(matches!(first, Poll::Ready(Some(Err(Lagged(0))))), "{first:?}");
+    server.write_all(&granted(id)).await.unwrap();
+    let first = std::future::poll_fn(|context| subscription.poll_next(context)).await;
+    assert!(matches!(first, Some(Err(Lagged(0)))), "{first:?}");
+}
+
+fn granted(id: u64) -> Vec<u8> {
+    said(&ServerFrame::Response { id, result: Ok(Answer::Subscribed) })
+}
+
+/// What a server says that has no such supervisor, or not yet.
+fn absences() -> [Failure; 2] {
+    let web = || "web".into();
+    [SupervisorError::ChildNotFound(web()), SupervisorError::ChildNotRunning(web())]
+        .map(Failure::Supervisor)
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_lost_connection_a_server_is_asked_until_it_has_the_supervisor() {
+    let (connection, mut server) = connect();
+    let subscription = subscription();
+    subscription.miss();
+    connection.subscribe(&subscription);
+    let mut next = Box::pin(std::future::poll_fn(|context| subscription.poll_next(context)));
+    assert!(matches!((&mut next).await, Some(Err(Lagged(0)))), "there was no connection");
+    let begun = Instant::now();
+    for failure in absences() {
+        let id = requested(&mut server).await;
+        server.write_all(&failed(id, failure)).await.unwrap();
+    }
+    let id = requested(&mut server).await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(2), "one a second");
+    assert!(futures_util::poll!(&mut next).is_pending(), "nothing has happened");
+    server.write_all(&granted(id)).await.unwrap();
+    assert!(matches!((&mut next).await, Some(Err(Lagged(0)))), "some may be missing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_for_a_subscriber_that_has_gone() {
+    let (connection, mut server) = connect();
+    let subscription = subscription();
+    subscription.miss();
+    connection.subscribe(&subscription);
+    let [failure, _] = absences();
+    let id = requested(&mut server).await;
+    server.write_all(&failed(id, failure)).await.unwrap();
+    tokio::task::yield_now().await;
+    subscription.end();
+    let said = frames(&mut server).await;
+    assert!(matches!(said[..], [ClientFrame::Ping]), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_supervisor_that_was_never_there_end_at_once() {
+    for failure in absences() {
+        let (connection, mut server) = connect();
+        let subscription = subscription();
+        connection.subscribe(&subscription);
+        let id = requested(&mut server).await;
+        server.write_all(&failed(id, failure)).await.unwrap();
+        let next = std::future::poll_fn(|context| subscription.poll_next(context)).await;
+        assert!(next.is_none());
+    }
 }
 
 /// A page of a listing with one child.

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
-use ash_core::{Event, Lagged};
+use ash_core::{Event, Lagged, SupervisorError};
 use futures_core::Stream;
 
 use crate::client::connection::{Connection, LOST};
 use crate::client::handle::Inner;
+use crate::error::RemoteError;
 
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;
@@ -19,7 +20,8 @@ const BUFFER: usize = 1_024;
 /// The events of a remote supervisor and all below it, as a [`Stream`] that ends with the
 /// supervisor.
 ///
-/// It holds on to the connection as a handle does.
+/// It holds on to the connection as a handle does. One of a supervisor below waits after a lost
+/// connection until that supervisor is there again: the next server's tree may yet have to start.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RemoteEvents {
     subscription: Arc<Subscription>,
@@ -45,10 +47,24 @@ struct Queue {
     /// How many older ones were lost, because they were not taken in time; `Some(0)` if all that
     /// was lost is the word that some may be missing.
     lost: Option<u64>,
-    is_over: bool,
+    phase: Phase,
+    /// Whether it was refused since some came last, so that others may be missing.
+    has_gap: bool,
     waker: Option<Waker>,
     /// Where it is to be cancelled when nobody listens any more.
     place: Option<(Weak<Connection>, u64)>,
+}
+
+/// How far a subscription is.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// The first server that is asked has what it is for, or nobody has.
+    #[default]
+    First,
+    /// It has gone from one connection to another, or began without one.
+    Renewed,
+    /// No more events will come, or nobody listens any more.
+    Over,
 }
 
 /// An event that waits to be taken.
@@ -72,7 +88,7 @@ impl Subscription {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.queue().is_over
+        self.queue().phase == Phase::Over
     }
 
     /// There is no connection to ask for the events.
@@ -84,6 +100,7 @@ impl Subscription {
     pub(super) fn attach(&self, number: u64) -> bool {
         let before = self.attached.fetch_max(number, Ordering::AcqRel);
         if before != 0 && before < number {
+            self.queue().renew();
             // Nobody knows what happened since it was asked for them, or should have been.
             self.push(Err(Lagged(0)), 0);
         }
@@ -93,11 +110,46 @@ impl Subscription {
     /// Notes where it is to be cancelled: there and then, if nobody listens any more.
     pub(super) fn on_attached(&self, connection: &Arc<Connection>, id: u64) {
         let mut queue = self.queue();
-        if queue.is_over {
+        if queue.phase == Phase::Over {
             drop(queue);
             connection.cancel(id);
         } else {
             queue.place = Some((Arc::downgrade(connection), id));
+        }
+    }
+
+    /// The server refuses the events. Tells whether it is to be asked again: a stream of them cannot
+    /// say so, and its end would mean another thing.
+    pub(super) fn on_refused(&self, why: &RemoteError) -> bool {
+        let mut queue = self.queue();
+        let is_asked_again = match why {
+            // There is no place for them now.
+            RemoteError::Busy => true,
+            // The tree of the next server may yet have to start.
+            RemoteError::Call(
+                SupervisorError::ChildNotFound(_) | SupervisorError::ChildNotRunning(_),
+            ) => queue.phase == Phase::Renewed,
+            // The server goes, not the supervisor: the next connection is asked.
+            RemoteError::Disconnected { .. } => return false,
+            RemoteError::Call(_)
+            | RemoteError::TimedOut
+            | RemoteError::Denied
+            | RemoteError::UnknownTemplate(_)
+            | RemoteError::BadArguments(_)
+            | RemoteError::Protocol(_) => false,
+        };
+        queue.has_gap = is_asked_again;
+        drop(queue);
+        if !is_asked_again {
+            self.end();
+        }
+        is_asked_again
+    }
+
+    /// The server gives the events from now on.
+    pub(super) fn on_granted(&self) {
+        if std::mem::take(&mut self.queue().has_gap) {
+            self.push(Err(Lagged(0)), 0);
         }
     }
 
@@ -123,7 +175,7 @@ impl Subscription {
     /// No more events will come.
     pub(super) fn end(&self) {
         let mut queue = self.queue();
-        queue.is_over = true;
+        queue.phase = Phase::Over;
         queue.wake();
     }
 
@@ -135,7 +187,7 @@ impl Subscription {
         if let Some(event) = queue.take() {
             return Poll::Ready(Some(event));
         }
-        if queue.is_over {
+        if queue.phase == Phase::Over {
             return Poll::Ready(None);
         }
         queue.waker = Some(context.waker().clone());
@@ -149,6 +201,13 @@ impl Queue {
         let Waiting { event, size } = self.events.pop_front()?;
         self.size -= size;
         Some(event)
+    }
+
+    fn renew(&mut self) {
+        match self.phase {
+            Phase::First => self.phase = Phase::Renewed,
+            Phase::Renewed | Phase::Over => {}
+        }
     }
 
     /// Notes what is not there to be taken any more.

@@ -1,7 +1,8 @@
 //! The reading side of a client's connection: it takes answers in and keeps watch, over the server
 //! and over the time that calls may take.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -21,6 +22,9 @@ use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// After which time a server is asked again for events that it could not give.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Ends a connection, wherever its task ends.
 struct Guard(Arc<Connection>);
@@ -48,7 +52,28 @@ pub(super) struct Reading {
     patience: Duration,
     /// When one that goes is given up.
     given_up: Option<Instant>,
+    again: Again,
     writer: AbortOnDropHandle<()>,
+}
+
+/// The subscriptions for which the server is asked again, and when.
+#[derive(Default)]
+struct Again(VecDeque<(Instant, Weak<Subscription>)>);
+
+impl Again {
+    fn push(&mut self, subscription: &Arc<Subscription>) {
+        self.0.push_back((Instant::now() + ASK_AGAIN_AFTER, Arc::downgrade(subscription)));
+    }
+
+    /// Takes one out whose time has come.
+    fn pop(&mut self, now: Instant) -> Option<Weak<Subscription>> {
+        self.next().filter(|&at| at <= now)?;
+        self.0.pop_front().map(|(_, subscription)| subscription)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.0.front().map(|&(at, _)| at)
+    }
 }
 
 /// That the connection is to be closed.
@@ -69,6 +94,7 @@ impl Reading {
             // As long as it says, and as long again as it may be silent.
             patience: limits.drain.saturating_add(limits.close_after),
             given_up: None,
+            again: Again::default(),
             writer,
         }
     }
@@ -122,7 +148,7 @@ impl Reading {
     fn poll_timeout(&mut self) -> Instant {
         let due = self.vigil.poll_timeout();
         if self.guard.0.is_open() {
-            return due;
+            return self.again.next().map_or(due, |at| at.min(due));
         }
         let patience = self.patience;
         due.min(*self.given_up.get_or_insert_with(|| after(Instant::now(), patience)))
@@ -139,6 +165,14 @@ impl Reading {
             Some(Due::Close(_)) => return Err(Close),
             None => {}
         }
+        while let Some(subscription) = self.again.pop(now) {
+            if let Some(subscription) = subscription.upgrade()
+                && self.guard.0.is_open()
+                && !subscription.is_over()
+            {
+                self.guard.0.ask_for_events(&subscription);
+            }
+        }
         let due = self.poll_timeout();
         Ok(self.guard.0.expire(now, due))
     }
@@ -149,7 +183,7 @@ impl Reading {
         while let Some(body) = self.source.decoder.next().map_err(|_| Close)? {
             frames += 1;
             match decode::<ServerFrame>(body) {
-                Some(frame) => on_frame(connection, frame, body.len(), link)?,
+                Some(frame) => on_frame(connection, frame, body.len(), link, &mut self.again)?,
                 None => {
                     if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
                         connection.on_malformed(id);
@@ -170,9 +204,14 @@ fn on_frame(
     frame: ServerFrame,
     size: usize,
     link: &watch::Sender<Link>,
+    again: &mut Again,
 ) -> Result<(), Close> {
     match frame {
-        ServerFrame::Response { id, result } => connection.on_response(id, result, size),
+        ServerFrame::Response { id, result } => {
+            if let Some(subscription) = connection.on_response(id, result, size) {
+                again.push(&subscription);
+            }
+        }
         ServerFrame::Event { id, event } => {
             connection.with_subscription(id, |subscription| subscription.push(Ok(event), size));
         }

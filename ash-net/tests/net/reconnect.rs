@@ -1,14 +1,16 @@
 //! Connections that are replaced: by whom a handle lets itself be found again, and by whom not.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ash_core::SupervisorSpec;
+use ash_core::{EventKind, RestartPolicy, SupervisorHandle, SupervisorSpec, Worker, async_trait};
 use ash_net::{
     Auth, ConnectionState, Connector, RemoteError, RemoteSupervisorHandle, SupervisorServer,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::support::*;
@@ -154,4 +156,61 @@ async fn a_handle_of_one_supervisor_never_drives_another() {
     soon(stream.readable()).await.unwrap();
     assert!(soon(stream.read_buf(&mut said)).await.unwrap() > 0, "the call has waited for this");
     waiting.abort();
+}
+
+#[tokio::test]
+async fn a_stream_of_a_supervisor_below_outlives_a_reconnect_while_the_tree_starts() {
+    let local = start(tree()).await;
+    let (address, serving) = served(&server(&local), anywhere()).await;
+    let remote = RemoteSupervisorHandle::connect_tcp(address).await.unwrap();
+    let web = remote.supervisor("web").await.unwrap();
+    let mut events = web.events();
+    web.restart_child("http").await.unwrap();
+    // All there is: the exit, and the start.
+    let is_up = |event: &ash_core::Event| matches!(event.kind, EventKind::Started);
+    while !is_up(&soon(events.next()).await.unwrap().unwrap()) {}
+    abort(serving).await;
+    disconnected(&remote).await;
+
+    // The next process serves its tree before that has started.
+    let let_go = Arc::new(Notify::new());
+    let gate = Arc::clone(&let_go);
+    let spec = SupervisorSpec::new("app")
+        .with_worker("db", move || Gated(Arc::clone(&gate)), RestartPolicy::Permanent)
+        .with_supervisor(SupervisorSpec::new("web").with_child(idle("http")));
+    let next = SupervisorHandle::start(spec);
+    let (_, serving) = served(&server(&next), address).await;
+    let refused = soon(web.uptime()).await.unwrap_err();
+    assert!(matches!(refused, RemoteError::Call(_)), "{refused:?}");
+    let_go.notify_one();
+    next.ready().await.unwrap();
+    let event = soon(async {
+        loop {
+            web.restart_child("http").await.unwrap();
+            let next = tokio::time::timeout(Duration::from_millis(50), events.next()).await;
+            let next = next.map(|next| next.expect("the supervisor has not ended"));
+            if let Ok(Ok(event)) = next {
+                break event;
+            }
+        }
+    });
+    assert_eq!(event.await.path, "app/web/http");
+    abort(serving).await;
+}
+
+/// A worker that is up once it is let go.
+struct Gated(Arc<Notify>);
+
+#[async_trait]
+impl Worker for Gated {
+    type Error = String;
+
+    async fn initialize(&mut self) -> Result<(), String> {
+        self.0.notified().await;
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        std::future::pending().await
+    }
 }
