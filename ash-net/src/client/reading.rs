@@ -20,7 +20,7 @@ use crate::protocol::{
 };
 use crate::transport::Reader;
 
-/// How long the last frames of a connection may take to be sent.
+/// How long the last frames of a connection may take to be sent, or to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// After which time a server is asked again for events that it could not give.
@@ -120,7 +120,10 @@ impl Reading {
             let mut has_fired = false;
             tokio::select! {
                 biased;
-                () = &mut broken => return Err(Close),
+                () = &mut broken => {
+                    let _ = tokio::time::timeout(LAST_WORDS, self.read_last_words(link)).await;
+                    return Err(Close);
+                }
                 () = &mut timer => has_fired = true,
                 read = self.source.reader.read_buf(self.source.decoder.space()) => {
                     if matches!(read, Ok(0) | Err(_)) {
@@ -140,6 +143,18 @@ impl Reading {
             if has_fired || due < timer.get_ref().deadline() {
                 timer.rouse().reset(due);
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in what a server has said before it closed the connection: who found it closed while
+    /// writing may not have read that yet.
+    async fn read_last_words(&mut self, link: &watch::Sender<Link>) -> Result<(), Close> {
+        while !matches!(
+            self.source.reader.read_buf(self.source.decoder.space()).await,
+            Ok(0) | Err(_)
+        ) {
+            self.take_frames(link)?;
         }
         Ok(())
     }

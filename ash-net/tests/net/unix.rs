@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
+use ash_core::SupervisorError;
 use ash_net::{ConnectError, Connector, RemoteError, RemoteSupervisorHandle, ServerError};
 
 use crate::processes::Process;
@@ -175,4 +176,48 @@ fn a_call_that_finds_the_connection_broken_lets_the_others_of_its_thread_find_ou
     });
     is_done.recv_timeout(SOON).expect("the call gives its thread to others");
     client.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_finds_the_socket_closed_hears_what_the_server_has_said_before() {
+    for _ in 0..20 {
+        let place = Place::new();
+        let path = place.path("sock");
+        let local = start(tree()).await;
+        let bound = server(&local).bind_unix(&path).await.unwrap();
+        let served = tokio::spawn(bound.serve());
+        let remote = RemoteSupervisorHandle::connect_unix(&path).await.unwrap();
+        assert_eq!(remote.count_children().await.unwrap().specs, 3);
+        local.shutdown().await.unwrap();
+        soon(served).await.unwrap().unwrap();
+        let refused = soon(remote.count_children()).await;
+        assert!(
+            matches!(refused, Err(RemoteError::Call(SupervisorError::ShuttingDown(_)))),
+            "{refused:?}"
+        );
+    }
+}
+
+/// Not a test of its own: a process with a working directory of its own.
+#[tokio::test]
+#[ignore = "it is started by the test below"]
+async fn process_that_leaves_its_directory() {
+    if std::env::var_os("ASH_NET_LEAVES").is_some() {
+        let bound = server(&start(tree()).await).bind_unix("sock").await.unwrap();
+        assert_eq!(bound.local_addr().to_str(), Some("sock"));
+        assert!(std::path::Path::new("sock").exists());
+        std::env::set_current_dir("/").unwrap();
+        drop(bound);
+    }
+}
+
+#[test]
+fn a_socket_by_a_relative_path_goes_away_though_the_directory_has_changed() {
+    let place = Place::new();
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    process.args(["--exact", "unix::process_that_leaves_its_directory", "--ignored"]);
+    process.env("ASH_NET_LEAVES", "1").current_dir(place.root());
+    let output = process.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(std::fs::read_dir(place.root()).unwrap().count(), 0);
 }
