@@ -72,6 +72,8 @@ def compare(measured, folder):
     columns, rows = 2, (len(PANELS) + 1) // 2
     height = 0.6 + 0.21 * len(systems)
     figure, axes = plt.subplots(rows, columns, figsize=(11, height * rows), sharey=True)
+    for axis in axes.flat[len(PANELS) :]:
+        axis.set_visible(False)
     for axis, (name, title) in zip(axes.flat, PANELS.items()):
         panel(axis, name, title, systems)
     machine = measured["machine"]
