@@ -94,54 +94,70 @@ pub(crate) fn encode<T: Serialize>(
     out: &mut Vec<u8>,
     limit: usize,
 ) -> Result<(), EncodeError> {
-    let start = out.len();
-    out.extend_from_slice(&[0; HEADER]);
+    let (start, body) = (out.len(), out.len() + HEADER);
     let limit = limit.min(u32::MAX as usize);
-    let end = out.len().saturating_add(limit);
-    let flavor = Bounded { out, end };
-    let done = postcard::serialize_with_flavor::<T, Bounded<'_>, ()>(message, flavor);
-    let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
-    out[start..start + HEADER].copy_from_slice(&length.to_be_bytes());
-    done.map_err(|error| {
-        out.truncate(start);
-        if error == postcard::Error::SerializeBufferFull {
-            EncodeError::TooLarge
-        } else {
-            EncodeError::Impossible
+    let mut room = ROOM.min(limit);
+    let error = loop {
+        out.resize(body + room, 0);
+        let flavor = Slots { slots: &mut out[body..], used: 0 };
+        match postcard::serialize_with_flavor(message, flavor) {
+            Ok(length) => {
+                let header = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+                out[start..body].copy_from_slice(&header);
+                out.truncate(body + length);
+                return Ok(());
+            }
+            Err(postcard::Error::SerializeBufferFull) if room < limit => {
+                room = room.saturating_mul(8).min(limit);
+            }
+            Err(postcard::Error::SerializeBufferFull) => break EncodeError::TooLarge,
+            Err(_) => break EncodeError::Impossible,
         }
-    })
+    };
+    out.truncate(start);
+    Err(error)
 }
 
-/// Writes as long as there is room.
-struct Bounded<'a> {
-    out: &'a mut Vec<u8>,
-    /// How long it may become.
-    end: usize,
+/// How much room is made for a message at first, in bytes: most are shorter.
+const ROOM: usize = 256;
+
+/// Writes where there is room, and returns how much that took.
+///
+/// Messages are mostly single bytes: one of them takes no more than a look at whether its place is
+/// there.
+struct Slots<'a> {
+    slots: &'a mut [u8],
+    used: usize,
 }
 
-impl postcard::ser_flavors::Flavor for Bounded<'_> {
-    type Output = ();
+impl Slots<'_> {
+    #[inline(never)]
+    fn extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        let slots = self.slots[self.used..].get_mut(..data.len());
+        slots.ok_or(postcard::Error::SerializeBufferFull)?.copy_from_slice(data);
+        self.used += data.len();
+        Ok(())
+    }
+}
+
+impl postcard::ser_flavors::Flavor for Slots<'_> {
+    type Output = usize;
 
     #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        if self.out.len() >= self.end {
-            return Err(postcard::Error::SerializeBufferFull);
-        }
-        self.out.push(data);
+        let slot = self.slots.get_mut(self.used);
+        *slot.ok_or(postcard::Error::SerializeBufferFull)? = data;
+        self.used += 1;
         Ok(())
     }
 
     #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        if data.len() > self.end - self.out.len() {
-            return Err(postcard::Error::SerializeBufferFull);
-        }
-        self.out.extend_from_slice(data);
-        Ok(())
+        if let [byte] = *data { self.try_push(byte) } else { self.extend(data) }
     }
 
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.used)
     }
 }
 
@@ -209,6 +225,21 @@ mod tests {
         assert_eq!(out, [1, 2]);
         assert_eq!(encode(&"abc", &mut out, 4), Ok(()));
         assert_eq!(out, [1, 2, 0, 0, 0, 4, 3, b'a', b'b', b'c']);
+    }
+
+    #[test]
+    fn what_is_longer_than_the_first_room_fits_up_to_the_limit_and_no_further() {
+        for length in [ROOM - 3, ROOM - 2, ROOM - 1, ROOM, 8 * ROOM, 100 * ROOM] {
+            let text = "x".repeat(length);
+            // Before the text stands its length, seven bits a byte.
+            let size = length + if length < 1 << 14 { 2 } else { 3 };
+            let mut out = vec![9];
+            assert_eq!(encode(&text, &mut out, size - 1), Err(EncodeError::TooLarge));
+            assert_eq!(out, [9]);
+            assert_eq!(encode(&text, &mut out, size), Ok(()));
+            assert_eq!(out.len(), 1 + HEADER + size);
+            assert_eq!(decode::<&str>(&out[1 + HEADER..]), Some(&*text));
+        }
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! An established connection without its socket: who is waited for, and since when.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use slab::Slab;
@@ -128,14 +129,15 @@ impl Requests {
     }
 
     pub(crate) fn begin(&mut self, id: u64) -> Admit {
-        if self.held.contains_key(&id) {
-            return Admit::Twice;
+        let is_full = self.held.len() >= self.limit;
+        match self.held.entry(id) {
+            Entry::Occupied(_) => Admit::Twice,
+            Entry::Vacant(_) if is_full => Admit::Busy,
+            Entry::Vacant(place) => {
+                place.insert(Wanted::Yes);
+                Admit::Taken
+            }
         }
-        if self.held.len() >= self.limit {
-            return Admit::Busy;
-        }
-        self.held.insert(id, Wanted::Yes);
-        Admit::Taken
     }
 
     /// Returns how many are in flight.

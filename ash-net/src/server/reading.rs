@@ -130,7 +130,10 @@ impl Reading {
                     has_fired = true;
                 }
                 held = self.gate.opened(), if self.gate.is_shut() => self.go_on(held),
-                (id, reply) = self.reads.next() => self.on_replies(id, reply),
+                (id, reply) = self.reads.next() => {
+                    self.on_reply(id, reply);
+                    self.take_replies();
+                }
                 read = reader.read_buf(decoder.space()) => {
                     if !self.on_read(read, &mut decoder)? {
                         return Ok(());
@@ -177,6 +180,8 @@ impl Reading {
         }
         while !self.handlers.is_empty() && self.handlers.try_join_next().is_some() {}
         let frames = self.take_frames(decoder)?;
+        // Most of what was asked for has been answered meanwhile.
+        self.take_replies();
         self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         Ok(true)
     }
@@ -325,9 +330,8 @@ impl Reading {
         self.handlers.spawn(handler::handle(connection, id, path, call));
     }
 
-    /// Answers one call that the supervisor has replied to, and all others of which that is true.
-    fn on_replies(&mut self, id: u64, reply: Reply) {
-        self.on_reply(id, reply);
+    /// Answers the calls that the supervisor has replied to.
+    fn take_replies(&mut self) {
         while let Some((id, reply)) = self.reads.try_next() {
             self.on_reply(id, reply);
         }
