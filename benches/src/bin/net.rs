@@ -38,7 +38,7 @@ fn main() -> Result<(), AnyError> {
             Ok(())
         }
         ["--rounds", rounds] => table(rounds.parse()?),
-        [] => table(3),
+        [] => table(5),
         _ => Err("say nothing, or `--rounds N`".into()),
     }
 }
