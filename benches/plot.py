@@ -132,6 +132,7 @@ def panel(axis, name, title, systems):
 GROWTH = [
     # name, title, what grows, form, series
     ("children", "one more child", "children held", nanos, ["start", "terminate", "lookup", "restart", "crash"]),
+    ("one-thread", "one more child, on one thread", "children held", nanos, ["start", "terminate", "lookup", "restart", "crash"]),
     ("supervisors", "each of many supervisors", "supervisors under one", nanos, ["start", "lookup", "shutdown"]),
     ("depth", "each level of a deep tree", "levels", nanos, ["start", "shutdown"]),
     ("group", "each child of a OneForAll", "children in the group", nanos, ["start", "restart", "shutdown"]),
@@ -140,7 +141,8 @@ GROWTH = [
 
 
 def growth(measured, folder):
-    figure, axes = plt.subplots(3, 2, figsize=(11, 10))
+    figure, axes = plt.subplots(4, 2, figsize=(11, 13))
+    axes.flat[-1].set_visible(False)
     for axis, (name, title, grows, form, series) in zip(axes.flat, GROWTH):
         points = measured[name]["points"]
         axis.set_xscale("log")

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::bare;
 use crate::body::{Body, Crash, Crashing, Idle};
-use crate::measure::{Count, id, nanos_each, now, percentile, resident, runtime};
+use crate::measure::{Count, id, nanos_each, now, one_thread, percentile, resident, runtime};
 use crate::ours::Child;
 
 /// How many of a thing are done between two looks at the clock.
@@ -29,6 +29,8 @@ const HELD: usize = 1_000;
 pub enum Curve {
     /// The children of one supervisor.
     Children,
+    /// The same on one thread: how much of it is the runtime, which wakes its second one.
+    OneThread,
     /// The supervisors under one, each with a child.
     Supervisors,
     /// The levels of supervisors, one below the other.
@@ -47,8 +49,9 @@ type Values = Vec<(&'static str, f64)>;
 
 impl Curve {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Children,
+        Self::OneThread,
         Self::Supervisors,
         Self::Depth,
         Self::Group,
@@ -62,6 +65,7 @@ impl Curve {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Children => "children",
+            Self::OneThread => "one-thread",
             Self::Supervisors => "supervisors",
             Self::Depth => "depth",
             Self::Group => "group",
@@ -76,6 +80,7 @@ impl Curve {
     pub const fn said(self) -> &'static str {
         match self {
             Self::Children => "one more child beside so many, ns each",
+            Self::OneThread => "the same in a runtime of one thread, ns each",
             Self::Supervisors => "supervisors with one child each, ns each and bytes each",
             Self::Depth => "levels of supervisors, ns each",
             Self::Group => "children of a OneForAll, ns each from the crash until all are back",
@@ -89,7 +94,7 @@ impl Curve {
     #[must_use]
     pub fn sizes(self, most: usize) -> Vec<usize> {
         let (first, last) = match self {
-            Self::Children => (1_000, most),
+            Self::Children | Self::OneThread => (1_000, most),
             Self::Supervisors => (100, most / 100),
             Self::Depth => (10, most / 1_000),
             Self::Group => (100, most / 10),
@@ -107,10 +112,11 @@ impl Curve {
     /// Panics if the measurement does not do what it measures.
     #[must_use]
     pub fn measure(self, size: usize) -> Values {
-        runtime().block_on(async {
+        let runtime = if self == Self::OneThread { one_thread() } else { runtime() };
+        runtime.block_on(async {
             let measured = tokio::spawn(async move {
                 match self {
-                    Self::Children => children(size).await,
+                    Self::Children | Self::OneThread => children(size).await,
                     Self::Supervisors => supervisors(size).await,
                     Self::Depth => depth(size).await,
                     Self::Group => group(size).await,

@@ -137,14 +137,21 @@ pub const ONE_THREAD: &str = "BENCHES_ONE_THREAD";
 /// Panics if the system has no threads left.
 #[must_use]
 pub fn runtime() -> Runtime {
-    let mut builder = if std::env::var_os(ONE_THREAD).is_some() {
-        Builder::new_current_thread()
-    } else {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(std::env::var("WT").ok().and_then(|x| x.parse().ok()).unwrap_or(2));
-        builder
-    };
-    builder.enable_time().build().expect("threads are left")
+    if std::env::var_os(ONE_THREAD).is_some() {
+        return one_thread();
+    }
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_time().build().expect("threads are left")
+}
+
+/// Returns a runtime like [that](runtime) whose one worker is this thread: none is woken beside it.
+///
+/// # Panics
+///
+/// Panics if the system gives it nothing to wait with.
+#[must_use]
+pub fn one_thread() -> Runtime {
+    Builder::new_current_thread().enable_time().build().expect("there is something to wait with")
 }
 
 /// Has the runtime do what is measured. What is left of it then goes with the process: to take it
