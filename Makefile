@@ -169,7 +169,7 @@ fuzz:
 
 ## The same for a moment.
 fuzz-smoke:
-	$(MAKE) fuzz FUZZ_SECONDS=20
+	$(MAKE) fuzz FUZZ_SECONDS=10
 
 erlang:
 	@command -v escript >/dev/null || { \

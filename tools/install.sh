@@ -13,7 +13,8 @@ esac
 root=$PWD/target/tools
 # Cargo's own record: the same version is not built again, another one is replaced.
 if ! grep -qs "^\"$tool $version " "$root/.crates.toml"; then
-    cargo install "$tool" --version "$version" --locked --root "$root" \
+    # It only calls others, and so is not worth the optimiser's time.
+    cargo install "$tool" --version "$version" --locked --debug --root "$root" \
         --target-dir "$root/build" --quiet
     rm -rf "$root/build"
 fi
