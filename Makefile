@@ -1,12 +1,12 @@
-# Everything that CI does, and what one does by hand. `.ci/run` calls these targets, so the two
-# cannot drift apart.
+# What CI does, and what one does by hand. `.ci/run` calls these targets, so the two cannot drift
+# apart.
 
 CARGO ?= cargo
 LIBRARIES := $(patsubst %/Cargo.toml,%,$(wildcard ash-*/Cargo.toml))
 EXAMPLES := $(patsubst examples/%.rs,%,$(wildcard examples/*.rs))
 CONSUMERS := $(wildcard consumers/*/Cargo.toml)
 
-.PHONY: all check fmt lint features fence test observed examples consumers doc bench peers growth \
+.PHONY: all check fmt lint features package fence test observed examples consumers doc bench peers growth \
 	partitioned instructions page bench-smoke fuzz fuzz-smoke erlang oracle oracle-fixtures model miri \
 	miri-smoke mutants soak soak-smoke sim sim-smoke loom netns ci
 
@@ -34,6 +34,10 @@ features:
 				$(CARGO) check --quiet -p $$library --no-default-features --features $$feature || exit 1; \
 		done; \
 	done
+
+## What would be published builds from what is in it alone.
+package:
+	$(CARGO) package --quiet --workspace --exclude benches --exclude examples --allow-dirty
 
 ## The machine has no runtime: neither tokio nor std. Who does not observe pays for no observer.
 fence:
@@ -68,6 +72,7 @@ consumers:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps --all-features
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet -p ash-core --no-deps --no-default-features
 
 ## The figures beside bare tokio, against the budgets; every system beside every other; calls from
 ## another process beside tarpc and a raw echo. Takes long, and wants a machine of its own.
@@ -223,4 +228,5 @@ miri-smoke:
 mutants:
 	PROPTEST_CASES=50 PROPTEST_MAX_SHRINK_ITERS=1 $(CARGO) mutants --output target $(MUTANTS)
 
-ci: check test examples consumers bench-smoke
+ci:
+	.ci/run

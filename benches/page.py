@@ -87,7 +87,7 @@ def systems(measured):
     said = [
         "",
         f"{measured['children']:,} children, medians of {measured['rounds']} rounds; in brackets the multiple of"
-        " bare tokio; in bold the best of each column that ran all its hooks. "
+        " bare tokio; in bold the best supervisor of each column that ran all its hooks. "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_kb'] / 1e6:.0f} GB, {machine['kernel']},"
         f" {machine['rustc']}, {machine['date']}; load when it began: {machine['load']}.",
         "",

@@ -24,7 +24,7 @@ impl Worker for Resize {
     type Error = String;
 
     async fn run(&mut self) -> Result<(), String> {
-        tokio::time::sleep(Duration::from_millis(u64::from(self.picture) * 50)).await;
+        tokio::time::sleep(Duration::from_millis(u64::from(self.picture) * 300)).await;
         println!("  picture {} is done", self.picture);
         Ok(())
     }
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     handle.start_child_spec(listener).await?;
     show(&handle, "all at work").await?;
 
-    // The sixth is one too many; a second one of the same name is refused, whatever its state.
+    // The sixth is one too many.
     let one_more =
         handle.start_child("resize-4", || Resize { picture: 4 }, RestartPolicy::Transient);
     match one_more.await {
@@ -85,7 +85,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show(&handle, "listener stopped").await?;
     handle.restart_child("listener").await?;
 
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     show(&handle, "jobs done and forgotten").await?;
 
     if std::env::args().any(|argument| argument == "forever") {

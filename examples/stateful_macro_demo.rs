@@ -1,5 +1,5 @@
-//! A stateful tree, declared with a macro: a producer and a consumer that share a queue, under a
-//! nested supervisor that shares it too. The consumer crashes on a bad item and loses nothing.
+//! A stateful tree, declared with a macro: a producer, and a consumer under a nested
+//! supervisor, that share a queue. The consumer crashes on a bad item and loses nothing.
 //!
 //! ```sh
 //! cargo run --example stateful_macro_demo # ends by itself

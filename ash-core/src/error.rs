@@ -73,7 +73,7 @@ pub enum SupervisorError {
     #[error("child `{0}` is running; stop it first")]
     ChildRunning(ChildId),
     /// The child is not running, so there is nothing to take a handle of. Nothing has changed.
-    #[error("child `{0}` is not running")]
+    #[error("child `{0}` is not running; wait until it is, or start it by `restart_child`")]
     ChildNotRunning(ChildId),
     /// The child is a worker where a supervisor is wanted. Nothing has changed.
     #[error("child `{0}` is a worker, not a supervisor")]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use ash_core::{ChildId, SupervisorError};
 
+use crate::protocol::VERSIONS;
+
 /// Why a server cannot be had at an address, or stopped serving there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -38,9 +40,6 @@ pub enum ServerError {
     /// Another server answers on the socket; it was left alone.
     #[error("another server answers on {path}", path = .0.display())]
     AlreadyServed(PathBuf),
-    /// Neither the system nor the server has randomness for handshakes.
-    #[error("the system has no random numbers: {0}")]
-    Random(#[source] io::Error),
 }
 
 /// Why a connection could not be had.
@@ -69,7 +68,11 @@ pub enum ConnectError {
         target: String,
     },
     /// What answers speaks other versions of the protocol: update one of both sides.
-    #[error("{target} speaks versions {min} to {max} of the protocol, this side another")]
+    #[error(
+        "{target} speaks versions {min} to {max} of the protocol, this side {} to {}: update one of both",
+        VERSIONS.min,
+        VERSIONS.max
+    )]
     Version {
         /// The address, as it was given.
         target: String,
@@ -85,7 +88,7 @@ pub enum ConnectError {
         target: String,
     },
     /// The server demands a shared secret: give it by `with_auth`.
-    #[error("{target} demands a shared secret")]
+    #[error("{target} demands a shared secret: give it by `with_auth`")]
     SecretDemanded {
         /// The address, as it was given.
         target: String,
@@ -98,7 +101,9 @@ pub enum ConnectError {
     },
     /// A secret was to be used over a connection that others can read and take over. Use TLS, a
     /// loopback address or a Unix socket.
-    #[error("a secret is of no use to {target} without TLS: others can take the connection over")]
+    #[error(
+        "a secret is of no use to {target} without TLS, where others can take the connection over: use `with_tls`, a loopback address or a Unix socket"
+    )]
     SecretWithoutTls {
         /// The address, as it was given.
         target: String,
@@ -148,10 +153,10 @@ pub enum RemoteError {
         maybe_executed: bool,
     },
     /// No answer came in time. The call is not undone: the supervisor may still execute it.
-    #[error("the supervisor did not answer in time")]
+    #[error("the supervisor did not answer in time, and may still do what it was asked")]
     TimedOut,
     /// Too many calls are in flight on this connection. Nothing has changed.
-    #[error("too many calls are in flight")]
+    #[error("too many calls are in flight on this connection; try again when some are through")]
     Busy,
     /// This connection may not do that: its [`access`](crate::RemoteSupervisorHandle::access) is
     /// below what the call needs, which [`Access`](crate::Access) tells. Nothing has changed.
@@ -178,6 +183,13 @@ pub enum ProtocolError {
     /// The answer could not be read: the server is of a newer version, or is none.
     #[error("the answer could not be read")]
     BadAnswer,
+    /// The tree has more levels than are taken from a peer. Ask the supervisors below one by one
+    /// ([`supervisor`](crate::RemoteSupervisorHandle::supervisor)).
+    #[error("the tree has more than {limit} levels: ask its parts by `supervisor`")]
+    TreeTooDeep {
+        /// How many levels are taken.
+        limit: usize,
+    },
     /// The request is larger than a frame may be. Nothing has changed.
     #[error("the request is larger than a frame may be")]
     RequestTooLarge,

@@ -56,6 +56,8 @@
 //! - `tracing` (off by default): what is logged through slog is told through `tracing`, too, with
 //!   the target `ash_flare::net`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access;
 mod auth;
 mod client;

@@ -26,7 +26,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// `initialize` goes on trying to connect for as long as its [patience](Self::with_patience)
 /// lasts, so that a remote that is away for some seconds costs one restart, not a storm of them.
 /// With the default patience (10 s) and the default intensity (3 in 5 s) a supervisor never gives up
-/// on a remote that is away. Stopping the link leaves the remote tree alone.
+/// on a remote that goes away. In the initial start, a remote that is away for longer than the
+/// patience is a failed start of the whole tree, as any child's is: where the two may come up in any
+/// order, give the link more patience, or start it by
+/// [`start_child_spec`](ash_core::SupervisorHandle::start_child_spec) once the tree is
+/// [ready](ash_core::SupervisorHandle::ready). Stopping the link leaves the remote tree alone.
 ///
 /// # Examples
 ///

@@ -41,6 +41,9 @@ pub enum TlsError {
 
 /// How a server speaks TLS.
 ///
+/// The certificates are those that were read when this was made: for new ones make it anew and bind
+/// again. Revocation lists are not asked, so give certificates of clients short lives.
+///
 /// # Examples
 ///
 /// ```no_run
@@ -138,8 +141,9 @@ impl TlsServer {
         Ok(self)
     }
 
-    /// Lets only clients in whose certificates are of this cluster: for an authority that serves
-    /// several.
+    /// Lets in only clients whose certificate names this cluster: for an authority that serves
+    /// several. By default any name will do. Without
+    /// [`with_client_ca_pem`](Self::with_client_ca_pem) it has no effect.
     pub fn with_cluster(mut self, cluster: impl Into<String>) -> Self {
         self.cluster = Some(cluster.into());
         self

@@ -56,8 +56,8 @@
 //!
 //! # Features
 //!
-//! - `persist` (off by default): contexts that are kept in a file. It adds one dependency, redb,
-//!   and turns on `float_roundtrip` in `serde_json`.
+//! - `persist` (off by default): contexts that are kept in a file. It adds redb and tempfile, and
+//!   turns on `float_roundtrip` in `serde_json`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -138,7 +138,8 @@ pub enum EventKind {
     },
     /// The child ended after its supervisor had asked it to, or had killed it.
     Stopped {
-        /// Why it ended: `Shutdown`, or its own reason if it ended by itself meanwhile.
+        /// Why it ended: `Shutdown`, `Killed` if it had to be, or its own reason if it ended by
+        /// itself meanwhile.
         reason: ExitReason,
     },
     /// The child's `shutdown` hook returned an error, which changes nothing.

@@ -24,8 +24,10 @@ use crate::worker::Worker;
 ///
 /// It is cheap to clone and works from any thread and any runtime. Dropping all handles does not
 /// stop the tree. From the moment a supervisor begins to stop, questions are answered and all
-/// other calls give [`SupervisorError::ShuttingDown`]; once it has ended, for whatever reason, all
-/// calls do but [`wait`](Self::wait), [`shutdown`](Self::shutdown) and [`name`](Self::name).
+/// other calls give [`SupervisorError::ShuttingDown`]. Once it has ended, for whatever reason,
+/// [`wait`](Self::wait), [`ready`](Self::ready), [`shutdown`](Self::shutdown) and
+/// [`shutdown_within`](Self::shutdown_within) still answer, [`events`](Self::events) end, and all
+/// other calls give `ShuttingDown`.
 ///
 /// # Cancel safety
 ///

@@ -3,13 +3,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
-//! | `inbox.rs`, `turn.rs` | what comes for a supervisor, and whose turn it is to work on it |
+//! | `inbox.rs`, `desk.rs`, `turn.rs` | what comes for a supervisor, and whose turn it is to work on it |
 //! | `waiting.rs` | who was woken meanwhile is not to wait for the thread |
 //! | `driver.rs` | a supervisor at work: feed the machine, drain it |
 //! | `task.rs` | one task for each supervisor: its timer, its turns that nobody else takes, its end |
 //! | `plan.rs` | how a child is made: a factory, or a spec |
 //! | `child.rs` | one task for each incarnation of a worker |
-//! | `alarm.rs` | wakes a supervisor whose runtime has lost sight of the time |
+//! | `clock.rs`, `alarm.rs` | the time, and who wakes a supervisor whose runtime has lost sight of it |
 //! | `cell.rs`, `reach.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor shares with its handles and children |
 //! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |

@@ -59,7 +59,8 @@ pub struct SupervisorSpec {
 
 impl SupervisorSpec {
     /// Creates the spec of a supervisor without children, with every default: one for one,
-    /// 3 restarts in 5 s, no backoff.
+    /// 3 restarts in 5 s, no backoff, no bound on children, no auto-shutdown, a kill grace of 1 s,
+    /// and the logger of `slog-scope`.
     pub fn new(name: impl Into<ChildId>) -> Self {
         Self {
             name: name.into(),
@@ -99,7 +100,8 @@ impl SupervisorSpec {
         self
     }
 
-    /// Bounds the children held, static ones and those that back off included: past it
+    /// Bounds the children held, static ones and those that back off included; there is no bound by
+    /// default. Past it
     /// `start_child` gives [`TooManyChildren`](crate::SupervisorError::TooManyChildren). The static
     /// children themselves are started however many they are.
     pub fn with_max_children(mut self, max_children: usize) -> Self {

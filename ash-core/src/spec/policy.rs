@@ -25,8 +25,9 @@ pub enum RestartStrategy {
     #[default]
     OneForOne,
     /// All children: the others are stopped in reverse start order, then all start in order.
+    /// Temporary ones are forgotten instead; those that had been stopped by a call come back, too.
     OneForAll,
-    /// The child that has ended and those that were started after it.
+    /// The child that has ended and those that were started after it, in the same way.
     RestForOne,
 }
 
@@ -40,7 +41,8 @@ pub enum Shutdown {
     BrutalKill,
     /// It is asked to stop, and killed when it is not down after this time.
     Timeout(Duration),
-    /// It is asked to stop, and waited for however long that takes.
+    /// It is asked to stop, and waited for however long that takes. Where `run` returns by itself,
+    /// the `shutdown` hook has [5 s](DEFAULT_SHUTDOWN_TIMEOUT) all the same.
     Infinity,
 }
 
@@ -78,7 +80,8 @@ pub enum ChildType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Origin {
-    /// Declared in the spec: started with its supervisor, and kept when it has completed.
+    /// Declared in the spec: started with its supervisor, and kept when it has completed unless it
+    /// is temporary.
     Static,
     /// Added later: forgotten when it has ended for good.
     Dynamic,

@@ -260,7 +260,7 @@ impl RemoteSupervisorHandle {
         Ok(counts)
     }
 
-    /// Returns every child held, live or not, with all levels below.
+    /// Returns every child held, live or not, with all levels below, of which there may be 256.
     ///
     /// # Errors
     ///
@@ -269,7 +269,7 @@ impl RemoteSupervisorHandle {
         let Answer::Tree { root, nodes, .. } = self.call(Call::Tree).await? else {
             return Err(unexpected());
         };
-        tree::grow(root, nodes).ok_or_else(unexpected)
+        Ok(tree::grow(root, nodes)?)
     }
 
     /// Returns what the supervisor is and how it fares.

@@ -2,25 +2,30 @@
 
 use ash_core::{Tree, TreeNode};
 
+use crate::error::ProtocolError;
 use crate::protocol::{Below, Node};
 
 /// How many levels a tree may have. Deeper ones nobody builds, and dropping one without bounds would
 /// exhaust the stack.
 const MAX_DEPTH: usize = 256;
 
-/// Puts nodes together, each of which names its parent, which stands before it. `None` if they do
-/// not make a tree.
-pub(crate) fn grow(root: Below, nodes: Vec<Node>) -> Option<Tree> {
+/// Puts nodes together, each of which names its parent, which stands before it.
+pub(crate) fn grow(root: Below, nodes: Vec<Node>) -> Result<Tree, ProtocolError> {
     let mut depths = vec![0usize];
     for node in &nodes {
-        let depth = 1 + depths.get(node.parent as usize)?;
+        let depth = 1 + depths.get(node.parent as usize).ok_or(ProtocolError::BadAnswer)?;
         if depth > MAX_DEPTH {
-            return None;
+            return Err(ProtocolError::TreeTooDeep { limit: MAX_DEPTH });
         }
         depths.push(depth);
     }
+    put_together(root, nodes).ok_or(ProtocolError::BadAnswer)
+}
+
+/// `None` if they do not make a tree.
+fn put_together(root: Below, nodes: Vec<Node>) -> Option<Tree> {
     // From the last to the first: all that is below a node has been put there when it is its turn.
-    let mut below: Vec<Vec<TreeNode>> = depths.iter().map(|_| Vec::new()).collect();
+    let mut below: Vec<Vec<TreeNode>> = (0..=nodes.len()).map(|_| Vec::new()).collect();
     for (index, node) in nodes.into_iter().enumerate().rev() {
         let children = below.pop()?;
         let mut grown = TreeNode::new(node.info);

@@ -12,15 +12,15 @@ use crate::protocol::Refusal;
 const MAGIC: [u8; 8] = *b"ashflare";
 
 /// The versions that this side speaks.
-pub(super) const VERSIONS: Versions = Versions { min: 1, max: 1 };
+pub(crate) const VERSIONS: Versions = Versions { min: 1, max: 1 };
 
 /// Random bytes that make a connection unlike any other.
 pub(crate) type Nonce = [u8; 32];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Versions {
-    pub(super) min: u16,
-    pub(super) max: u16,
+pub(crate) struct Versions {
+    pub(crate) min: u16,
+    pub(crate) max: u16,
 }
 
 impl Versions {

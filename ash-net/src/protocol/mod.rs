@@ -19,7 +19,7 @@ pub(crate) use handshake::{
     Admission, ClientHandshake, ClientStep, HandshakeError, MAX_HANDSHAKE_FRAME, ServerHandshake,
     ServerStep, Welcomed,
 };
-pub(crate) use hello::Nonce;
+pub(crate) use hello::{Nonce, VERSIONS};
 pub(crate) use message::{
     Answer, Below, Call, ClientFrame, Failure, Fault, GoAway, Node, Outcome, Refusal, RequestFrame,
     RequestHead, ServerFrame,

@@ -151,7 +151,9 @@ impl SupervisorServer {
 
     /// Lets clients start workers of this kind, by the template's name.
     ///
-    /// The arguments travel as JSON and are decoded anew for each incarnation.
+    /// The arguments travel as JSON and are decoded anew for each incarnation. An
+    /// [`Operator`](crate::Access::Operator) can start any number of them: the supervisor's
+    /// [`with_max_children`](ash_core::SupervisorSpec::with_max_children) bounds that.
     pub fn with_template<A, W, F>(mut self, name: impl Into<String>, factory: F) -> Self
     where
         A: DeserializeOwned + 'static,
@@ -233,7 +235,8 @@ impl SupervisorServer {
         Bound::tcp(self, address).await
     }
 
-    /// Listens on a Unix socket, whose file is made with the mode 0600.
+    /// Listens on a Unix socket, whose file is made with the mode 0600, or the one of
+    /// [`with_socket_mode`](Self::with_socket_mode).
     ///
     /// A socket of this user on which nobody answers is replaced. The file goes away with the
     /// server.

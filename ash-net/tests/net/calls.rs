@@ -266,6 +266,29 @@ async fn a_large_tree_is_listed_in_pages() {
 }
 
 #[tokio::test]
+async fn a_tree_too_deep_for_the_wire_says_so_and_its_parts_can_be_asked() {
+    let deepest = SupervisorSpec::new("level-0");
+    let deep = (1..=300).fold(deepest, |below, level| {
+        SupervisorSpec::new(format!("level-{level}")).with_supervisor(below)
+    });
+    let local = start(deep).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let error = remote.tree().await.unwrap_err();
+    let RemoteError::Protocol(ProtocolError::TreeTooDeep { limit: 256 }) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        error.to_string(),
+        "the tree has more than 256 levels: ask its parts by `supervisor`"
+    );
+    let path: Vec<_> = (200..300).rev().map(|level| format!("level-{level}")).collect();
+    let below = remote.supervisor(path.join("/")).await.unwrap();
+    let (there, here) =
+        (below.tree().await.unwrap(), local.supervisor(&path.join("/")).await.unwrap());
+    assert_eq!(there.to_string(), here.tree().await.unwrap().to_string());
+}
+
+#[tokio::test]
 async fn pages_are_cut_by_their_size_and_one_child_too_large_fails_alone() {
     let long = |number: usize| format!("{number}-{}", "x".repeat(2_000));
     let spec = (0..100)

@@ -16,7 +16,7 @@ use ash_core::panic_message;
 #[non_exhaustive]
 pub enum PersistError {
     /// The context lives in memory only, so there is nothing that could make it durable.
-    #[error("the context has no store")]
+    #[error("the context has no store; make it by `WorkerContext::persistent`")]
     NotPersistent,
     /// Another context has the store open, in this process or in another.
     #[error("the store {} is in use", .path.display())]

@@ -46,6 +46,9 @@ impl WorkerContext {
     /// everything up to some moment: never an effect without its cause. A
     /// [`restore`](Self::restore) or [`clear`](Self::clear) is in it as a whole or not at all.
     ///
+    /// A value that is nested more than 127 levels deep cannot be kept, and while the context holds
+    /// one nothing of it is: [`store_failure`](Self::store_failure) tells.
+    ///
     /// One context at a time can have a file open, in all processes. The file is read as a whole:
     /// a context holds all its values in memory. This call reads and writes the file, and the drop
     /// of the context writes what is left and waits for it, both on the caller's thread.
