@@ -119,6 +119,31 @@ impl ChildSpec {
     /// [`Unresponsive`](crate::ExitReason::Unresponsive). Off by default.
     ///
     /// Zero, and any liveness of a supervisor, is a [`SpecError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use ash_core::{ChildContext, ChildSpec, ExitReason, SupervisorHandle, SupervisorSpec};
+    ///
+    /// let reader = ChildSpec::task("reader", |child: ChildContext| async move {
+    ///     for _ in 0..10 {
+    ///         tokio::time::sleep(Duration::from_secs(1)).await;
+    ///         child.heartbeat();
+    ///     }
+    ///     std::future::pending::<Result<(), std::io::Error>>().await // something hangs
+    /// });
+    /// let spec = SupervisorSpec::new("app").with_child(reader.liveness(Duration::from_secs(5)));
+    /// let handle = SupervisorHandle::start(spec);
+    /// tokio::time::sleep(Duration::from_secs(17)).await;
+    ///
+    /// let reader = handle.child("reader").await.unwrap();
+    /// assert!(matches!(reader.last_exit, Some(ExitReason::Unresponsive)));
+    /// assert_eq!(reader.incarnation, 2);
+    /// # }
+    /// ```
     pub fn liveness(mut self, interval: Duration) -> Self {
         self.attributes.set_liveness(interval);
         self
@@ -134,6 +159,27 @@ impl ChildSpec {
     /// [`AutoShutdown`](crate::AutoShutdown) says.
     ///
     /// A significant child that is permanent, or under `Never`, is a [`SpecError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{
+    ///     AutoShutdown, ChildSpec, ExitReason, RestartPolicy, SupervisorHandle, SupervisorSpec,
+    /// };
+    ///
+    /// // When the job is done, what was started for it goes, too.
+    /// let job = ChildSpec::task("job", |_| async { Ok::<_, std::io::Error>(()) });
+    /// let helper = ChildSpec::task("helper", |_| std::future::pending::<Result<(), std::io::Error>>());
+    /// let spec = SupervisorSpec::new("batch")
+    ///     .with_auto_shutdown(AutoShutdown::AnySignificant)
+    ///     .with_child(helper)
+    ///     .with_child(job.restart(RestartPolicy::Transient).significant(true));
+    /// let handle = SupervisorHandle::start(spec);
+    /// assert!(matches!(handle.wait().await, ExitReason::Shutdown));
+    /// # }
+    /// ```
     pub fn significant(mut self, significant: bool) -> Self {
         self.attributes.significant = significant;
         self

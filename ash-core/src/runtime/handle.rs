@@ -90,8 +90,8 @@ impl SupervisorHandle {
         Self(Shared::stillborn(spec, StartError::InvalidSpec(error)))
     }
 
-    /// Waits until the whole initial tree is up. It tells what became of that: where it came up,
-    /// this stays `Ok` after the end of the tree, which [`wait`](Self::wait) tells.
+    /// Waits until the whole initial tree is up, or has failed to come up. Once it was up this stays
+    /// `Ok`, also when the tree has ended: that is what [`wait`](Self::wait) tells.
     ///
     /// In `initialize` of a worker which that tree has to wait for, it waits for itself: for ever,
     /// or until the worker's [init timeout](crate::ChildSpec::init_timeout). The supervisor serves
@@ -328,6 +328,30 @@ impl SupervisorHandle {
     /// # Errors
     ///
     /// None so far: a tree that has ended already is down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use ash_core::{ChildContext, ChildSpec, Shutdown, SupervisorHandle, SupervisorSpec};
+    ///
+    /// // It takes its token and pays no heed to it.
+    /// let deaf = ChildSpec::task("deaf", |child: ChildContext| async move {
+    ///     let _token = child.stop_token();
+    ///     std::future::pending::<Result<(), std::io::Error>>().await
+    /// });
+    /// let spec = SupervisorSpec::new("app").with_child(deaf.shutdown(Shutdown::Infinity));
+    /// let handle = SupervisorHandle::start(spec);
+    /// handle.ready().await.unwrap();
+    /// # tokio::task::yield_now().await;
+    ///
+    /// let report = handle.shutdown_within(Duration::from_secs(3)).await.unwrap();
+    /// assert_eq!(report.killed, ["app/deaf"]);
+    /// assert!(report.leaked.is_empty());
+    /// # }
+    /// ```
     pub async fn shutdown_within(
         &self,
         limit: Duration,

@@ -120,7 +120,7 @@ impl SupervisorSpec {
     /// Sets how long a killed worker may take to be gone before it is reported as leaked. The
     /// default is 1 s.
     ///
-    /// With a grace of zero every killed worker is, since none is gone at once; with
+    /// With zero every killed worker is reported as leaked, since none is gone at once. With
     /// [`Duration::MAX`] none is, and a stop waits for a worker that blocks its thread.
     pub fn with_kill_grace(mut self, grace: Duration) -> Self {
         self.kill_grace = grace;
