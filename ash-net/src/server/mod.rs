@@ -7,7 +7,8 @@
 //! | `admission.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
 //! | `connection.rs` | what the handlers of one connection share |
-//! | `reading.rs` | its reading side |
+//! | `reading.rs`, `reading/farewell.rs` | its reading side, and how it ends |
+//! | `gate.rs` | what is held back until a subscription has begun |
 //! | `reads.rs` | requests that the supervisor answers from what it knows |
 //! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
 //! | `template.rs` | what can be started from elsewhere |

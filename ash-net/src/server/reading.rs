@@ -1,12 +1,13 @@
 //! The reading side of one connection: it takes requests in, answers the simple ones, and never
 //! waits for the handlers of the others.
 
+mod farewell;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ash_core::{ExitReason, ShutdownReport, SupervisorHandle, WorkerError};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,14 +18,15 @@ use crate::access::Access;
 use crate::dormant::Dormant;
 use crate::outbound;
 use crate::protocol::{
-    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, GoAway, Outcome, RequestHead,
-    ServerFrame, Strikes, Vigil, after, decode, encode,
+    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, Outcome, RequestHead, ServerFrame,
+    Strikes, Vigil, after, decode, encode,
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
 use crate::server::gate::{Gate, Request};
 use crate::server::greet::Guest;
 use crate::server::handler::{self, Source};
+use crate::server::reading::farewell::{Farewell, ending};
 use crate::server::reads::{self, Reads, Reply};
 use crate::transport::Reader;
 
@@ -65,16 +67,6 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     let _ = tokio::time::timeout(LAST_WORDS, writer).await;
 }
 
-/// Answers, where the connection is dropped in the middle of its work, those who wait for the tree
-/// to be down: where the server stands in that tree, it goes down with it.
-struct Farewell(Arc<Connection>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.0.say_farewell();
-    }
-}
-
 struct Reading {
     farewell: Farewell,
     handlers: JoinSet<()>,
@@ -86,12 +78,6 @@ struct Reading {
     said_frames: usize,
     vigil: Vigil,
     strikes: Strikes,
-}
-
-/// How a connection ends from this side.
-enum Ending {
-    Draining,
-    Ended(ExitReason, ShutdownReport),
 }
 
 impl Reading {
@@ -188,40 +174,6 @@ impl Reading {
 
     fn connection(&self) -> &Arc<Connection> {
         &self.farewell.0
-    }
-
-    fn begin_to_end(&mut self, why: Ending) {
-        let connection = self.connection();
-        match why {
-            Ending::Draining => {
-                connection.end_subscriptions();
-                self.say(&ServerFrame::GoAway(GoAway::Draining));
-            }
-            Ending::Ended(reason, report) => self.say_end(reason, report),
-        }
-        self.speak();
-        let connection = self.connection();
-        connection.draining.cancel();
-        // From now on they are calls in flight as others are: the server does not go because the
-        // tree does.
-        connection.forget_stops();
-    }
-
-    /// Says that the supervisor has ended, whether or not its reason can be told; and what that
-    /// took, if it is not too much for a frame.
-    fn say_end(&mut self, reason: ExitReason, report: ShutdownReport) {
-        self.say(&ServerFrame::Report(report));
-        let connection = self.connection();
-        let ended = |reason| {
-            let name = connection.supervisor.name().into();
-            ServerFrame::GoAway(GoAway::Ended { name, reason })
-        };
-        let told = connection.encode(&ended(reason)).or_else(|_| {
-            let untold = WorkerError::from_texts(["a reason that cannot be told".to_owned()]);
-            connection.encode(&ended(ExitReason::Error(untold)))
-        });
-        self.said.extend(told.unwrap_or_default());
-        self.pause();
     }
 
     /// Takes in the frames that have arrived, and returns how many there were.
@@ -398,25 +350,13 @@ impl Reading {
     }
 }
 
-/// Waits until the supervisor ends, or the server is stopped.
-async fn ending(supervisor: SupervisorHandle, stop: CancellationToken) -> Ending {
-    let reason = tokio::select! {
-        biased;
-        reason = supervisor.wait() => reason,
-        () = stop.cancelled() => return Ending::Draining,
-    };
-    // There is nothing left to shut down: this only asks how it went.
-    let report = supervisor.shutdown_within(Duration::ZERO).await;
-    Ending::Ended(reason, report.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::server::SupervisorServer;
     use crate::transport::Stream;
-    use ash_core::{RestartPolicy, SupervisorSpec, Worker, async_trait};
+    use ash_core::{RestartPolicy, SupervisorHandle, SupervisorSpec, Worker, async_trait};
     use tokio::io::{AsyncWriteExt, DuplexStream};
     use tokio::task::JoinHandle;
 
