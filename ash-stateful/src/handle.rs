@@ -131,6 +131,12 @@ impl StatefulSupervisorHandle {
         self.handle.wait().await
     }
 
+    /// Returns why the supervisor has ended, or has begun to stop; nothing as long as it does not.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<ExitReason> {
+        self.handle.stop_reason()
+    }
+
     /// Returns the supervisor's name.
     #[must_use]
     pub fn name(&self) -> &str {

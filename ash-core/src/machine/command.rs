@@ -8,7 +8,7 @@ use crate::machine::child::{Pending, Purpose, State, Then};
 use crate::machine::event::{ChildCommand, ChildKey};
 use crate::machine::output::EventKind;
 use crate::machine::rare_list::RareList;
-use crate::spec::{RestartPolicy, RestartStrategy};
+use crate::spec::RestartPolicy;
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -90,9 +90,6 @@ impl<P, C> Machine<P, C> {
                 self.stop_for(now, key, ChildCommand::Restart, caller);
             }
             State::BackingOff { .. } => {
-                if self.config.strategy != RestartStrategy::OneForOne {
-                    pending.purpose = Purpose::Restart;
-                }
                 pending.callers.push(caller);
                 self.resume(now, key, pending);
             }

@@ -185,6 +185,15 @@ impl<P, C> Machine<P, C> {
         SupervisorError::ShuttingDown(self.config.name.clone())
     }
 
+    /// Returns why the supervisor stops, from the beginning of that to its end.
+    #[must_use]
+    pub const fn stopping_for(&self) -> Option<&ExitReason> {
+        match &self.phase {
+            Phase::Stopping { reason, .. } => Some(reason),
+            Phase::Idle | Phase::Starting { .. } | Phase::Running { .. } | Phase::Ended => None,
+        }
+    }
+
     /// Tells whether the supervisor has begun to stop, or has ended.
     #[must_use]
     pub const fn is_ending(&self) -> bool {

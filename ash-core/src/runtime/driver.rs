@@ -170,6 +170,10 @@ impl Driver {
     /// Does all that the machine says.
     #[inline]
     fn drain(&mut self, shared: &Arc<Shared>) {
+        if let Some(reason) = self.machine.stopping_for() {
+            // Before any child is asked to stop: it may want to know why.
+            shared.note_stop(reason);
+        }
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Notice(notice) => self.tell(shared, *notice),

@@ -119,6 +119,37 @@ impl SupervisorHandle {
         self.ended().await.reason
     }
 
+    /// Returns why the supervisor has ended, or has begun to stop; nothing as long as it does not.
+    ///
+    /// So whoever is asked to stop finds out whether its supervisor stops as well, or only it. A
+    /// stop that has begun may yet end otherwise, by a kill.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{ChildContext, ChildSpec, SupervisorHandle, SupervisorSpec};
+    ///
+    /// let server = ChildSpec::task("server", |child: ChildContext| async move {
+    ///     child.stop_token().cancelled().await;
+    ///     let is_restart = child.supervisor().stop_reason().is_none();
+    ///     assert!(!is_restart, "the whole tree goes");
+    ///     Ok::<_, std::io::Error>(())
+    /// });
+    /// let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_child(server));
+    /// handle.ready().await.unwrap();
+    /// assert!(handle.stop_reason().is_none());
+    ///
+    /// handle.shutdown().await.unwrap();
+    /// assert!(handle.stop_reason().unwrap().is_normal());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<ExitReason> {
+        self.0.stop_reason()
+    }
+
     /// Returns the supervisor's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{oneshot, watch};
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox<Box<Driver>>,
     upward: Upward,
     pub(crate) status: watch::Sender<Status>,
+    /// Why the supervisor has begun to stop, if it has.
+    stop_reason: OnceLock<ExitReason>,
     /// Whether the supervisor has come to its end: all that it had started has ended, or was
     /// given up as leaked.
     finished: AtomicBool,
@@ -152,6 +155,7 @@ impl Shared {
             inbox: Inbox::new(),
             upward,
             status: watch::Sender::new(Status::default()),
+            stop_reason: OnceLock::new(),
             finished: AtomicBool::new(false),
             events,
             log,
@@ -161,6 +165,18 @@ impl Shared {
     /// Tells whether this thread belongs to the supervisor's runtime.
     pub(crate) fn is_here(&self) -> bool {
         Handle::try_current().is_ok_and(|runtime| Some(runtime.id()) == self.runtime)
+    }
+
+    /// Notes why the supervisor has begun to stop.
+    #[cold]
+    pub(crate) fn note_stop(&self, reason: &ExitReason) {
+        self.stop_reason.get_or_init(|| reason.clone());
+    }
+
+    /// Returns why the supervisor has ended, or has begun to stop.
+    pub(crate) fn stop_reason(&self) -> Option<ExitReason> {
+        let ended = self.status.borrow().ended.as_ref().map(|ended| ended.reason.clone());
+        ended.or_else(|| self.stop_reason.get().cloned())
     }
 
     /// Says that the supervisor has come to its end. After that its inbox may be closed.

@@ -333,7 +333,9 @@ impl RemoteSupervisorHandle {
     /// # Errors
     ///
     /// As [`shutdown`](Self::shutdown). `ShuttingDown` when the tree had ended before and nobody
-    /// has told how: there was no connection then, or this is the handle of a supervisor below.
+    /// has told how: there was no connection then, or this is the handle of a supervisor below. And
+    /// `Disconnected` where the server stands in that tree: it goes down with it, before anybody
+    /// knows how that went.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, RemoteError> {
         let answer = match self.call_within(Call::ShutdownWithin(limit), None).await {
             Err(error @ (RemoteError::Call(_) | RemoteError::Disconnected { .. })) => {

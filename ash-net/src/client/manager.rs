@@ -172,6 +172,10 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
             }
             Outcome::Left => tell!(log, info, "server of a supervisor goes"; address = address),
         }
+        if shared.has_ended() {
+            // A server that went with its supervisor could not say so of each.
+            shared.end_subscriptions();
+        }
         match renewal {
             Renewal::Always => shared.leave(Link::Down),
             Renewal::Never => shared.close(),

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ash_core::SupervisorHandle;
+use ash_core::{ExitReason, SupervisorHandle, WorkerError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::limits::Limits;
 use crate::outbound::{Outbound, Unsent};
-use crate::protocol::{Admit, Answer, EncodeError, Outcome, Requests, ServerFrame, encode};
+use crate::protocol::{Admit, Answer, EncodeError, GoAway, Outcome, Requests, ServerFrame, encode};
 use crate::server::Config;
 use crate::server::listing::PAGE_BYTES;
 
@@ -197,13 +197,33 @@ impl Connection {
         lock(&self.stops).clear();
     }
 
-    /// Answers those who wait for the tree to be down, and has nothing more said after that.
+    /// Says what is left to say where the connection is dropped in the middle of its work, and has
+    /// nothing more said after that. Where the server stands in the tree that it serves, and goes
+    /// because that does, nobody else will tell the client.
     pub(super) fn say_farewell(&self) {
         let stops = std::mem::take(&mut *lock(&self.stops));
         for id in stops {
             let _ = self.answer(id, Ok(Answer::Done));
         }
+        if !self.draining.is_cancelled()
+            && let Some(reason) = self.supervisor.stop_reason()
+        {
+            let _ = self.send(&self.encode_end(reason), None);
+        }
         self.outbound.close();
+    }
+
+    /// Encodes that the supervisor has ended, whether or not its reason can be told.
+    pub(super) fn encode_end(&self, reason: ExitReason) -> Vec<u8> {
+        let ended = |reason| {
+            let name = self.supervisor.name().into();
+            ServerFrame::GoAway(GoAway::Ended { name, reason })
+        };
+        let told = self.encode(&ended(reason)).or_else(|_| {
+            let untold = WorkerError::from_texts(["a reason that cannot be told".to_owned()]);
+            self.encode(&ended(ExitReason::Error(untold)))
+        });
+        told.unwrap_or_default()
     }
 
     /// Returns what ends a subscription that is about to begin.

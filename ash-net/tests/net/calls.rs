@@ -207,7 +207,67 @@ async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stop
         assert!(matches!(soon(local.wait()).await, ExitReason::Shutdown));
         let report = local.shutdown_within(Duration::ZERO).await.unwrap();
         assert!(report.is_clean(), "{report:?}");
+        soon(remote.shutdown()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn clients_hear_of_the_end_of_a_tree_from_a_server_that_stands_in_it() {
+    for (takes_leave, gives_up) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (address, told) = tokio::sync::oneshot::channel();
+        let address = std::sync::Mutex::new(Some(address));
+        let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
+            child,
+            address: address.lock().unwrap().take(),
+            takes_leave,
+        });
+        let (crash, crashes) = tokio::sync::watch::channel(false);
+        let fragile = ash_core::ChildSpec::task("fragile", move |_| {
+            let mut crashes = crashes.clone();
+            async move {
+                let _ = crashes.wait_for(|crashes| *crashes).await;
+                Err::<(), _>("it fails".to_owned())
+            }
+        });
+        let never = ash_core::RestartIntensity { max_restarts: 0, within_seconds: 1 };
+        let spec = tree().with_restart_intensity(never).with_child(child).with_child(fragile);
+        let local = start(spec).await;
+        let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap()).await.unwrap();
+        let mut events = remote.events();
+        soon(remote.which_children()).await.unwrap();
+
+        if gives_up {
+            crash.send_replace(true);
+        } else {
+            soon(local.shutdown()).await.unwrap();
+        }
+        soon(local.wait()).await;
+        soon(async { while events.next().await.is_some() {} }).await;
+        let error = soon(remote.which_children()).await.unwrap_err();
+        assert!(matches!(error, RemoteError::Call(SupervisorError::ShuttingDown(_))), "{error}");
+        soon(remote.shutdown()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_its_tree_that_is_restarted_says_nothing_of_an_end() {
+    let (address, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let child = ash_core::ChildSpec::task("server", move |child: ash_core::ChildContext| {
+        let address = address.clone();
+        async move {
+            let bound = server(&child.supervisor()).bind_tcp("127.0.0.1:0").await?;
+            let _ = address.send(bound.local_addr());
+            bound.serve().await
+        }
+    });
+    let local = start(tree().with_child(child)).await;
+    let remote = RemoteSupervisorHandle::connect_tcp(told.recv().await.unwrap()).await.unwrap();
+    let mut states = remote.states();
+    soon(local.restart_child("server")).await.unwrap();
+    assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
+    let hasty = remote.with_timeout(Duration::from_millis(200));
+    let error = soon(hasty.which_children()).await.unwrap_err();
+    assert!(matches!(error, RemoteError::Disconnected { maybe_executed: false }), "{error}");
 }
 
 /// A server as a worker of the tree that it serves.

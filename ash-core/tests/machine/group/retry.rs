@@ -211,16 +211,39 @@ fn restart_11_restart_child_of_the_child_that_backs_off_goes_on_with_its_group()
     rig.expect([]);
     rig.stopped("b");
     rig.expect(["note b#1 stopped shutdown", "start a#2"]);
-    rig.start_failed("a", failed());
-    rig.expect([
-        "note a#2 failed app/a: boom",
-        "reply 1 failed app/a: boom",
-        "note a#2 restarting 2 in 60s",
-    ]);
-    rig.restart(2, "a");
-    rig.expect(["start a#3"]);
     rig.started("a");
-    rig.expect(["note a#3 started", "reply 2 ok", "start b#2"]);
+    rig.expect(["note a#2 started", "reply 1 ok", "start b#2"]);
     rig.started("b");
     rig.expect(["note b#2 started"]);
+    assert_eq!(rig.info("a").restarts, 0, "its supervisor has not started it again by itself");
+}
+
+#[test]
+fn admin_1_a_restart_child_that_fails_is_not_charged_and_its_group_goes_on_without_it() {
+    for strategy in [OneForAll, RestForOne] {
+        let config = app(strategy).constant_backoff(60_000).intensity(1, 1_000);
+        let mut rig = Rig::up(config, ["a", "b"].map(permanent));
+        rig.exited("a", error());
+        rig.stopped("b");
+        rig.skip();
+        rig.restart(1, "a");
+        rig.expect(["start a#2"]);
+        rig.start_failed("a", failed());
+        rig.expect(["note a#2 failed app/a: boom", "reply 1 failed app/a: boom", "start b#2"]);
+        rig.started("b");
+        rig.expect(["note b#2 started"]);
+        for caller in 2..6 {
+            rig.restart(caller, "a");
+            rig.start_failed("a", failed());
+            let number = caller + 1;
+            rig.expect([
+                &format!("start a#{number}"),
+                &format!("note a#{number} failed app/a: boom"),
+                &format!("reply {caller} failed app/a: boom"),
+            ]);
+        }
+        rig.restart(6, "a");
+        rig.started("a");
+        rig.expect(["start a#7", "note a#7 started", "reply 6 ok"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! ADMIN: calls on children.
 
 use ash_core::machine::ChildCommand;
-use ash_core::{RestartPolicy, RestartStrategy};
+use ash_core::RestartPolicy;
 
 use crate::reference::{Caller, Model, Start, State, Then, Why};
 
@@ -54,20 +54,15 @@ impl Model {
     }
 
     pub(super) fn restart_child(&mut self, index: usize, caller: Caller) {
-        let mut start = Start { why: Why::RestartChild, callers: vec![caller] };
+        let start = Start { why: Why::RestartChild, callers: vec![caller] };
         match &mut self.children[index].state {
             State::Waiting(start) => start.callers.push(caller),
             State::Starting { .. } | State::Running { .. } | State::Ending(_) => {
                 self.call_off(index);
                 self.stop_for_call(index, ChildCommand::Restart, caller);
             }
-            State::BackingOff { .. } => {
-                // With a group it remains the group's restart, and a failure is tried again.
-                if self.spec.strategy != RestartStrategy::OneForOne {
-                    start.why = Why::Restart;
-                }
-                self.resume(index, start);
-            }
+            // ADMIN 1: a failure is no retry, and its group goes on without it.
+            State::BackingOff { .. } => self.resume(index, start),
             State::Held(_) | State::Stopped | State::Completed => {
                 self.call_off(index);
                 if self.is_absorbed(index) {

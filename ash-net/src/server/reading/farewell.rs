@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ash_core::{ExitReason, ShutdownReport, SupervisorHandle, WorkerError};
+use ash_core::{ExitReason, ShutdownReport, SupervisorHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{GoAway, ServerFrame};
@@ -44,7 +44,11 @@ impl Reading {
         match why {
             Ending::Draining => {
                 connection.end_subscriptions();
-                self.say(&ServerFrame::GoAway(GoAway::Draining));
+                match connection.supervisor.stop_reason() {
+                    None => self.say(&ServerFrame::GoAway(GoAway::Draining)),
+                    // The server stands in the tree that it serves, and takes its leave as that goes.
+                    Some(reason) => self.say_gone(reason),
+                }
             }
             Ending::Ended(reason, report) => self.say_end(reason, report),
         }
@@ -60,16 +64,12 @@ impl Reading {
     /// took, if it is not too much for a frame.
     fn say_end(&mut self, reason: ExitReason, report: ShutdownReport) {
         self.say(&ServerFrame::Report(report));
-        let connection = self.connection();
-        let ended = |reason| {
-            let name = connection.supervisor.name().into();
-            ServerFrame::GoAway(GoAway::Ended { name, reason })
-        };
-        let told = connection.encode(&ended(reason)).or_else(|_| {
-            let untold = WorkerError::from_texts(["a reason that cannot be told".to_owned()]);
-            connection.encode(&ended(ExitReason::Error(untold)))
-        });
-        self.said.extend(told.unwrap_or_default());
+        self.say_gone(reason);
+    }
+
+    fn say_gone(&mut self, reason: ExitReason) {
+        let ended = self.connection().encode_end(reason);
+        self.said.extend(ended);
         self.pause();
     }
 }
