@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use ash_core::{ExitReason, Worker, async_trait};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::client::{Connector, Loss, RemoteSupervisorHandle};
 use crate::error::ConnectError;
+use crate::protocol::after;
 
 /// How long is tried to connect before that counts as a failed start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// `initialize` goes on trying to connect for as long as its [patience](Self::with_patience)
 /// lasts, so that a remote that is away for some seconds costs one restart, not a storm of them.
 /// With the default patience (10 s) and the default intensity (3 in 5 s) a supervisor never gives up
-/// on a remote that goes away. In the initial start, a remote that is away for longer than the
+/// on a remote that goes away, if it holds no more than three links that are lost together. In the initial start, a remote that is away for longer than the
 /// patience is a failed start of the whole tree, as any child's is: where the two may come up in any
 /// order, give the link more patience, or start it by
 /// [`start_child_spec`](ash_core::SupervisorHandle::start_child_spec) once the tree is
@@ -74,7 +75,8 @@ impl RemoteLink {
         Self { connector, patience: PATIENCE, shown: None, remote: None }
     }
 
-    /// Sets for how long `initialize` tries to connect. The default is 10 s; zero means once.
+    /// Sets for how long `initialize` tries to connect. The default is 10 s; zero means once, for as
+    /// long as that takes.
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -101,15 +103,28 @@ impl Worker for RemoteLink {
     type Error = LinkError;
 
     async fn initialize(&mut self) -> Result<(), LinkError> {
-        let begun = Instant::now();
+        let end = after(Instant::now(), self.patience);
         let mut delay = FIRST_DELAY;
+        let mut reason = None;
         let remote = loop {
-            match self.connector.connect_once().await {
+            let connecting = self.connector.connect_once();
+            // Without any patience one attempt has the time that it takes.
+            let connected = if self.patience.is_zero() {
+                connecting.await
+            } else {
+                // Why the attempts before were in vain says more than that this one came late.
+                let late = || ConnectError::TimedOut { target: self.connector.target() };
+                let cut = |_| Err(reason.take().unwrap_or_else(late));
+                timeout_at(end, connecting).await.unwrap_or_else(cut)
+            };
+            match connected {
                 Ok(remote) => break remote,
-                Err(error) if begun.elapsed() + delay >= self.patience => return Err(error.into()),
-                Err(_) => {}
+                Err(error) if Instant::now() >= end => return Err(error.into()),
+                Err(error) => reason = Some(error),
             }
-            tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+            // The last attempt is made when the patience ends, and not without it.
+            let jittered = Instant::now() + delay.mul_f64(0.5 + 0.5 * fastrand::f64());
+            sleep_until(jittered.min(end)).await;
             delay = (delay * 2).min(LONGEST_DELAY);
         };
         self.show(Some(remote.clone()));

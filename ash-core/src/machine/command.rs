@@ -66,8 +66,11 @@ impl<P, C> Machine<P, C> {
             || child.attributes.restart == RestartPolicy::Temporary;
         let rests = matches!(child.state, State::Stopped | State::Completed);
         if matches!(child.state, State::BackingOff { .. }) {
-            // Its restart, which was told of, will not come.
-            self.note(key, EventKind::Stopped { reason: ExitReason::Shutdown });
+            // Its restart, which was told of, will not come. That is no exit, and so not counted.
+            let called_off = EventKind::Stopped { reason: ExitReason::Shutdown };
+            if self.notices.include(&called_off) {
+                self.notice(key, called_off);
+            }
         }
         self.call_off(key);
         if !rests {

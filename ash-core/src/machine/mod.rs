@@ -315,7 +315,9 @@ impl<P, C> Machine<P, C> {
 
     #[inline]
     fn note(&mut self, key: ChildKey, kind: EventKind) {
-        self.ledger.tally.count(&kind);
+        let child = || self.children.get(key);
+        let has_started = || child().is_some_and(|child| !child.up_since.is_never());
+        self.ledger.tally.count(&kind, has_started);
         if self.notices.include(&kind) {
             self.notice(key, kind);
         }

@@ -15,7 +15,8 @@ impl Tally {
         Self
     }
 
-    pub(super) const fn count(&self, _: &crate::EventKind) {}
+    #[inline(always)]
+    pub(super) fn count(&self, _: &crate::EventKind, _: impl FnOnce() -> bool) {}
 
     pub(super) const fn lose(&self, _: bool) {}
 
@@ -89,8 +90,9 @@ mod counting {
             1 << self as usize
         }
 
-        const fn of(kind: &EventKind) -> Option<Self> {
+        fn of(kind: &EventKind, has_started: impl FnOnce() -> bool) -> Option<Self> {
             match kind {
+                EventKind::Stopped { .. } if !has_started() => Some(Self::StartFailures),
                 EventKind::Started => Some(Self::Starts),
                 EventKind::StartFailed { .. } => Some(Self::StartFailures),
                 EventKind::Restarting { .. } => Some(Self::Restarts),
@@ -125,8 +127,13 @@ mod counting {
             Self { counts: [0; Counted::ALL.len()], active: 0, changed: 0 }
         }
 
-        pub(in crate::machine) const fn count(&mut self, kind: &EventKind) {
-            if let Some(counted) = Counted::of(kind) {
+        /// Counts what has happened to a child, which has started in this life of its or not.
+        pub(in crate::machine) fn count(
+            &mut self,
+            kind: &EventKind,
+            has_started: impl FnOnce() -> bool,
+        ) {
+            if let Some(counted) = Counted::of(kind, has_started) {
                 self.counts[counted as usize] += 1;
                 self.changed |= counted.bit();
             }

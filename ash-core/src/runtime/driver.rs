@@ -273,6 +273,8 @@ impl Driver {
         };
         let now = shared.clock.now();
         self.machine.handle_event(now, Event::Fact(incarnation, Fact::Heartbeat(at)));
+        // One that has missed it is not up any more.
+        self.meter.tell(&mut self.machine);
     }
 
     #[inline(never)]

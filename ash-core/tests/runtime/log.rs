@@ -237,6 +237,27 @@ async fn events_3_the_sources_of_an_error_are_logged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_3_a_supervisor_that_ends_abnormally_is_a_warning_and_says_its_cause_once() {
+    let kept = Kept::default();
+    let record = Record::default();
+    let sub = SupervisorSpec::new("sub").with_child(idle("a", &record));
+    let spec = SupervisorSpec::new("app")
+        .with_logger(kept.logger())
+        .with_child(ash_core::ChildSpec::supervisor(sub).shutdown(Shutdown::BrutalKill))
+        .with_child(scripted("x", &record, Script::initialize(Step::Err("no"))));
+    let handle = SupervisorHandle::start(spec);
+    handle.wait().await;
+    let lines = kept.lines();
+    for wanted in [
+        "WARN supervisor ended supervisor=app/sub reason=killed",
+        "WARN supervisor ended supervisor=app reason=error: child `app/x` did not start: \
+         initialize failed: no",
+    ] {
+        assert!(lines.contains(&wanted.to_owned()), "{lines:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_3_a_drain_or_an_error_text_that_panics_gets_no_further() {
     struct Panics;
     impl Drain for Panics {

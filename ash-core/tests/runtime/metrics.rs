@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ash_core::{
-    ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorError, SupervisorHandle,
+    Backoff, ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorError, SupervisorHandle,
     SupervisorSpec,
 };
 use futures_util::FutureExt;
@@ -213,6 +213,70 @@ fn events_1_a_leak_is_counted_as_that_and_as_a_kill() {
         "child_starts_total supervisor=app: 1",
     ];
     assert_eq!(kept.lines(), wanted);
+}
+
+#[test]
+fn events_1_one_that_has_missed_its_heartbeat_is_not_active_though_it_blocks_its_thread() {
+    let kept: &'static Kept = Box::leak(Box::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .on_thread_start(|| std::mem::forget(set_default_local_recorder(kept)))
+        .build()
+        .unwrap();
+    let (record, door) = (Record::default(), Arc::new(Door::default()));
+    let blocks = scripted("blocks", &record, Script::run(Step::Block(Arc::clone(&door))));
+    runtime.block_on(async {
+        let spec = SupervisorSpec::new("app")
+            .with_kill_grace(seconds(60))
+            .with_child(blocks.liveness(millis(20)));
+        let handle = up(spec).await;
+        soon(door.reached()).await;
+        let is_missed = async {
+            while kept.get("active_children supervisor=app") != Some(0) {
+                tokio::time::sleep(millis(5)).await;
+            }
+        };
+        soon(is_missed).await;
+        door.open();
+        soon(handle.shutdown()).await.unwrap();
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_1_a_retry_that_is_called_off_is_no_exit_and_a_start_that_is_cut_short_a_failed_one()
+{
+    let kept = Kept::default();
+    let _recording = set_default_local_recorder(&kept);
+    let record = Record::default();
+    let (crashes, crash) = crashing("crashes", &record);
+    let spec =
+        SupervisorSpec::new("app").with_backoff(Backoff::constant(seconds(60))).with_child(crashes);
+    let handle = up(spec).await;
+    settle().await;
+    crash.notify_one();
+    settle().await;
+    handle.stop_child("crashes").await.unwrap();
+
+    let hangs = scripted("hangs", &record, Script::initialize(Step::Hang));
+    let starting = {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.start_child_spec(hangs).await })
+    };
+    settle().await;
+    handle.terminate_child("hangs").await.unwrap();
+    assert!(starting.await.unwrap().is_err());
+    down(&handle).await;
+    assert_eq!(
+        kept.lines(),
+        [
+            "active_children supervisor=app: 0",
+            "child_exits_total supervisor=app reason=error: 1",
+            "child_restarts_total supervisor=app: 1",
+            "child_start_failures_total supervisor=app: 1",
+            "child_starts_total supervisor=app: 1",
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

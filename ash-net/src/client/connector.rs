@@ -189,7 +189,7 @@ impl Connector {
         ConnectError::UnknownSupervisor { target: self.target(), name: self.supervisor.clone() }
     }
 
-    pub(super) fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         self.target.to_string()
     }
 

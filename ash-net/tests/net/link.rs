@@ -118,6 +118,31 @@ async fn a_remote_that_is_not_there_is_a_failed_start_once_the_patience_is_over(
     assert!(error.contains("shop/link") && error.contains("sock"), "{error}");
 }
 
+/// Returns how long a link with this patience tried, and why it failed.
+async fn tried(connector: Connector, patience: Duration) -> (Duration, String) {
+    let begun = std::time::Instant::now();
+    let link = move || RemoteLink::new(connector.clone()).with_patience(patience);
+    let spec = SupervisorSpec::new("shop").with_worker("link", link, RestartPolicy::Permanent);
+    let error = soon(SupervisorHandle::start(spec).ready()).await.unwrap_err();
+    (begun.elapsed(), error.to_string())
+}
+
+#[tokio::test]
+async fn a_link_tries_for_as_long_as_its_patience_whatever_the_remote_does() {
+    let patience = Duration::from_millis(300);
+    let place = Place::new();
+    let nobody = Connector::unix(place.path("sock"));
+    let (tried_for, error) = tried(nobody, patience).await;
+    assert!(tried_for >= patience, "{tried_for:?}");
+    assert!(error.contains("sock") && !error.contains("in time"), "the real reason: {error}");
+
+    // It takes connections, and says nothing.
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (tried_for, error) = tried(Connector::tcp(mute.local_addr().unwrap()), patience).await;
+    assert!(tried_for >= patience && tried_for < ash_net::Limits::default().handshake);
+    assert!(error.contains("in time"), "{error}");
+}
+
 #[tokio::test]
 async fn a_supervisor_that_has_ended_where_others_are_served_is_not_there() {
     let there = start(tree()).await;

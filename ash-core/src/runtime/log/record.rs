@@ -1,5 +1,6 @@
 //! What is told of a notice: a level, a message, and the values of its keys.
 
+use alloc::string::ToString;
 use core::fmt;
 use core::time::Duration;
 
@@ -34,7 +35,10 @@ impl Level {
             | EventKind::ShutdownFailed { .. } => Self::Warn,
             EventKind::Leaked
             | EventKind::IntensityExceeded { .. }
-            | EventKind::SupervisorEnded { .. } => Self::Error,
+            | EventKind::SupervisorEnded { reason: ExitReason::IntensityExceeded { .. } } => {
+                Self::Error
+            }
+            EventKind::SupervisorEnded { .. } => Self::Warn,
         }
     }
 }
@@ -132,13 +136,17 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(reason) => {
-                write!(f, "{reason}")?;
+                let mut text = reason.to_string();
                 if let ExitReason::Error(error) = reason {
                     for source in error.texts().skip(1).take(MAX_SOURCES) {
-                        write!(f, ": {source}")?;
+                        // Many an error's text holds those of its sources already.
+                        if !text.ends_with(&*source) {
+                            text += ": ";
+                            text += &source;
+                        }
                     }
                 }
-                Ok(())
+                f.write_str(&text)
             }
             Self::Cause(cause) => write!(f, "{cause}"),
             Self::Hook(error) => write!(f, "{error}"),

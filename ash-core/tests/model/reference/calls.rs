@@ -1,7 +1,7 @@
 //! ADMIN: calls on children.
 
-use ash_core::machine::ChildCommand;
 use ash_core::RestartPolicy;
+use ash_core::machine::ChildCommand;
 
 use crate::reference::{Caller, Model, Start, State, Then, Why};
 

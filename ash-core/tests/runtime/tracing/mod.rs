@@ -3,8 +3,8 @@
 mod captured;
 
 use ash_core::{
-    ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorHandle, SupervisorSpec, Worker,
-    async_trait,
+    Backoff, ChildContext, ChildSpec, RestartPolicy, Shutdown, SupervisorHandle, SupervisorSpec,
+    Worker, async_trait,
 };
 use tracing::span::{Attributes, Id, Record as Values};
 use tracing::{Event, Level, Metadata, Subscriber, info};
@@ -231,6 +231,26 @@ async fn events_3_a_worker_that_is_stopped_killed_or_panics_ends_in_its_span() {
     assert_eq!(captured.spans(), open[2..]);
     down(&handle).await;
     assert_eq!(captured.spans(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_3_the_span_of_a_worker_that_waits_for_its_restart_has_ended() {
+    let captured = Captured::default();
+    let _listening = captured.listen(Level::ERROR);
+    let record = Record::default();
+    let (crashes, crash) = crashing("crashes", &record);
+    let hour = std::time::Duration::from_secs(3_600);
+    let spec = SupervisorSpec::new("app").with_backoff(Backoff::constant(hour)).with_child(crashes);
+    let handle = up(spec).await;
+    settle().await;
+    assert_eq!(captured.spans(), ["child path=app/crashes incarnation=1"]);
+    crash.notify_one();
+    settle().await;
+    assert_eq!(captured.spans(), [""; 0]);
+    tokio::time::sleep(hour).await;
+    settle().await;
+    assert_eq!(captured.spans(), ["child path=app/crashes incarnation=2"]);
+    down(&handle).await;
 }
 
 #[test]
