@@ -14,7 +14,7 @@ pub enum ServerError {
     /// The address cannot be resolved or listened at. Nothing was changed there.
     #[error("cannot listen at {address}: {source}")]
     Listen {
-        /// The address, as it was given.
+        /// The address, as it was given; `the address` if it could not be looked up and has no text.
         address: String,
         /// What the system said.
         #[source]
@@ -49,7 +49,7 @@ pub enum ConnectError {
     /// Nobody answers at the address, or the connection broke before it was established.
     #[error("cannot connect to {target}: {source}")]
     Io {
-        /// The address, as it was given.
+        /// The address, as it was given; `the address` if it could not be looked up and has no text.
         target: String,
         /// What the system said.
         #[source]
@@ -128,7 +128,8 @@ pub enum ConnectError {
         /// The address, as it was given.
         target: String,
     },
-    /// The name of the server's certificate, or another setting of TLS, makes no sense.
+    /// Only one of both sides speaks TLS, or the name of the server's certificate or another setting
+    /// of it makes no sense.
     #[error("TLS to {target} cannot be set up: {reason}")]
     Tls {
         /// The address, as it was given.

@@ -22,6 +22,8 @@ use crate::protocol::{
 };
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
+#[cfg(feature = "tls")]
+use crate::transport::tls::is_refusal;
 #[cfg(unix)]
 use crate::transport::unix;
 use crate::transport::{Stream, handshake, tcp};
@@ -108,7 +110,8 @@ impl Connector {
         Self::new(Target::Name(address.to_string()))
     }
 
-    /// Over TCP, to the first that answers of the addresses behind a name.
+    /// Over TCP, to the first that answers of the addresses behind a name. An error cannot name
+    /// what has no text, as most of what can be an address.
     pub(super) async fn resolved(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
         let found = tokio::net::lookup_host(address).await;
         let found =
@@ -201,6 +204,10 @@ impl Connector {
             match self.shake_hands(&mut stream).await {
                 Ok((decoder, welcomed)) => Ok(Established { stream, decoder, welcomed }),
                 Err(Broken::Io(source)) => Err(ConnectError::Io { target: target(), source }),
+                Err(Broken::Tls) => Err(ConnectError::Tls {
+                    target: target(),
+                    reason: "the server speaks TLS: use `with_tls`".into(),
+                }),
                 Err(Broken::Handshake(error)) => Err(self.explain(error)),
             }
         };
@@ -249,8 +256,20 @@ impl Connector {
         handshake::send(stream, &[client.hello()]).await?;
         loop {
             let frame = match handshake::receive(stream, &mut decoder).await {
+                // The server does not take this client's certificate, or wants one.
+                #[cfg(feature = "tls")]
+                Err(error) if is_refusal(&error) => {
+                    return Err(Broken::Handshake(HandshakeError::Refused(
+                        Refusal::Unauthenticated,
+                    )));
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    return Err(Broken::Handshake(HandshakeError::Foreign));
+                    let is_tls = decoder.unread().starts_with(&TLS_ALERT);
+                    return Err(if is_tls {
+                        Broken::Tls
+                    } else {
+                        Broken::Handshake(HandshakeError::Foreign)
+                    });
                 }
                 received => received?,
             };
@@ -287,9 +306,14 @@ impl Connector {
     }
 }
 
+/// How a server that speaks TLS begins to say that it does not understand.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
 /// How a handshake broke off.
 enum Broken {
     Io(io::Error),
+    /// The server speaks TLS, and this side does not.
+    Tls,
     Handshake(HandshakeError),
 }
 

@@ -117,8 +117,8 @@ impl RemoteSupervisorHandle {
         self.inner.shared.state()
     }
 
-    /// Returns a stream that tells of connections lost and found, from now on. It never ends while
-    /// there is a handle.
+    /// Returns a stream that tells of connections lost and found, from now on. It ends with the last
+    /// handle, and with the runtime that keeps the connection.
     pub fn states(&self) -> ConnectionStates {
         ConnectionStates::new(&self.inner.shared)
     }

@@ -44,8 +44,8 @@ impl ConnectionStates {
         Self { next: ReusableBoxFuture::new(changed(shared.link.subscribe())), is_over: false }
     }
 
-    /// Waits for the next change. `None` when there is no handle any more. The same as
-    /// `StreamExt::next`, for those who have none at hand.
+    /// Waits for the next change. `None` when there is no handle any more, or the runtime is gone
+    /// that kept the connection. The same as `StreamExt::next`, for those who have none at hand.
     ///
     /// # Cancel safety
     ///
@@ -58,6 +58,10 @@ impl ConnectionStates {
 async fn changed(
     mut link: watch::Receiver<Link>,
 ) -> (Option<ConnectionState>, watch::Receiver<Link>) {
+    if matches!(*link.borrow(), Link::Closed) && !link.has_changed().unwrap_or(false) {
+        // That was the last change.
+        return (None, link);
+    }
     let changed = link.changed().await;
     let state = ConnectionState::of(&link.borrow_and_update());
     (changed.ok().map(|()| state), link)

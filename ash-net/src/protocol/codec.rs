@@ -71,6 +71,11 @@ impl FrameDecoder {
         Ok(Some(body))
     }
 
+    /// Returns what has arrived and was not taken.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
     /// Tells whether a frame has begun and not ended.
     pub(crate) const fn is_partial(&self) -> bool {
         self.start < self.buffer.len()

@@ -197,9 +197,13 @@ impl Connection {
         lock(&self.stops).clear();
     }
 
-    /// Says what is left to say where the connection is dropped in the middle of its work, and has
-    /// nothing more said after that. Where the server stands in the tree that it serves, and goes
-    /// because that does, nobody else will tell the client.
+    /// Has nothing more said.
+    pub(super) fn close(&self) {
+        self.outbound.close();
+    }
+
+    /// Says that the tree goes down, if it does, where the connection is dropped in the middle of
+    /// its work.
     pub(super) fn say_farewell(&self) {
         let stops = std::mem::take(&mut *lock(&self.stops));
         for id in stops {
@@ -210,7 +214,6 @@ impl Connection {
         {
             let _ = self.send(&self.encode_end(reason), None);
         }
-        self.outbound.close();
     }
 
     /// Encodes that the supervisor has ended, whether or not its reason can be told.

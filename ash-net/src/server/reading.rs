@@ -50,7 +50,7 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     let writer = AbortOnDropHandle::new(tokio::spawn(writing));
     let mut reading = Reading {
         vigil: Vigil::new(Instant::now(), limits),
-        farewell: Farewell(Arc::clone(&connection)),
+        farewell: Farewell::new(Arc::clone(&connection)),
         strikes: Strikes::new(),
         handlers: JoinSet::new(),
         reads: Reads::default(),
@@ -63,6 +63,7 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     }
     connection.forget_stops();
     reading.speak();
+    reading.farewell.part();
     drop(reading);
     let _ = tokio::time::timeout(LAST_WORDS, writer).await;
 }
@@ -89,7 +90,7 @@ impl Reading {
         mut decoder: FrameDecoder,
         stop: CancellationToken,
     ) -> Result<(), Fault> {
-        let connection = Arc::clone(&self.farewell.0);
+        let connection = Arc::clone(&self.farewell.connection);
         let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
         let mut broken = Dormant::new(connection.outbound.broken());
         // The client may have said something right after its hello.
@@ -173,7 +174,7 @@ impl Reading {
     }
 
     fn connection(&self) -> &Arc<Connection> {
-        &self.farewell.0
+        &self.farewell.connection
     }
 
     /// Takes in the frames that have arrived, and returns how many there were.
@@ -303,7 +304,7 @@ impl Reading {
 
     /// Says how a call went, if that is short; else gives it back.
     fn say_outcome(&mut self, id: u64, result: Outcome) -> Result<(), Outcome> {
-        let connection = &self.farewell.0;
+        let connection = &self.farewell.connection;
         let before = self.said.len();
         // Texts of users' errors are made while it is encoded, and may panic.
         let encode = AssertUnwindSafe(|| connection.encode_short(id, result, &mut self.said));
@@ -341,7 +342,7 @@ impl Reading {
     /// Sends what was said in this turn.
     fn speak(&mut self) {
         if !self.said.is_empty() {
-            let connection = &self.farewell.0;
+            let connection = &self.farewell.connection;
             let _ = connection.check(connection.outbound.push_all(&self.said));
             self.said.clear();
             self.said_frames = 0;

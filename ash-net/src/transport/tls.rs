@@ -11,6 +11,15 @@ use crate::error::ConnectError;
 use crate::tls::{TlsClient, TlsServer, binding};
 use crate::transport::Stream;
 
+fn error_of(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Tells whether the other side does not take this one's certificate, or wants one.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    matches!(error_of(error), Some(rustls::Error::AlertReceived(_)))
+}
+
 fn stream(tls: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, binding: Vec<u8>) -> Stream {
     let (reader, writer) = tokio::io::split(tls);
     Stream { reader: Box::new(reader), writer: Box::new(writer), binding }
@@ -44,6 +53,12 @@ impl TlsClient {
             let binding = binding(tls.get_ref().1)?;
             Ok(stream(tls, binding))
         };
-        connecting.await.map_err(|source| ConnectError::Io { target: target.into(), source })
+        connecting.await.map_err(|source| match error_of(&source) {
+            Some(rustls::Error::InvalidMessage(_)) => ConnectError::Tls {
+                target: target.into(),
+                reason: "what answers does not speak TLS".into(),
+            },
+            _ => ConnectError::Io { target: target.into(), source },
+        })
     }
 }

@@ -207,19 +207,18 @@ async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stop
         assert!(matches!(soon(local.wait()).await, ExitReason::Shutdown));
         let report = local.shutdown_within(Duration::ZERO).await.unwrap();
         assert!(report.is_clean(), "{report:?}");
-        soon(remote.shutdown()).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn clients_hear_of_the_end_of_a_tree_from_a_server_that_stands_in_it() {
-    for (takes_leave, gives_up) in [(false, false), (true, false), (false, true), (true, true)] {
+    for gives_up in [false, true] {
         let (address, told) = tokio::sync::oneshot::channel();
         let address = std::sync::Mutex::new(Some(address));
         let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
             child,
             address: address.lock().unwrap().take(),
-            takes_leave,
+            takes_leave: false,
         });
         let (crash, crashes) = tokio::sync::watch::channel(false);
         let fragile = ash_core::ChildSpec::task("fragile", move |_| {

@@ -387,6 +387,8 @@ fn what_is_left_of_a_handle_whose_runtime_is_gone_fails_at_once() {
         assert!(soon(events.next()).await.is_none());
         assert!(soon(remote.events().next()).await.is_none());
         assert_eq!(soon(states.next()).await, Some(ConnectionState::Disconnected));
+        assert_eq!(soon(states.next()).await, None);
+        assert_eq!(soon(remote.states().next()).await, None);
     });
     assert!(listening.join().unwrap());
 }

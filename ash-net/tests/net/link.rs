@@ -120,7 +120,7 @@ async fn a_remote_that_is_not_there_is_a_failed_start_once_the_patience_is_over(
 
 /// Returns how long a link with this patience tried, and why it failed.
 async fn tried(connector: Connector, patience: Duration) -> (Duration, String) {
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let link = move || RemoteLink::new(connector.clone()).with_patience(patience);
     let spec = SupervisorSpec::new("shop").with_worker("link", link, RestartPolicy::Permanent);
     let error = soon(SupervisorHandle::start(spec).ready()).await.unwrap_err();

@@ -160,13 +160,35 @@ async fn certificates_of_another_authority_expired_ones_and_none_let_nobody_in()
     let expired = scene.authority.sign(&expired);
     // A server's certificate is none for a client.
     let server = scene.authority.server();
+    let is_refused = |error: &ConnectError| {
+        // The system may drop what the server says as it closes.
+        matches!(error, ConnectError::Unauthenticated { .. } | ConnectError::Io { .. })
+    };
     for own in [foreign, expired, server] {
-        assert!(soon(scene.connector(own).connect()).await.is_err());
+        let error = soon(scene.connector(own).connect()).await.unwrap_err();
+        assert!(is_refused(&error), "{error}");
     }
     let none = Connector::tcp(scene.address).with_tls(scene.tls()).connect();
-    assert!(soon(none).await.is_err());
-    assert!(soon(Connector::tcp(scene.address).connect()).await.is_err(), "without TLS");
+    let error = soon(none).await.unwrap_err();
+    assert!(is_refused(&error), "{error}");
     scene.check().await;
+}
+
+#[tokio::test]
+async fn who_speaks_tls_alone_is_told_so() {
+    let scene = Scene::mutual().await;
+    let error = soon(Connector::tcp(scene.address).connect()).await.unwrap_err();
+    let text =
+        format!("TLS to {} cannot be set up: the server speaks TLS: use `with_tls`", scene.address);
+    assert!(matches!(error, ConnectError::Io { .. }) || error.to_string() == text, "{error}");
+
+    let local = start(tree()).await;
+    let (_remote, plain) = serve(server(&local)).await;
+    let connecting = Connector::tcp(plain.address).with_tls(scene.tls()).connect();
+    let error = soon(connecting).await.unwrap_err();
+    let text =
+        format!("TLS to {} cannot be set up: what answers does not speak TLS", plain.address);
+    assert_eq!(error.to_string(), text);
 }
 
 #[tokio::test]

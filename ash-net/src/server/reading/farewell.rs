@@ -28,13 +28,31 @@ pub(super) async fn ending(supervisor: SupervisorHandle, stop: CancellationToken
     Ending::Ended(reason, report.unwrap_or_default())
 }
 
-/// Answers, where the connection is dropped in the middle of its work, those who wait for the tree
-/// to be down: where the server stands in that tree, it goes down with it.
-pub(super) struct Farewell(pub(super) Arc<Connection>);
+/// Says, where the connection is dropped in the middle of its work, that the tree goes down if it
+/// does: where the server stands in that tree, it goes down with it, and nobody else will say so.
+pub(super) struct Farewell {
+    pub(super) connection: Arc<Connection>,
+    /// Whether both sides have parted, and all has been said.
+    is_over: bool,
+}
+
+impl Farewell {
+    pub(super) const fn new(connection: Arc<Connection>) -> Self {
+        Self { connection, is_over: false }
+    }
+
+    /// The connection has come to its end.
+    pub(super) const fn part(&mut self) {
+        self.is_over = true;
+    }
+}
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        self.0.say_farewell();
+        if !self.is_over {
+            self.connection.say_farewell();
+        }
+        self.connection.close();
     }
 }
 
@@ -44,11 +62,8 @@ impl Reading {
         match why {
             Ending::Draining => {
                 connection.end_subscriptions();
-                match connection.supervisor.stop_reason() {
-                    None => self.say(&ServerFrame::GoAway(GoAway::Draining)),
-                    // The server stands in the tree that it serves, and takes its leave as that goes.
-                    Some(reason) => self.say_gone(reason),
-                }
+                // Also where the tree stops, of which nobody knows when it will be down.
+                self.say(&ServerFrame::GoAway(GoAway::Draining));
             }
             Ending::Ended(reason, report) => self.say_end(reason, report),
         }
@@ -64,10 +79,6 @@ impl Reading {
     /// took, if it is not too much for a frame.
     fn say_end(&mut self, reason: ExitReason, report: ShutdownReport) {
         self.say(&ServerFrame::Report(report));
-        self.say_gone(reason);
-    }
-
-    fn say_gone(&mut self, reason: ExitReason) {
         let ended = self.connection().encode_end(reason);
         self.said.extend(ended);
         self.pause();
