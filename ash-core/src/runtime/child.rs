@@ -48,14 +48,14 @@ where
 {
     async move {
         loop {
-            let fact = {
-                let span = ChildSpan::of(&guard.cell);
-                let mut worker = Slot { worker: None, span: span.inside() };
-                let hooks = Some(hooks(&guard, &mut worker));
-                let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
-                let dropped = worker.clear();
-                conclude(end, guard.cell.has_started(), dropped)
-            };
+            let span = ChildSpan::of(&guard.cell);
+            let mut worker = Slot { worker: None, span: span.inside() };
+            let hooks = Some(hooks(&guard, &mut worker));
+            let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
+            let dropped = worker.clear();
+            let fact = conclude(end, guard.cell.has_started(), dropped);
+            drop(worker);
+            span.close();
             let (stays, woken) = guard.report_end(fact);
             if stays == Stays::No {
                 return;

@@ -47,6 +47,11 @@ mod attributing {
         pub(crate) fn inside(&self) -> Inside<'_> {
             Inside(self.0.as_deref())
         }
+
+        /// The incarnation has ended. What listens may panic.
+        pub(crate) fn close(self) {
+            let _ = contain(|| drop(self));
+        }
     }
 
     impl Inside<'_> {
@@ -79,6 +84,9 @@ mod nothing {
         pub(crate) const fn inside(&self) -> Inside<'_> {
             Inside(PhantomData)
         }
+
+        #[expect(clippy::unused_self, reason = "the same call ends a span where there is one")]
+        pub(crate) const fn close(self) {}
     }
 
     impl Inside<'_> {
