@@ -118,6 +118,8 @@ impl ChildSpec {
     /// `initialize` on. A worker that misses one is killed and exits as
     /// [`Unresponsive`](crate::ExitReason::Unresponsive). Off by default.
     ///
+    /// Send two or three of them in that time: one that comes exactly when it is due comes too late.
+    ///
     /// Zero, and any liveness of a supervisor, is a [`SpecError`].
     ///
     /// # Examples

@@ -238,8 +238,9 @@ impl SupervisorHandle {
         self.command(id.as_ref(), ChildCommand::Stop).await
     }
 
-    /// Starts a child anew, after stopping it if it is live; one that backs off is started now.
-    /// Returns when it is up.
+    /// Starts a child anew, after stopping it if it is live; one that backs off is started now, and a
+    /// group that waits for it goes on. Returns when it is up. It is never charged to the restart
+    /// intensity, nor tried again if it fails.
     ///
     /// # Errors
     ///
