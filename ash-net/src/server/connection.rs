@@ -209,8 +209,11 @@ impl Connection {
         for id in stops {
             let _ = self.answer(id, Ok(Answer::Done));
         }
+        // One that was killed went with its process or its runtime, most likely, and comes back with
+        // that: then the connection is lost, and that is all.
         if !self.draining.is_cancelled()
             && let Some(reason) = self.supervisor.stop_reason()
+            && !matches!(reason, ExitReason::Killed)
         {
             let _ = self.send(&self.encode_end(reason), None);
         }
