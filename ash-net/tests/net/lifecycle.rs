@@ -393,6 +393,23 @@ fn what_is_left_of_a_handle_whose_runtime_is_gone_fails_at_once() {
     assert!(listening.join().unwrap());
 }
 
+#[test]
+fn a_server_that_goes_with_its_runtime_is_lost_and_may_come_back() {
+    for _ in 0..5 {
+        let (theirs, ours, remote) = on_two_runtimes();
+        drop(theirs);
+        ours.block_on(async {
+            soon(disconnected(&remote)).await;
+            let hasty = remote.with_timeout(Duration::from_millis(50));
+            let lost = soon(hasty.which_children()).await;
+            assert!(
+                matches!(lost, Err(RemoteError::Disconnected { maybe_executed: false })),
+                "{lost:?}"
+            );
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_tree_that_has_ended_before_a_shutdown_was_read_has_been_shut_down() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
