@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use ash_core::{ExitReason, Worker, async_trait};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use crate::client::{Connector, Loss, RemoteSupervisorHandle};
 use crate::error::ConnectError;
-use crate::protocol::after;
 
 /// How long is tried to connect before that counts as a failed start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,10 +26,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// `initialize` goes on trying to connect for as long as its [patience](Self::with_patience)
 /// lasts, so that a remote that is away for some seconds costs one restart, not a storm of them.
 /// With the default patience (10 s) and the default intensity (3 in 5 s) a supervisor never gives up
-/// on a remote that goes away, if it holds no more than three links that are lost together. In the initial start, a remote that is away for longer than the
-/// patience is a failed start of the whole tree, as any child's is: where the two may come up in any
-/// order, give the link more patience, or start it by
-/// [`start_child_spec`](ash_core::SupervisorHandle::start_child_spec) once the tree is
+/// on a remote that goes away, if it holds no more than three links that are lost together.
+///
+/// In the initial start, a remote that is away for longer than the patience is a failed start of the
+/// whole tree, as any child's is: where the two may come up in any order, give the link more patience,
+/// or start it by [`start_child_spec`](ash_core::SupervisorHandle::start_child_spec) once the tree is
 /// [ready](ash_core::SupervisorHandle::ready). Stopping the link leaves the remote tree alone.
 ///
 /// # Examples
@@ -91,6 +91,19 @@ impl RemoteLink {
         self
     }
 
+    /// Connects, however often it takes. Leaves why the last attempt was in vain.
+    async fn keep_trying(&self, reason: &mut Option<ConnectError>) -> RemoteSupervisorHandle {
+        let mut delay = FIRST_DELAY;
+        loop {
+            match self.connector.connect_once().await {
+                Ok(remote) => return remote,
+                Err(error) => *reason = Some(error),
+            }
+            sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+            delay = (delay * 2).min(LONGEST_DELAY);
+        }
+    }
+
     fn show(&self, remote: Option<RemoteSupervisorHandle>) {
         if let Some(shown) = &self.shown {
             shown.send_replace(remote);
@@ -103,29 +116,18 @@ impl Worker for RemoteLink {
     type Error = LinkError;
 
     async fn initialize(&mut self) -> Result<(), LinkError> {
-        let end = after(Instant::now(), self.patience);
-        let mut delay = FIRST_DELAY;
-        let mut reason = None;
-        let remote = loop {
-            let connecting = self.connector.connect_once();
-            // Without any patience one attempt has the time that it takes.
-            let connected = if self.patience.is_zero() {
-                connecting.await
-            } else {
-                // Why the attempts before were in vain says more than that this one came late.
-                let late = || ConnectError::TimedOut { target: self.connector.target() };
-                let cut = |_| Err(reason.take().unwrap_or_else(late));
-                timeout_at(end, connecting).await.unwrap_or_else(cut)
-            };
-            match connected {
-                Ok(remote) => break remote,
-                Err(error) if Instant::now() >= end => return Err(error.into()),
-                Err(error) => reason = Some(error),
+        let remote = if self.patience.is_zero() {
+            self.connector.connect_once().await?
+        } else {
+            let mut reason = None;
+            match timeout(self.patience, self.keep_trying(&mut reason)).await {
+                Ok(remote) => remote,
+                // Why earlier attempts were in vain says more than that the last one took too long.
+                Err(_) => {
+                    let late = || ConnectError::TimedOut { target: self.connector.target() };
+                    return Err(reason.unwrap_or_else(late).into());
+                }
             }
-            // The last attempt is made when the patience ends, and not without it.
-            let jittered = Instant::now() + delay.mul_f64(0.5 + 0.5 * fastrand::f64());
-            sleep_until(jittered.min(end)).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
         };
         self.show(Some(remote.clone()));
         self.remote = Some(remote);

@@ -315,8 +315,7 @@ impl<P, C> Machine<P, C> {
 
     #[inline]
     fn note(&mut self, key: ChildKey, kind: EventKind) {
-        let child = || self.children.get(key);
-        let has_started = || child().is_some_and(|child| !child.up_since.is_never());
+        let has_started = || self.children.get(key).is_some_and(|child| !child.up_since.is_never());
         self.ledger.tally.count(&kind, has_started);
         if self.notices.include(&kind) {
             self.notice(key, kind);

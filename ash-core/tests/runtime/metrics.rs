@@ -185,8 +185,8 @@ async fn events_1_giving_up_is_counted_below_and_its_exit_above() {
     down(&handle).await;
 }
 
-#[test]
-fn events_1_a_leak_is_counted_as_that_and_as_a_kill() {
+/// A runtime of two threads, and what is recorded there.
+fn on_two_threads() -> (&'static Kept, tokio::runtime::Runtime) {
     let kept: &'static Kept = Box::leak(Box::default());
     // A local recorder is one thread's, so each thread of the runtime has it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -195,6 +195,12 @@ fn events_1_a_leak_is_counted_as_that_and_as_a_kill() {
         .on_thread_start(|| std::mem::forget(set_default_local_recorder(kept)))
         .build()
         .unwrap();
+    (kept, runtime)
+}
+
+#[test]
+fn events_1_a_leak_is_counted_as_that_and_as_a_kill() {
+    let (kept, runtime) = on_two_threads();
     let (record, door) = (Record::default(), Arc::new(Door::default()));
     let blocks = Script::run(Step::Block(Arc::clone(&door)));
     let blocks = scripted("blocks", &record, blocks).shutdown(Shutdown::BrutalKill);
@@ -217,13 +223,7 @@ fn events_1_a_leak_is_counted_as_that_and_as_a_kill() {
 
 #[test]
 fn events_1_one_that_has_missed_its_heartbeat_is_not_active_though_it_blocks_its_thread() {
-    let kept: &'static Kept = Box::leak(Box::default());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .on_thread_start(|| std::mem::forget(set_default_local_recorder(kept)))
-        .build()
-        .unwrap();
+    let (kept, runtime) = on_two_threads();
     let (record, door) = (Record::default(), Arc::new(Door::default()));
     let blocks = scripted("blocks", &record, Script::run(Step::Block(Arc::clone(&door))));
     runtime.block_on(async {

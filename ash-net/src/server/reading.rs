@@ -61,7 +61,6 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
         reading.say(&ServerFrame::Fault(fault));
     }
-    connection.forget_stops();
     reading.speak();
     reading.farewell.part();
     drop(reading);

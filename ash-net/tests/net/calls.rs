@@ -194,13 +194,7 @@ async fn shutdown_within_gives_after_the_end_what_the_local_call_gives() {
 #[tokio::test]
 async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stops() {
     for takes_leave in [false, true] {
-        let (address, told) = tokio::sync::oneshot::channel();
-        let address = std::sync::Mutex::new(Some(address));
-        let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
-            child,
-            address: address.lock().unwrap().take(),
-            takes_leave,
-        });
+        let (child, told) = in_tree(takes_leave);
         let local = start(tree().with_child(child)).await;
         let remote = RemoteSupervisorHandle::connect_tcp(told.await.unwrap()).await.unwrap();
         soon(remote.shutdown()).await.unwrap();
@@ -213,13 +207,7 @@ async fn a_shutdown_is_answered_where_the_server_stands_in_the_tree_that_it_stop
 #[tokio::test]
 async fn clients_hear_of_the_end_of_a_tree_from_a_server_that_stands_in_it() {
     for gives_up in [false, true] {
-        let (address, told) = tokio::sync::oneshot::channel();
-        let address = std::sync::Mutex::new(Some(address));
-        let child = ash_core::ChildSpec::worker_with("server", move |child| InTree {
-            child,
-            address: address.lock().unwrap().take(),
-            takes_leave: false,
-        });
+        let (child, told) = in_tree(false);
         let (crash, crashes) = tokio::sync::watch::channel(false);
         let fragile = ash_core::ChildSpec::task("fragile", move |_| {
             let mut crashes = crashes.clone();
@@ -275,6 +263,19 @@ struct InTree {
     address: Option<tokio::sync::oneshot::Sender<std::net::SocketAddr>>,
     /// Whether it shuts its server down when it is stopped, and does not only drop it.
     takes_leave: bool,
+}
+
+/// Such a server, and where it can be reached.
+fn in_tree(
+    takes_leave: bool,
+) -> (ash_core::ChildSpec, tokio::sync::oneshot::Receiver<std::net::SocketAddr>) {
+    let (address, told) = tokio::sync::oneshot::channel();
+    let address = std::sync::Mutex::new(Some(address));
+    let child = ash_core::ChildSpec::worker_with("server", move |child| {
+        let address = address.lock().unwrap().take();
+        InTree { child, address, takes_leave }
+    });
+    (child, told)
 }
 
 #[ash_core::async_trait]

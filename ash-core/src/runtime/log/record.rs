@@ -1,7 +1,7 @@
 //! What is told of a notice: a level, a message, and the values of its keys.
 
-use alloc::string::ToString;
-use core::fmt;
+use alloc::string::String;
+use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use crate::error::StartCause;
@@ -136,7 +136,8 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(reason) => {
-                let mut text = reason.to_string();
+                let mut text = String::new();
+                write!(text, "{reason}")?;
                 if let ExitReason::Error(error) = reason {
                     for source in error.texts().skip(1).take(MAX_SOURCES) {
                         // Many an error's text holds those of its sources already.
