@@ -1,5 +1,5 @@
-//! Prints what calls from another process cost: ours beside tarpc's and beside a bare echo of the
-//! same bytes, over TCP, Unix sockets and TLS.
+//! Prints what calls from another process cost: ours beside tarpc's, beside the same call by hand
+//! and beside a bare echo of the same bytes, over TCP, Unix sockets and TLS.
 //!
 //! `net [--rounds N]` runs all, each figure in processes of its own. `net serve SYSTEM TRANSPORT
 //! PLACE CHILDREN THERE BACK` and `net call SYSTEM TRANSPORT PLACE FIGURE ADDRESS THERE BACK` are
@@ -10,8 +10,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use ash_net::SupervisorServer;
 use benches::net::echo::Sizes;
-use benches::net::{CHILDREN, Transport, ash, echo, latency, runtime, tarpc, throughput};
+use benches::net::{
+    CHILDREN, Transport, ash, by_hand, connect_tcp, connect_unix, echo, latency, runtime,
+    serve_tcp, serve_unix, tarpc, throughput,
+};
 use tokio::net::{TcpListener, UnixListener};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -57,51 +61,60 @@ async fn serve(
     sizes: Sizes,
 ) -> Result<(), AnyError> {
     let path = place.join(format!("{system}.sock"));
-    let _ = std::fs::remove_file(&path);
-    let (tcp, unix) = match transport {
-        Transport::Unix => (None, Some(path.clone())),
-        Transport::Tcp | Transport::Tls => (Some(TcpListener::bind("127.0.0.1:0").await?), None),
-    };
-    let shown = match &tcp {
-        Some(tcp) => tcp.local_addr()?.to_string(),
-        None => path.display().to_string(),
-    };
-    match (system, tcp, unix) {
-        ("echo", Some(tcp), _) => {
-            println!("{shown}");
-            echo::serve_tcp(tcp, sizes).await;
-        }
-        ("echo", None, _) => {
-            let listener = UnixListener::bind(path)?;
-            println!("{shown}");
-            echo::serve_unix(listener, sizes).await;
-        }
-        ("tarpc", Some(tcp), _) => {
-            println!("{shown}");
-            tarpc::serve_tcp(tcp).await;
-        }
-        ("tarpc", None, _) => {
-            let listener = UnixListener::bind(path)?;
-            println!("{shown}");
-            tarpc::serve_unix(listener).await;
-        }
-        (_, tcp, _) => {
-            drop(tcp);
-            let server = ash::server(children).await;
-            let server = match transport {
-                Transport::Tls => ash::with_tls(server, place),
-                Transport::Tcp | Transport::Unix => server,
-            };
-            if transport == Transport::Unix {
-                let bound = server.bind_unix(path).await?;
-                println!("{shown}");
-                bound.serve().await?;
-            } else {
-                let bound = server.bind_tcp("127.0.0.1:0").await?;
-                println!("{}", bound.local_addr());
-                bound.serve().await?;
+    match (system, transport) {
+        ("ash", _) => serve_ash(transport, place, path, children).await?,
+        (_, Transport::Unix) => {
+            let handle = ash::tree(children).await;
+            // Of the round before.
+            let _ = std::fs::remove_file(&path);
+            let listener = UnixListener::bind(&path)?;
+            println!("{}", path.display());
+            match system {
+                "echo" => serve_unix(listener, |stream| echo::answer(stream, sizes)).await,
+                "tarpc" => serve_unix(listener, tarpc::answer).await,
+                _ => {
+                    let answer = |stream| by_hand::answer(stream, handle.clone(), sizes);
+                    serve_unix(listener, answer).await;
+                }
             }
         }
+        (_, Transport::Tcp | Transport::Tls) => {
+            let handle = ash::tree(children).await;
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            println!("{}", listener.local_addr()?);
+            match system {
+                "echo" => serve_tcp(listener, |stream| echo::answer(stream, sizes)).await,
+                "tarpc" => serve_tcp(listener, tarpc::answer).await,
+                _ => {
+                    let answer = |stream| by_hand::answer(stream, handle.clone(), sizes);
+                    serve_tcp(listener, answer).await;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Our server, until it is killed.
+async fn serve_ash(
+    transport: Transport,
+    place: &Path,
+    path: PathBuf,
+    children: usize,
+) -> Result<(), AnyError> {
+    let server = SupervisorServer::new(ash::tree(children).await);
+    let server = match transport {
+        Transport::Tls => ash::with_tls(server, place),
+        Transport::Tcp | Transport::Unix => server,
+    };
+    if transport == Transport::Unix {
+        let bound = server.bind_unix(&path).await?;
+        println!("{}", path.display());
+        bound.serve().await?;
+    } else {
+        let bound = server.bind_tcp("127.0.0.1:0").await?;
+        println!("{}", bound.local_addr());
+        bound.serve().await?;
     }
     Ok(())
 }
@@ -118,15 +131,19 @@ async fn call(
     let count = if figure == "eight" { 8 } else { 1 };
     Ok(match (system, figure) {
         ("echo", _) if transport == Transport::Unix => {
-            echo::latency_unix(address, sizes).await.to_vec()
+            in_a_task(echo::latency(connect_unix(address).await, sizes)).await
         }
-        ("echo", _) => echo::latency_tcp(address, sizes).await.to_vec(),
+        ("echo", _) => in_a_task(echo::latency(connect_tcp(address).await, sizes)).await,
+        ("by-hand", _) if transport == Transport::Unix => {
+            in_a_task(by_hand::latency(connect_unix(address).await, sizes)).await
+        }
+        ("by-hand", _) => in_a_task(by_hand::latency(connect_tcp(address).await, sizes)).await,
         ("tarpc", "latency") => {
-            latency(tarpc::connect(transport, address, 1).await.remove(0)).await.to_vec()
+            in_a_task(latency(tarpc::connect(transport, address, 1).await.remove(0))).await
         }
         ("tarpc", _) => vec![throughput(tarpc::connect(transport, address, count).await).await],
         (_, "latency") => {
-            latency(ash::connect(transport, address, place, 1).await.remove(0)).await.to_vec()
+            in_a_task(latency(ash::connect(transport, address, place, 1).await.remove(0))).await
         }
         (_, "listing") => {
             let remote = ash::connect(transport, address, place, 1).await.remove(0);
@@ -140,6 +157,11 @@ async fn call(
             vec![throughput(ash::connect(transport, address, place, count).await).await]
         }
     })
+}
+
+/// Takes a latency where programs make their calls: in a task of the runtime.
+async fn in_a_task(latency: impl Future<Output = [f64; 2]> + Send + 'static) -> Vec<f64> {
+    tokio::spawn(latency).await.expect("no call fails").to_vec()
 }
 
 /// A server's process, killed when it is dropped.
@@ -250,11 +272,11 @@ fn fill(place: &Path, rounds: usize) -> Result<(), AnyError> {
         bench.sizes.there, bench.sizes.back
     );
     println!(
-        "one caller, µs         ours p50     p99   tarpc p50     p99    echo p50     p99   ours/echo"
+        "one caller, µs         ours p50     p99   tarpc p50     p99 by hand p50     p99    echo p50     p99   ours/echo"
     );
     for transport in Transport::ALL {
         let systems: &[&str] = match transport {
-            Transport::Tcp | Transport::Unix => &["ash", "tarpc", "echo"],
+            Transport::Tcp | Transport::Unix => &["ash", "tarpc", "by-hand", "echo"],
             Transport::Tls => &["ash"],
         };
         let taken = bench.medians(systems, transport, "latency", rounds)?;
@@ -262,7 +284,7 @@ fn fill(place: &Path, rounds: usize) -> Result<(), AnyError> {
         for values in &taken {
             print!(" {:>11.1} {:>7.1}", values[0], values[1]);
         }
-        match taken.get(2) {
+        match taken.get(3) {
             Some(echo) => println!(" {:>11.2}", taken[0][0] / echo[0]),
             None => println!(),
         }

@@ -30,12 +30,12 @@ impl Caller for OneChild {
     }
 }
 
-/// Starts a supervisor with so many idle children, and describes its server.
+/// Starts a supervisor with so many idle children.
 ///
 /// # Panics
 ///
 /// Panics if the tree does not come up.
-pub async fn server(children: usize) -> SupervisorServer {
+pub async fn tree(children: usize) -> SupervisorHandle {
     let idle = |child: ChildContext| async move {
         child.stop_token().cancelled().await;
         Ok::<_, std::io::Error>(())
@@ -45,7 +45,7 @@ pub async fn server(children: usize) -> SupervisorServer {
     });
     let handle = SupervisorHandle::start(spec);
     handle.ready().await.expect("idle children start");
-    SupervisorServer::new(handle)
+    handle
 }
 
 /// Makes certificates for TLS and leaves them in this directory.

@@ -1,10 +1,10 @@
 //! The limit: as many bytes there and back, without any meaning.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::TcpStream;
 
 use crate::measure::now;
-use crate::net::{CALLS, WARM_UP};
+use crate::net::Times;
 
 /// How many bytes go there and come back.
 #[derive(Clone, Copy, Debug)]
@@ -47,32 +47,8 @@ async fn frame(stream: &mut TcpStream) -> usize {
     length + 4
 }
 
-/// Serves over TCP for ever.
-///
-/// # Panics
-///
-/// Panics if a connection cannot be accepted.
-pub async fn serve_tcp(listener: TcpListener, sizes: Sizes) {
-    loop {
-        let (stream, _) = listener.accept().await.expect("a connection");
-        stream.set_nodelay(true).expect("it is TCP");
-        tokio::spawn(answer(stream, sizes));
-    }
-}
-
-/// Serves over a Unix socket for ever.
-///
-/// # Panics
-///
-/// Panics if a connection cannot be accepted.
-pub async fn serve_unix(listener: UnixListener, sizes: Sizes) {
-    loop {
-        let (stream, _) = listener.accept().await.expect("a connection");
-        tokio::spawn(answer(stream, sizes));
-    }
-}
-
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, sizes: Sizes) {
+/// Answers on one connection until it ends.
+pub async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, sizes: Sizes) {
     let (mut request, answer) = (vec![0; sizes.there], vec![7; sizes.back]);
     while stream.read_exact(&mut request).await.is_ok() {
         if stream.write_all(&answer).await.is_err() {
@@ -81,38 +57,19 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, sizes: Sizes) {
     }
 }
 
-/// Returns the latency over TCP.
+/// Returns the latency on a connection, as [`latency`](super::latency) does.
 ///
 /// # Panics
 ///
 /// Panics if the connection breaks.
-pub async fn latency_tcp(address: &str, sizes: Sizes) -> [f64; 2] {
-    let stream = TcpStream::connect(address).await.expect("it listens");
-    stream.set_nodelay(true).expect("it is TCP");
-    tokio::spawn(latency(stream, sizes)).await.expect("no call fails")
-}
-
-/// Returns the latency over a Unix socket.
-///
-/// # Panics
-///
-/// Panics if the connection breaks.
-pub async fn latency_unix(path: &str, sizes: Sizes) -> [f64; 2] {
-    let stream = UnixStream::connect(path).await.expect("it listens");
-    tokio::spawn(latency(stream, sizes)).await.expect("no call fails")
-}
-
-async fn latency(mut stream: impl AsyncRead + AsyncWrite + Unpin, sizes: Sizes) -> [f64; 2] {
+pub async fn latency(mut stream: impl AsyncRead + AsyncWrite + Unpin, sizes: Sizes) -> [f64; 2] {
     let (request, mut answer) = (vec![7; sizes.there], vec![0; sizes.back]);
-    let mut times = Vec::with_capacity(CALLS);
-    for number in 0..WARM_UP + CALLS {
+    let mut times = Times::new();
+    while times.are_wanted() {
         let start = now();
         stream.write_all(&request).await.expect("it takes it");
         stream.read_exact(&mut answer).await.expect("it answers");
-        if number >= WARM_UP {
-            times.push(start.elapsed().as_secs_f64() * 1e6);
-        }
+        times.add(start);
     }
-    times.sort_by(f64::total_cmp);
-    [times[CALLS / 2], times[CALLS - CALLS / 100]]
+    times.middle_and_slow()
 }

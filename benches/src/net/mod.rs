@@ -1,15 +1,18 @@
-//! Calls from another process: ash-flare beside tarpc, and beside a bare echo of the same bytes.
+//! Calls from another process: ash-flare beside tarpc, beside the same call by hand, and beside a
+//! bare echo of the same bytes.
 //!
 //! Server and client are processes of their own, fresh for each figure, with one worker thread
 //! each. A call is `which_children` of ten children; tarpc's server gives a list of the same size.
 
 pub mod ash;
+pub mod by_hand;
 pub mod echo;
 pub mod tarpc;
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::measure::now;
@@ -68,6 +71,86 @@ pub fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads are left")
 }
 
+/// Serves each connection over TCP in a task of its own, for ever.
+///
+/// # Panics
+///
+/// Panics if a connection cannot be accepted.
+pub async fn serve_tcp<A>(listener: TcpListener, answer: impl Fn(TcpStream) -> A)
+where
+    A: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("it is TCP");
+        tokio::spawn(answer(stream));
+    }
+}
+
+/// Serves each connection over a Unix socket in a task of its own, for ever.
+///
+/// # Panics
+///
+/// Panics if a connection cannot be accepted.
+pub async fn serve_unix<A>(listener: UnixListener, answer: impl Fn(UnixStream) -> A)
+where
+    A: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        tokio::spawn(answer(stream));
+    }
+}
+
+/// Connects over TCP.
+///
+/// # Panics
+///
+/// Panics if nobody listens.
+pub async fn connect_tcp(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    stream.set_nodelay(true).expect("it is TCP");
+    stream
+}
+
+/// Connects over a Unix socket.
+///
+/// # Panics
+///
+/// Panics if nobody listens.
+pub async fn connect_unix(path: &str) -> UnixStream {
+    UnixStream::connect(path).await.expect("it listens")
+}
+
+/// How long calls took, those of the warm-up left out.
+#[derive(Clone, Debug)]
+pub struct Times {
+    calls: usize,
+    micros: Vec<f64>,
+}
+
+impl Times {
+    fn new() -> Self {
+        Self { calls: 0, micros: Vec::with_capacity(CALLS) }
+    }
+
+    fn are_wanted(&self) -> bool {
+        self.micros.len() < CALLS
+    }
+
+    fn add(&mut self, start: Instant) {
+        self.calls += 1;
+        if self.calls > WARM_UP {
+            self.micros.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+
+    fn middle_and_slow(mut self) -> [f64; 2] {
+        self.micros.sort_by(f64::total_cmp);
+        [self.micros[CALLS / 2], self.micros[CALLS - CALLS / 100]]
+    }
+}
+
 /// Returns the latency of one caller in microseconds: in the middle, and of the slowest
 /// hundredth.
 ///
@@ -75,21 +158,13 @@ pub fn runtime() -> Runtime {
 ///
 /// Panics if a call fails.
 pub async fn latency(caller: impl Caller) -> [f64; 2] {
-    // In a task of the runtime, where programs make their calls.
-    let measured = tokio::spawn(async move {
-        for _ in 0..WARM_UP {
-            caller.call().await;
-        }
-        let mut times = Vec::with_capacity(CALLS);
-        for _ in 0..CALLS {
-            let start = now();
-            caller.call().await;
-            times.push(start.elapsed().as_secs_f64() * 1e6);
-        }
-        times.sort_by(f64::total_cmp);
-        [times[CALLS / 2], times[CALLS - CALLS / 100]]
-    });
-    measured.await.expect("no call fails")
+    let mut times = Times::new();
+    while times.are_wanted() {
+        let start = now();
+        caller.call().await;
+        times.add(start);
+    }
+    times.middle_and_slow()
 }
 
 /// Returns how many calls a second 64 callers make over these connections.

@@ -8,10 +8,9 @@ use tarpc::tokio_serde::formats::Bincode;
 use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tarpc::{client, context, serde_transport};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::measure::id;
-use crate::net::{CHILDREN, Caller, Transport};
+use crate::net::{CHILDREN, Caller, Transport, connect_tcp, connect_unix};
 
 /// As much as ash-flare tells of a child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,38 +60,17 @@ fn infos() -> Vec<Info> {
     infos.collect()
 }
 
-fn answer(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+/// Answers on one connection until it ends.
+pub async fn answer(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
     use futures_util::StreamExt;
     let framed = Framed::new(stream, LengthDelimitedCodec::new());
     let transport = serde_transport::new(framed, Bincode::default());
     let requests = BaseChannel::with_defaults(transport).execute(Server(infos()).serve());
-    tokio::spawn(requests.for_each(|request| async {
-        tokio::spawn(request);
-    }));
-}
-
-/// Serves over TCP for ever.
-///
-/// # Panics
-///
-/// Panics if a connection cannot be accepted.
-pub async fn serve_tcp(listener: TcpListener) {
-    loop {
-        let (stream, _) = listener.accept().await.expect("a connection");
-        stream.set_nodelay(true).expect("it is TCP");
-        answer(stream);
-    }
-}
-
-/// Serves over a Unix socket for ever.
-///
-/// # Panics
-///
-/// Panics if a connection cannot be accepted.
-pub async fn serve_unix(listener: UnixListener) {
-    loop {
-        answer(listener.accept().await.expect("a connection").0);
-    }
+    requests
+        .for_each(|request| async {
+            tokio::spawn(request);
+        })
+        .await;
 }
 
 /// Connects so often.
@@ -104,12 +82,8 @@ pub async fn connect(transport: Transport, address: &str, count: usize) -> Vec<S
     let mut connections = Vec::new();
     for _ in 0..count {
         connections.push(match transport {
-            Transport::Tcp | Transport::Tls => {
-                let stream = TcpStream::connect(address).await.expect("it listens");
-                stream.set_nodelay(true).expect("it is TCP");
-                client(stream)
-            }
-            Transport::Unix => client(UnixStream::connect(address).await.expect("it listens")),
+            Transport::Tcp | Transport::Tls => client(connect_tcp(address).await),
+            Transport::Unix => client(connect_unix(address).await),
         });
     }
     connections
