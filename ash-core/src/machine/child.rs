@@ -81,7 +81,7 @@ pub(super) enum Purpose {
 /// An incarnation on its way out.
 #[derive(Debug)]
 pub(super) struct Stopping<C> {
-    pub(super) stage: Stage,
+    pub(super) stage: StopStage,
     /// When the next stage comes.
     pub(super) deadline: Timestamp,
     /// What becomes of the child when its incarnation has ended.
@@ -92,7 +92,7 @@ pub(super) struct Stopping<C> {
 
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum StopStage {
     /// `run` has returned by itself, and the `shutdown` hook runs.
     Returned,
     /// It was asked to stop.
@@ -151,7 +151,7 @@ impl<C> Stopping<C> {
     pub(super) const fn is_farewell(&self) -> bool {
         match (&self.then, &self.calls) {
             (Then::Rest, RareList::One((_, ChildCommand::Terminate))) => true,
-            (Then::Remove, RareList::Empty) => !matches!(self.stage, Stage::Unresponsive),
+            (Then::Remove, RareList::Empty) => !matches!(self.stage, StopStage::Unresponsive),
             (
                 Then::Judge | Then::FailStart(_) | Then::Rest | Then::Regroup(_) | Then::Remove,
                 RareList::Empty | RareList::One(_) | RareList::Many(_),
@@ -160,7 +160,7 @@ impl<C> Stopping<C> {
     }
 }
 
-impl Stage {
+impl StopStage {
     pub(super) const fn is_killed(self) -> bool {
         match self {
             Self::Returned | Self::Asked => false,

@@ -14,13 +14,13 @@ use slab::Slab;
 
 use crate::machine::child::Child;
 use crate::machine::event::ChildKey;
-use crate::machine::order::Order;
+use crate::machine::order::StartOrder;
 use crate::prefetch::prefetch;
 
 #[derive(Debug)]
 pub(super) struct Children<P, C> {
     slots: Slab<Entry<P, C>>,
-    order: Order,
+    order: StartOrder,
     /// The slots, by the hashes of the ids in them.
     by_id: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -48,7 +48,7 @@ impl<P, C> Children<P, C> {
     pub(super) fn new() -> Self {
         Self {
             slots: Slab::new(),
-            order: Order::new(),
+            order: StartOrder::new(),
             by_id: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             next_serial: 0,
@@ -112,7 +112,7 @@ impl<P, C> Children<P, C> {
         if self.slots.is_empty() {
             if capacity.max(self.by_id.capacity()) >= WORTH_GIVING_BACK {
                 (self.slots, self.order, self.by_id) =
-                    (Slab::new(), Order::new(), HashTable::new());
+                    (Slab::new(), StartOrder::new(), HashTable::new());
                 self.removals = 0;
             }
         } else if capacity >= WORTH_GIVING_BACK

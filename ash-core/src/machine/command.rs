@@ -75,7 +75,7 @@ impl<P, C> Machine<P, C> {
         self.call_off(key);
         if !rests {
             self.set_state(key, State::Stopped);
-            self.let_go(key);
+            self.release(key);
         }
         if forgets {
             self.forget(key);

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{Stage, State, Stopping, Then};
+use crate::machine::child::{State, StopStage, Stopping, Then};
 use crate::machine::event::ChildKey;
 use crate::machine::output::{Action, EventKind, Notices};
 use crate::machine::phase::Phase;
@@ -47,7 +47,7 @@ impl<P, C> Machine<P, C> {
         let mut next = self.children.last();
         while let Some(key) = next {
             next = self.children.before(key);
-            self.kill(now, key, Stage::Killed, Then::Remove);
+            self.kill(now, key, StopStage::Killed, Then::Remove);
         }
     }
 
@@ -100,7 +100,7 @@ impl<P, C> Machine<P, C> {
     /// follows from them before one more comes: so many children stop together, and nobody is told
     /// of each.
     #[must_use]
-    pub fn patience(&self) -> usize {
+    pub fn deferrable_exits(&self) -> usize {
         match self.phase {
             Phase::Stopping { together, .. } if self.notices != Notices::All => {
                 together.saturating_sub(1)

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use crate::exit::ExitReason;
 use crate::machine::Machine;
-use crate::machine::child::{Pending, Stage, State, Stopping, Then};
+use crate::machine::child::{Pending, State, StopStage, Stopping, Then};
 use crate::machine::event::{ChildKey, Exit, Incarnation};
 use crate::machine::output::EventKind;
 use crate::machine::phase::{GroupStage, Phase};
@@ -29,7 +29,7 @@ impl<P, C> Machine<P, C> {
         self.set_state(
             key,
             State::Stopping(Stopping {
-                stage: Stage::Returned,
+                stage: StopStage::Returned,
                 deadline: now + bound,
                 then: Then::Judge,
                 calls: RareList::Empty,

@@ -7,7 +7,7 @@
 //! | [`handle_event`](Machine::handle_event), [`handle_timeout`](Machine::handle_timeout) | facts, commands and the passing of time go in |
 //! | [`poll_output`](Machine::poll_output) | actions that must be done and notices of what happened come out, in order |
 //! | [`poll_timeout`](Machine::poll_timeout) | when it wants to be woken |
-//! | [`patience`](Machine::patience) | how many facts may wait for one more |
+//! | [`deferrable_exits`](Machine::deferrable_exits) | how many facts may wait for one more |
 //! | [`children`](Machine::children), [`child`](Machine::child), [`counts`](Machine::counts), … | questions, answered from what it knows |
 //!
 //! A driver feeds any number of events, drains all output, and waits for the next event or the

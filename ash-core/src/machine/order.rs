@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 /// does not fetch their memory for it. For the same reason the hashes of the ids lie here: to find
 /// new places for all of them takes the longest of all that a supervisor does at once.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct StartOrder {
     /// What there is to each slot. For one that is not in use it means nothing.
     links: Vec<Link>,
     first: u32,
@@ -25,7 +25,7 @@ struct Link {
 /// The end, on either side.
 const NONE: u32 = u32::MAX;
 
-impl Order {
+impl StartOrder {
     pub(super) const fn new() -> Self {
         Self { links: Vec::new(), first: NONE, last: NONE }
     }

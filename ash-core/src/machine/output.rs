@@ -37,7 +37,7 @@ pub enum Action<C> {
     CheckHeartbeat(Incarnation),
     /// Let go of whatever is kept of this incarnation, which has ended, for the next one: there is
     /// none to come unless somebody asks for it.
-    LetGo(Incarnation),
+    Release(Incarnation),
     /// Give this caller its answer.
     Reply(C, Result<(), Box<SupervisorError>>),
     /// The initial tree is up.

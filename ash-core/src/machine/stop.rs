@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::ChildId;
 use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
-use crate::machine::child::{Abandoned, Pending, Stage, State, Stopping, Then};
+use crate::machine::child::{Abandoned, Pending, State, StopStage, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice};
 use crate::machine::rare_list::RareList;
@@ -35,10 +35,12 @@ impl<P, C> Machine<P, C> {
         let (action, stage, deadline) = match child.attributes.shutdown() {
             Shutdown::BrutalKill => {
                 let grace = self.config.grace(now, child.attributes.child_type);
-                (Action::Kill(incarnation), Stage::Killed, grace)
+                (Action::Kill(incarnation), StopStage::Killed, grace)
             }
-            Shutdown::Timeout(timeout) => (Action::Stop(incarnation), Stage::Asked, now + timeout),
-            Shutdown::Infinity => (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER),
+            Shutdown::Timeout(timeout) => {
+                (Action::Stop(incarnation), StopStage::Asked, now + timeout)
+            }
+            Shutdown::Infinity => (Action::Stop(incarnation), StopStage::Asked, Timestamp::NEVER),
         };
         let stopping = Stopping { stage, deadline, then, calls };
         self.ledger.change(key, child, State::Stopping(stopping));
@@ -46,7 +48,7 @@ impl<P, C> Machine<P, C> {
     }
 
     /// Kills a child's incarnation. One that is stopping already keeps what becomes of it.
-    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, stage: Stage, then: Then<C>) {
+    pub(super) fn kill(&mut self, now: Timestamp, key: ChildKey, stage: StopStage, then: Then<C>) {
         let Some(child) = self.children.get(key) else { return };
         let deadline = self.config.grace(now, child.attributes.child_type);
         let incarnation = child.incarnation(key);
@@ -79,13 +81,13 @@ impl<P, C> Machine<P, C> {
                 (child_type @ ChildType::Worker, _)
                 | (child_type @ ChildType::Supervisor, Shutdown::BrutalKill) => {
                     let grace = self.config.grace(now, child_type);
-                    (Action::Kill(incarnation), Stage::Killed, grace)
+                    (Action::Kill(incarnation), StopStage::Killed, grace)
                 }
                 (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
-                    (Action::Stop(incarnation), Stage::Asked, now + timeout)
+                    (Action::Stop(incarnation), StopStage::Asked, now + timeout)
                 }
                 (ChildType::Supervisor, Shutdown::Infinity) => {
-                    (Action::Stop(incarnation), Stage::Asked, Timestamp::NEVER)
+                    (Action::Stop(incarnation), StopStage::Asked, Timestamp::NEVER)
                 }
             };
         self.set_state(
@@ -100,8 +102,10 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let State::Stopping(stopping) = &child.state else { return };
         match stopping.stage {
-            Stage::Returned | Stage::Asked => self.kill(now, key, Stage::Killed, Then::Rest),
-            Stage::Killed | Stage::Unresponsive => self.leak(now, key),
+            StopStage::Returned | StopStage::Asked => {
+                self.kill(now, key, StopStage::Killed, Then::Rest)
+            }
+            StopStage::Killed | StopStage::Unresponsive => self.leak(now, key),
         }
     }
 
@@ -136,7 +140,7 @@ impl<P, C> Machine<P, C> {
         let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
         let temporary = child.attributes.restart == RestartPolicy::Temporary;
         let Stopping { stage, then, calls, .. } = stopping;
-        let missed = stage == Stage::Unresponsive && matches!(reason, ExitReason::Killed);
+        let missed = stage == StopStage::Unresponsive && matches!(reason, ExitReason::Killed);
         let reason = if missed { ExitReason::Unresponsive } else { reason };
         let forgotten = matches!(then, Then::Remove)
             || matches!(calls.iter().next(), Some((_, ChildCommand::Terminate)));
@@ -182,7 +186,7 @@ impl<P, C> Machine<P, C> {
             }
         }
         if ended_by_itself && called_off {
-            self.let_go(key);
+            self.release(key);
         }
     }
 
@@ -204,13 +208,13 @@ impl<P, C> Machine<P, C> {
 
     /// Lets go of what is kept for the next incarnation of a child that a call has kept from being
     /// restarted.
-    pub(super) fn let_go(&mut self, key: ChildKey) {
+    pub(super) fn release(&mut self, key: ChildKey) {
         if let Some(child) = self.children.get(key)
             && matches!(child.state, State::Stopped)
             && child.number > 0
         {
             let incarnation = child.incarnation(key);
-            self.act(Action::LetGo(incarnation));
+            self.act(Action::Release(incarnation));
         }
     }
 
@@ -280,7 +284,7 @@ impl<P, C> Machine<P, C> {
         if check > now {
             self.set_state(key, State::Running { check });
         } else {
-            self.kill(now, key, Stage::Unresponsive, Then::Judge);
+            self.kill(now, key, StopStage::Unresponsive, Then::Judge);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What becomes of a call on a handle: it is brought to the supervisor, here and now if the caller
-//! is in its runtime, and its answer is waited for.
+//! A call on a handle: it is delivered to the supervisor, here and now if the caller is in its
+//! runtime, and its answer is waited for.
 
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -13,7 +13,7 @@ use crate::error::SupervisorError;
 use crate::machine::{ChildCommand, Event, Timestamp};
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
-use crate::runtime::shared::{Input, Message, Reply, Shared, Supervisor};
+use crate::runtime::shared::{Input, Message, Reply, Shared, SupervisorMachine};
 use crate::runtime::waiting::{Answered, Waiting};
 
 /// A call that was sent, and waits for its answer.
@@ -32,7 +32,7 @@ impl Future for Call<'_> {
         let answered = match &mut self.answer {
             Some(answer) => ready!(Pin::new(answer).poll(context)).ok(),
             None => {
-                // One that calls over and over is not to keep its thread for ever.
+                // Uses up budget, so that a loop of immediate results still yields.
                 ready!(pin!(consume_budget()).poll(context));
                 None
             }
@@ -56,9 +56,9 @@ impl SupervisorHandle {
         let (reply, answer) = oneshot::channel();
         let message = Message::Input(input(reply));
         let woken = if self.0.is_here() {
-            self.0.bring(message, 1)
+            self.0.deliver(message, 1)
         } else {
-            self.0.inbox.leave(message).then_some(Woken::Nobody)
+            self.0.inbox.push(message).then_some(Woken::Nobody)
         };
         Call { to: &self.0, answer: woken.map(|woken| Answered::new(answer, woken)) }
     }
@@ -66,12 +66,12 @@ impl SupervisorHandle {
     /// Asks the machine.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Supervisor, Timestamp) -> T + Send + 'static,
+        question: impl FnOnce(&SupervisorMachine, Timestamp) -> T + Send + 'static,
     ) -> Result<T, SupervisorError> {
         let question = if self.0.is_here() {
             match self.0.ask_now(question) {
                 Ok((answer, woken)) => {
-                    Waiting::new(woken).let_go().await;
+                    Waiting::new(woken).yield_if_woken().await;
                     consume_budget().await;
                     return answer.ok_or_else(|| self.0.shutting_down());
                 }
@@ -81,10 +81,10 @@ impl SupervisorHandle {
             question
         };
         let (reply, answer) = oneshot::channel();
-        let question = Box::new(move |machine: &Supervisor, now| {
+        let question = Box::new(move |machine: &SupervisorMachine, now| {
             let _ = reply.send(question(machine, now));
         });
-        if !self.0.inbox.leave(Message::Ask(question)) {
+        if !self.0.inbox.push(Message::Ask(question)) {
             consume_budget().await;
             return Err(self.0.shutting_down());
         }

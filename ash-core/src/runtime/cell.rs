@@ -28,9 +28,9 @@ use {
     std::sync::{Mutex, MutexGuard},
 };
 
-/// How late the supervisor may be told that the worker has started, where `run` blocks its thread,
-/// or that `run` has returned, where the `shutdown` hook does.
-const LINGERS: Duration = Duration::from_millis(2);
+/// How late the supervisor may learn that the worker has started, where `run` blocks its thread, or
+/// that `run` has returned, where the `shutdown` hook does.
+const DEFERRED_FOR: Duration = Duration::from_millis(2);
 
 /// Beside an order: there is a stop token.
 const HAS_TOKEN: u8 = 1 << 7;
@@ -44,7 +44,7 @@ const LISTENS: u8 = 1 << 7;
 /// A task may live several incarnations, one after the other: one that is to be restarted stays
 /// when it has ended, until its supervisor hands it the next, or lets it go.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(crate) struct WorkerCell {
     pub(crate) supervisor: Arc<Shared>,
     pub(crate) id: ChildId,
     // The parts of its incarnation, among which the smaller fields find room: each child pays for
@@ -55,9 +55,9 @@ pub(crate) struct Cell {
     restart: RestartPolicy,
     /// Whether anybody waits for its start.
     is_awaited: bool,
-    /// An [`Order`], and [`HAS_TOKEN`]. It is only changed under the lock of `control`.
+    /// An [`StopOrder`], and [`HAS_TOKEN`]. It is only changed under the lock of `control`.
     order: AtomicU8,
-    /// A [`Stage`], and [`LISTENS`]. Only the task changes it, from `Ended` on under the lock of
+    /// A [`Progress`], and [`LISTENS`]. Only the task changes it, from `Ended` on under the lock of
     /// `control`.
     stage: AtomicU8,
     control: Mutex<Control>,
@@ -66,7 +66,7 @@ pub(crate) struct Cell {
 /// What the supervisor wants of the incarnation. It never takes an order back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(crate) enum Order {
+pub(crate) enum StopOrder {
     Live,
     Stop,
     Kill,
@@ -82,7 +82,7 @@ pub(crate) enum Stays {
 /// How far the incarnation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Stage {
+enum Progress {
     Launched,
     Started,
     /// The worker is gone, and the task waits for its next.
@@ -91,7 +91,7 @@ enum Stage {
     Gone,
 }
 
-impl Cell {
+impl WorkerCell {
     pub(crate) fn new(
         supervisor: Arc<Shared>,
         id: ChildId,
@@ -107,8 +107,8 @@ impl Cell {
             slot: incarnation.child.slot,
             restart,
             is_awaited,
-            order: AtomicU8::new(Order::Live as u8),
-            stage: AtomicU8::new(Stage::Launched as u8),
+            order: AtomicU8::new(StopOrder::Live as u8),
+            stage: AtomicU8::new(Progress::Launched as u8),
             control: Mutex::new(Control::new()),
         }
     }
@@ -124,7 +124,7 @@ impl Cell {
     }
 
     /// Gives an order. One that is weaker than what was ordered before changes nothing.
-    pub(crate) fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: StopOrder) {
         if self.is_gone() {
             return;
         }
@@ -146,22 +146,22 @@ impl Cell {
 
     /// Returns the strongest order that was given.
     #[inline]
-    pub(crate) fn ordered(&self) -> Order {
+    pub(crate) fn ordered(&self) -> StopOrder {
         match self.order.load(Ordering::Acquire) & !HAS_TOKEN {
-            0 => Order::Live,
-            1 => Order::Stop,
-            _ => Order::Kill,
+            0 => StopOrder::Live,
+            1 => StopOrder::Stop,
+            _ => StopOrder::Kill,
         }
     }
 
     #[inline]
-    fn is_at_least(&self, order: Order) -> bool {
+    fn is_at_least(&self, order: StopOrder) -> bool {
         self.ordered() >= order
     }
 
     /// Has the task woken when a stronger order is given than this, which it knows: at once, if
     /// one was given since.
-    pub(crate) fn listen(&self, context: &Context<'_>, known: Order) {
+    pub(crate) fn listen(&self, context: &Context<'_>, known: StopOrder) {
         let is_late = {
             let mut control = self.control();
             control.listen(context);
@@ -178,13 +178,13 @@ impl Cell {
     /// Tells whether the incarnation is to end at once.
     #[inline]
     pub(crate) fn is_killed(&self) -> bool {
-        self.is_at_least(Order::Kill)
+        self.is_at_least(StopOrder::Kill)
     }
 
     /// Tells whether the incarnation was asked to stop.
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        self.is_at_least(Order::Stop)
+        self.is_at_least(StopOrder::Stop)
     }
 
     /// Tells whether the incarnation was asked to stop, and its worker will not see to that or may
@@ -192,7 +192,7 @@ impl Cell {
     #[inline]
     pub(crate) fn is_to_be_cut(&self) -> bool {
         // The order alone, without the mark of a token.
-        self.order.load(Ordering::Acquire) == Order::Stop as u8 || self.is_killed()
+        self.order.load(Ordering::Acquire) == StopOrder::Stop as u8 || self.is_killed()
     }
 
     /// Returns the token that is cancelled when the incarnation is asked to stop.
@@ -218,52 +218,52 @@ impl Cell {
         self.control().last_beat()
     }
 
-    /// Tells the supervisor that the worker has started, or leaves word if that can wait: most
-    /// `run`s soon wait for something or are through, and then it is told that, too. Returns
-    /// whether anybody was woken, and whether word was left.
+    /// Reports that the worker has started, or defers that if it can wait: most `run`s soon wait
+    /// for something or are through, and then both are reported in one. Returns whether anybody was
+    /// woken, and whether the report was deferred.
     pub(crate) fn tell_started(&self) -> (Woken, bool) {
-        self.stage.store(Stage::Started as u8, Ordering::Release);
+        self.stage.store(Progress::Started as u8, Ordering::Release);
         if self.is_awaited || self.supervisor.events.is_on() {
             (self.report(Fact::Started), false)
         } else {
-            (self.leave(Fact::Started), true)
+            (self.defer(Fact::Started), true)
         }
     }
 
     #[inline]
     pub(crate) fn has_started(&self) -> bool {
-        self.stage() == Stage::Started as u8
+        self.stage() == Progress::Started as u8
     }
 
-    /// Tells the supervisor something. One that has ended does not listen any more.
+    /// Reports a fact to the supervisor, if that has not ended.
     pub(crate) fn report(&self, fact: Fact) -> Woken {
         let message = Message::fact(self.incarnation(), fact);
-        self.supervisor.bring(message, 0).unwrap_or(Woken::Nobody)
+        self.supervisor.deliver(message, 0).unwrap_or(Woken::Nobody)
     }
 
-    /// Leaves word for the supervisor that `run` has returned, so that it bounds the time of the
-    /// `shutdown` hook. Most hooks are through at once, and the word that comes then says more.
-    pub(crate) fn leave_returned(&self) -> Woken {
-        self.leave(Fact::Returned)
+    /// Reports, deferred, that `run` has returned, so that the supervisor bounds the time of the
+    /// `shutdown` hook. Most hooks are through at once, and the exit says more.
+    pub(crate) fn defer_returned(&self) -> Woken {
+        self.defer(Fact::Returned)
     }
 
-    fn leave(&self, fact: Fact) -> Woken {
+    fn defer(&self, fact: Fact) -> Woken {
         let message = Message::fact(self.incarnation(), fact);
-        self.supervisor.inbox.linger(message, || self.supervisor.clock.now() + LINGERS)
+        self.supervisor.inbox.push_deferred(message, || self.supervisor.clock.now() + DEFERRED_FOR)
     }
 
-    /// Has the supervisor take in what was left for it.
-    pub(crate) fn report_left(&self) -> Woken {
-        self.supervisor.take_in_what_lingers()
+    /// Has the supervisor process what was deferred.
+    pub(crate) fn flush_deferred(&self) -> Woken {
+        self.supervisor.process_deferred()
     }
 
     /// Tells the supervisor how the incarnation ended. What its worker left behind with the stop
     /// token is asked to stop, too.
     #[inline]
     pub(crate) fn report_end(&self, fact: Fact, stays: Stays) -> Woken {
-        self.end(if stays == Stays::Yes { Stage::Ended } else { Stage::Gone });
+        self.end(if stays == Stays::Yes { Progress::Ended } else { Progress::Gone });
         let message = Message::fact(self.incarnation(), fact);
-        let woken = self.supervisor.bring(message, 0);
+        let woken = self.supervisor.deliver(message, 0);
         if woken.is_none() {
             self.supervisor.leak_ended(&self.id, self.incarnation());
         }
@@ -275,11 +275,11 @@ impl Cell {
         self.stage.load(Ordering::Acquire) & !LISTENS
     }
 
-    fn end(&self, stage: Stage) {
+    fn end(&self, stage: Progress) {
         let listens = self.stage.load(Ordering::Acquire) & LISTENS != 0;
-        if self.is_asked() && !listens && stage == Stage::Gone {
+        if self.is_asked() && !listens && stage == Progress::Gone {
             // Who asked has taken the waker, or is about to, and cancels the token.
-            self.stage.store(Stage::Gone as u8, Ordering::Release);
+            self.stage.store(Progress::Gone as u8, Ordering::Release);
             return;
         }
         let (token, waker) = {
@@ -313,13 +313,13 @@ impl Cell {
 
     #[inline]
     pub(crate) fn has_ended(&self) -> bool {
-        self.stage() >= Stage::Ended as u8
+        self.stage() >= Progress::Ended as u8
     }
 
     /// Tells whether the task is gone, too, and takes no order any more.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
-        self.stage() == Stage::Gone as u8
+        self.stage() == Progress::Gone as u8
     }
 
     /// Hands the task its next incarnation, if it waits for one. Returns whether it has to be
@@ -327,7 +327,7 @@ impl Cell {
     pub(crate) fn hand_over(&self, next: &Arc<Self>) -> Option<Woken> {
         let waker = {
             let mut control = self.control();
-            if self.stage() != Stage::Ended as u8 || self.is_asked() {
+            if self.stage() != Progress::Ended as u8 || self.is_asked() {
                 return None;
             }
             let waker = control.take_waker();
@@ -350,7 +350,7 @@ impl Cell {
             return Poll::Ready(Some(next));
         }
         if self.is_asked() {
-            self.stage.store(Stage::Gone as u8, Ordering::Release);
+            self.stage.store(Progress::Gone as u8, Ordering::Release);
             return Poll::Ready(None);
         }
         control.listen(context);
@@ -368,16 +368,16 @@ impl Cell {
             } else {
                 Fact::StartFailed(StartCause::Killed.into())
             };
-            self.end(Stage::Gone);
+            self.end(Progress::Gone);
             let message = Message::fact(self.incarnation(), killed);
-            if !self.supervisor.inbox.leave(message) {
+            if !self.supervisor.inbox.push(message) {
                 self.supervisor.leak_ended(&self.id, self.incarnation());
             }
             return;
         }
         let next = {
             let mut control = self.control();
-            self.stage.store(Stage::Gone as u8, Ordering::Release);
+            self.stage.store(Progress::Gone as u8, Ordering::Release);
             control.take_next()
         };
         if let Some(next) = next {

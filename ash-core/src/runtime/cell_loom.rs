@@ -17,7 +17,7 @@ use ::loom::future::block_on;
 use ::loom::thread;
 
 /// A supervisor that leaves all in its inbox, and the first incarnation of a child.
-fn child() -> (Arc<Shared>, Arc<Cell>) {
+fn child() -> (Arc<Shared>, Arc<WorkerCell>) {
     let spec =
         SupervisorSpec::new("app").with_logger(slog::Logger::root(slog::Discard, slog::o!()));
     let log = Log::root(spec.logger.as_ref());
@@ -27,17 +27,17 @@ fn child() -> (Arc<Shared>, Arc<Cell>) {
     (shared, cell)
 }
 
-fn incarnation(shared: &Arc<Shared>, number: u64) -> Cell {
+fn incarnation(shared: &Arc<Shared>, number: u64) -> WorkerCell {
     let incarnation = Incarnation { child: ChildKey { serial: 1, slot: 0 }, number };
-    Cell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation, true)
+    WorkerCell::new(Arc::clone(shared), "child".into(), RestartPolicy::Permanent, incarnation, true)
 }
 
-fn next_of(cell: &Cell) -> Arc<Cell> {
+fn next_of(cell: &WorkerCell) -> Arc<WorkerCell> {
     Arc::new(incarnation(&cell.supervisor, cell.number + 1))
 }
 
 /// Looks as a task looks that has nothing else to do: it looks, listens, and sleeps.
-async fn obeys(cell: &Cell, order: Order) {
+async fn obeys(cell: &WorkerCell, order: StopOrder) {
     poll_fn(|context| {
         let known = cell.ordered();
         if known >= order {
@@ -62,7 +62,7 @@ fn ends(shared: &Shared) -> Vec<u64> {
     all
 }
 
-fn end(cell: &Cell) -> Stays {
+fn end(cell: &WorkerCell) -> Stays {
     let stays = cell.expects_next(&crash());
     let _ = cell.report_end(crash(), stays);
     stays
@@ -78,10 +78,10 @@ fn an_order_always_wakes_the_task() {
         let (_shared, cell) = child();
         let task = {
             let cell = Arc::clone(&cell);
-            thread::spawn(move || block_on(obeys(&cell, Order::Kill)))
+            thread::spawn(move || block_on(obeys(&cell, StopOrder::Kill)))
         };
-        cell.order(Order::Stop);
-        cell.order(Order::Kill);
+        cell.order(StopOrder::Stop);
+        cell.order(StopOrder::Kill);
         task.join().unwrap();
     });
 }
@@ -94,7 +94,7 @@ fn a_token_that_is_taken_is_cancelled_whenever_the_order_comes() {
             let cell = Arc::clone(&cell);
             thread::spawn(move || cell.stop_token())
         };
-        cell.order(Order::Stop);
+        cell.order(StopOrder::Stop);
         let token = task.join().unwrap();
         assert!(token.is_cancelled());
         assert!(!cell.is_to_be_cut(), "its worker sees to it");
@@ -115,7 +115,7 @@ fn a_task_that_stays_is_handed_its_next_or_let_go() {
         let next = next_of(&cell);
         let handed = cell.hand_over(&next).is_some();
         // The life of the last incarnation is dropped.
-        cell.order(Order::Kill);
+        cell.order(StopOrder::Kill);
         assert_eq!(task.join().unwrap(), handed, "one of both starts the next, and one only");
     });
 }
@@ -153,7 +153,7 @@ fn a_stop_that_meets_the_end_leaves_no_task_behind() {
                 }
             })
         };
-        cell.order(Order::Stop);
+        cell.order(StopOrder::Stop);
         task.join().unwrap();
         assert_eq!(ends(&shared), [1]);
         assert!(cell.hand_over(&next_of(&cell)).is_none(), "the task is gone");
@@ -162,7 +162,7 @@ fn a_stop_that_meets_the_end_leaves_no_task_behind() {
 
 #[test]
 fn a_task_that_ends_as_it_was_told_leaves_no_waker_behind() {
-    for last in [Order::Stop, Order::Kill] {
+    for last in [StopOrder::Stop, StopOrder::Kill] {
         ::loom::model(move || {
             let (shared, cell) = child();
             let task = {
@@ -173,7 +173,7 @@ fn a_task_that_ends_as_it_was_told_leaves_no_waker_behind() {
                     assert_eq!(end(&cell), Stays::No);
                 })
             };
-            cell.order(Order::Stop);
+            cell.order(StopOrder::Stop);
             cell.order(last);
             task.join().unwrap();
             assert_eq!(ends(&shared), [1]);

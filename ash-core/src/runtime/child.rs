@@ -11,9 +11,8 @@
 //! 3. A task that is dropped with its runtime reports from its guard.
 //! 4. After a report that woke anybody the task yields once before it goes on with code of the
 //!    worker's. Who was woken last is in this thread's next-to-run slot, where no other thread
-//!    finds it: a worker that blocks its thread now would strand it there. Word that a worker has
-//!    started for which nobody waits is only left for the supervisor before `run`, and brought when
-//!    that waits for the first time.
+//!    finds it: a worker that blocks its thread now would strand it there. A start for which nobody
+//!    waits is reported deferred before `run`, and at once when `run` waits for the first time.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -28,12 +27,12 @@ use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::{BoxError, ExitReason, WorkerError};
 use crate::machine::{Exit, Fact};
-use crate::runtime::cell::{Cell, Order, Stays};
+use crate::runtime::cell::{Stays, StopOrder, WorkerCell};
 use crate::runtime::context::ChildContext;
 use crate::runtime::inbox::Woken;
 use crate::runtime::plan::Maker;
 use crate::runtime::span::{ChildSpan, Inside};
-use crate::runtime::waiting::let_others_go;
+use crate::runtime::waiting::yield_once;
 use crate::worker::Worker;
 
 /// Lives a worker's incarnations from factory to drop, one after the other.
@@ -49,7 +48,7 @@ where
     async move {
         loop {
             let span = ChildSpan::of(&guard.cell);
-            let mut worker = Slot { worker: None, span: span.inside() };
+            let mut worker = WorkerSlot { worker: None, span: span.inside() };
             let hooks = Some(hooks(&guard, &mut worker));
             let end = Contained { hooks, cell: &guard.cell, span: span.inside() }.await;
             let dropped = worker.clear();
@@ -61,9 +60,9 @@ where
                 return;
             }
             if woken.is_somebody() {
-                let_others_go().await;
+                yield_once().await;
             }
-            // One that fails over and over is not to keep its thread for ever.
+            // Uses up budget, so that a worker that fails over and over still yields.
             tokio::task::consume_budget().await;
             match poll_fn(|context| guard.cell.poll_next(context)).await {
                 Some(next) => guard.cell = next,
@@ -74,7 +73,7 @@ where
 }
 
 /// How the hooks of an incarnation ended.
-enum End {
+enum HooksEnd {
     NotStarted(StartCause),
     Exited { ran: Ran, hook_error: Option<WorkerError> },
     Panicked(String),
@@ -102,39 +101,42 @@ impl Ran {
 
 /// Goes through the hooks of a worker, which it leaves in `slot`.
 #[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments a second time")]
-fn hooks<F, W>(guard: &Guard<F, W>, slot: &mut Slot<'_, W>) -> impl Future<Output = End> + Send
+fn hooks<F, W>(
+    guard: &Guard<F, W>,
+    slot: &mut WorkerSlot<'_, W>,
+) -> impl Future<Output = HooksEnd> + Send
 where
     W: Worker,
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
     async move {
         slot.worker = Some(guard.make());
-        let (woken, is_left) = {
+        let (woken, start_is_deferred) = {
             let mut hook = slot.worker().initialize();
             match poll_fn(move |cx| poll_unless(guard.cell.is_asked(), &mut hook, cx)).await {
-                None => return End::NotStarted(StartCause::Stopped),
-                Some(Err(error)) => return End::NotStarted(StartCause::Failed(error)),
+                None => return HooksEnd::NotStarted(StartCause::Stopped),
+                Some(Err(error)) => return HooksEnd::NotStarted(StartCause::Failed(error)),
                 Some(Ok(())) => guard.cell.tell_started(),
             }
         };
         if woken.is_somebody() {
-            let_others_go().await;
+            yield_once().await;
         }
         let returned = {
             let mut hook = slot.worker().run();
-            let mut is_left = is_left;
-            poll_fn(move |cx| poll_run(&mut hook, &guard.cell, &mut is_left, cx)).await
+            let mut start_is_deferred = start_is_deferred;
+            poll_fn(move |cx| poll_run(&mut hook, &guard.cell, &mut start_is_deferred, cx)).await
         };
         if guard.cell.is_killed() {
-            // It was, while it blocked its thread.
-            return End::Killed;
+            // The kill came while a poll was blocking.
+            return HooksEnd::Killed;
         }
         let asked = guard.cell.is_asked();
         let ran = Ran::of(returned, asked);
         let mut hook = slot.worker().shutdown();
         let mut told = if asked { Told::All } else { Told::Nothing };
         let hook_error = poll_fn(move |cx| poll_last(&mut hook, &guard.cell, &mut told, cx)).await;
-        End::Exited { ran, hook_error }
+        HooksEnd::Exited { ran, hook_error }
     }
 }
 
@@ -153,19 +155,18 @@ fn poll_unless<E: Into<BoxError>>(
     hook.as_mut().poll(context).map(|result| Some(result.map_err(WorkerError::new)))
 }
 
-/// Polls `run`. If word was left that the worker has started, the supervisor is told after the
-/// first time, unless `run` is through by then: so none of those that this wakes waits for a `run`
-/// that blocks.
+/// Polls `run`. If the report of the start was deferred, it is made after the first poll, unless
+/// `run` is through by then: so none of those that this wakes waits for a `run` that blocks.
 fn poll_run<E: Into<BoxError>>(
     hook: &mut Hook<'_, E>,
-    cell: &Cell,
-    is_left: &mut bool,
+    cell: &WorkerCell,
+    start_is_deferred: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<Option<Result<(), WorkerError>>> {
     let polled = poll_unless(cell.is_to_be_cut(), hook, context);
-    if polled.is_pending() && core::mem::take(is_left) {
+    if polled.is_pending() && core::mem::take(start_is_deferred) {
         // Whom it wakes gets to run now.
-        let _ = cell.report_left();
+        let _ = cell.flush_deferred();
     }
     polled
 }
@@ -174,29 +175,29 @@ fn poll_run<E: Into<BoxError>>(
 #[derive(Clone, Copy)]
 enum Told {
     Nothing,
-    /// Word was left for it.
-    Left,
+    /// That `run` has returned was reported, deferred.
+    Deferred,
     /// It knows: it was told, or has asked the worker to stop.
     All,
 }
 
-/// Polls the `shutdown` hook. Where `run` has returned by itself, the supervisor is told before, so
-/// that it bounds the hook's time, and whom that wakes gets to run. A hook that is through at once
-/// only leaves word, so that the supervisor works once for both.
+/// Polls the `shutdown` hook. Where `run` has returned by itself, that is reported before, so that
+/// the supervisor bounds the hook's time. The report is deferred: for a hook that is through at once
+/// the exit follows, and the supervisor processes both in one turn.
 ///
-/// Not even that if the hook has no size, as one that the worker does not have: what `async_trait`
-/// makes of a user's holds the worker. There is no time to be bound then, mostly, and so it is told
-/// only if there is.
+/// A hook whose future has no size is the default of [`Worker`], which does nothing: what
+/// `async_trait` makes of a user's holds the worker. Then there is nothing to report before the
+/// exit, unless it should wait after all.
 fn poll_last<E: Into<BoxError>>(
     hook: &mut Hook<'_, E>,
-    cell: &Cell,
+    cell: &WorkerCell,
     told: &mut Told,
     context: &mut Context<'_>,
 ) -> Poll<Option<WorkerError>> {
     let is_small = size_of_val(&**hook) == 0;
     if matches!(told, Told::Nothing) && !is_small {
-        *told = Told::Left;
-        if cell.leave_returned().is_somebody() {
+        *told = Told::Deferred;
+        if cell.defer_returned().is_somebody() {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -207,7 +208,7 @@ fn poll_last<E: Into<BoxError>>(
     // Whom it wakes gets to run now.
     let _ = match core::mem::replace(told, Told::All) {
         Told::Nothing => cell.report(Fact::Returned),
-        Told::Left => cell.report_left(),
+        Told::Deferred => cell.flush_deferred(),
         Told::All => Woken::Nobody,
     };
     Poll::Pending
@@ -215,10 +216,10 @@ fn poll_last<E: Into<BoxError>>(
 
 /// What the supervisor is told of an incarnation whose worker has been dropped.
 #[inline]
-fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
+fn conclude(end: HooksEnd, has_started: bool, dropped: Result<(), String>) -> Fact {
     match (end, has_started) {
-        (End::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
-        (End::Exited { ran, hook_error }, _) => {
+        (HooksEnd::NotStarted(cause), _) => Fact::StartFailed(cause.into()),
+        (HooksEnd::Exited { ran, hook_error }, _) => {
             let reason = match ran {
                 Ran::Through => ExitReason::Normal,
                 Ran::Asked => ExitReason::Shutdown,
@@ -226,10 +227,12 @@ fn conclude(end: End, has_started: bool, dropped: Result<(), String>) -> Fact {
             };
             Fact::Exited(after_drop(Exit { reason, hook_error }, dropped))
         }
-        (End::Panicked(message), true) => Fact::Exited(ExitReason::Panic(message).into()),
-        (End::Panicked(message), false) => Fact::StartFailed(StartCause::Panicked(message).into()),
-        (End::Killed, true) => Fact::Exited(after_drop(ExitReason::Killed.into(), dropped)),
-        (End::Killed, false) => Fact::StartFailed(StartCause::Killed.into()),
+        (HooksEnd::Panicked(message), true) => Fact::Exited(ExitReason::Panic(message).into()),
+        (HooksEnd::Panicked(message), false) => {
+            Fact::StartFailed(StartCause::Panicked(message).into())
+        }
+        (HooksEnd::Killed, true) => Fact::Exited(after_drop(ExitReason::Killed.into(), dropped)),
+        (HooksEnd::Killed, false) => Fact::StartFailed(StartCause::Killed.into()),
     }
 }
 
@@ -242,12 +245,12 @@ fn after_drop(exit: Exit, dropped: Result<(), String>) -> Exit {
 }
 
 /// The worker, dropped under `catch_unwind` wherever its task ends.
-struct Slot<'a, W> {
+struct WorkerSlot<'a, W> {
     worker: Option<W>,
     span: Inside<'a>,
 }
 
-impl<W> Slot<'_, W> {
+impl<W> WorkerSlot<'_, W> {
     fn worker(&mut self) -> &mut W {
         self.worker.as_mut().expect("its hooks come after its factory")
     }
@@ -260,7 +263,7 @@ impl<W> Slot<'_, W> {
     }
 }
 
-impl<W> Drop for Slot<'_, W> {
+impl<W> Drop for WorkerSlot<'_, W> {
     fn drop(&mut self) {
         let _ = self.clear();
     }
@@ -270,11 +273,11 @@ impl<W> Drop for Slot<'_, W> {
 /// dropped before it could.
 pub(crate) struct Guard<F, W> {
     maker: Option<Arc<Maker<F, W>>>,
-    cell: Arc<Cell>,
+    cell: Arc<WorkerCell>,
 }
 
 impl<F, W> Guard<F, W> {
-    pub(crate) const fn new(maker: Arc<Maker<F, W>>, cell: Arc<Cell>) -> Self {
+    pub(crate) const fn new(maker: Arc<Maker<F, W>>, cell: Arc<WorkerCell>) -> Self {
         Self { maker: Some(maker), cell }
     }
 
@@ -308,7 +311,7 @@ pin_project! {
     struct Contained<'a, F> {
         #[pin]
         hooks: Option<F>,
-        cell: &'a Cell,
+        cell: &'a WorkerCell,
         span: Inside<'a>,
     }
 
@@ -323,15 +326,15 @@ pin_project! {
     }
 }
 
-impl<F: Future<Output = End>> Future for Contained<'_, F> {
-    type Output = End;
+impl<F: Future<Output = HooksEnd>> Future for Contained<'_, F> {
+    type Output = HooksEnd;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<HooksEnd> {
         let mut this = self.project();
         let span = *this.span;
         let known = this.cell.ordered();
-        let end = if known == Order::Kill {
-            End::Killed
+        let end = if known == StopOrder::Kill {
+            HooksEnd::Killed
         } else {
             let Some(hooks) = this.hooks.as_mut().as_pin_mut() else {
                 return Poll::Pending;
@@ -343,12 +346,12 @@ impl<F: Future<Output = End>> Future for Contained<'_, F> {
                     return Poll::Pending;
                 }
                 Ok(Poll::Ready(end)) => end,
-                Err(message) => End::Panicked(message),
+                Err(message) => HooksEnd::Panicked(message),
             }
         };
         Poll::Ready(match contain(|| span.run(|| this.hooks.set(None))) {
             Ok(()) => end,
-            Err(message) => End::Panicked(message),
+            Err(message) => HooksEnd::Panicked(message),
         })
     }
 }

@@ -10,7 +10,7 @@ use core::time::Duration;
 use crate::exit::BoxError;
 use crate::restart::Backoff;
 use crate::runtime::context::ChildContext;
-use crate::runtime::driver::Slot;
+use crate::runtime::driver::ChildPayload;
 use crate::runtime::plan::{Maker, Plan};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{ChildAttributes, ChildType, RestartPolicy, Shutdown, SpecError, join};
@@ -75,7 +75,7 @@ impl ChildSpec {
         E: Into<BoxError> + Send + 'static,
     {
         let run = Arc::new(run);
-        Self::worker_with(id, move |context| Task {
+        Self::worker_with(id, move |context| ClosureWorker {
             run: Arc::clone(&run),
             context,
             future: PhantomData,
@@ -194,8 +194,8 @@ impl ChildSpec {
     }
 
     /// Splits the spec into what the machine is told and what the driver keeps.
-    pub(crate) fn into_slot(self) -> (ChildAttributes, Slot) {
-        (self.attributes, Slot::new(self.plan))
+    pub(crate) fn into_slot(self) -> (ChildAttributes, ChildPayload) {
+        (self.attributes, ChildPayload::new(self.plan))
     }
 
     /// Checks what this child holds, which lies under the supervisor at `parent`.
@@ -225,14 +225,14 @@ impl fmt::Debug for ChildSpec {
 }
 
 /// The worker that an async closure makes.
-struct Task<F, R> {
+struct ClosureWorker<F, R> {
     run: Arc<F>,
     context: ChildContext,
     future: PhantomData<fn() -> R>,
 }
 
 #[async_trait]
-impl<F, R, E> Worker for Task<F, R>
+impl<F, R, E> Worker for ClosureWorker<F, R>
 where
     F: Fn(ChildContext) -> R + Send + Sync + 'static,
     R: Future<Output = Result<(), E>> + Send + 'static,

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::ChildId;
-use crate::runtime::cell::Cell;
+use crate::runtime::cell::WorkerCell;
 use crate::runtime::handle::SupervisorHandle;
 use crate::spec::join;
 
@@ -35,10 +35,10 @@ use crate::spec::join;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct ChildContext(Arc<Cell>);
+pub struct ChildContext(Arc<WorkerCell>);
 
 impl ChildContext {
-    pub(crate) const fn new(cell: Arc<Cell>) -> Self {
+    pub(crate) const fn new(cell: Arc<WorkerCell>) -> Self {
         Self(cell)
     }
 

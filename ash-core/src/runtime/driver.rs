@@ -1,7 +1,7 @@
 //! The driver of one supervisor: feed the machine, drain it. It never chooses.
 //!
-//! It is worked on in turns, by whoever has the [turn](crate::runtime::inbox): it neither waits
-//! nor lets its thread wait.
+//! It is run by whoever has the [turn](crate::runtime::inbox): it neither waits nor lets its thread
+//! wait.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -13,26 +13,26 @@ use crate::contain::contain;
 use crate::error::{StartCause, StartError};
 use crate::exit::ExitReason;
 use crate::machine::{Action, Event, Fact, Incarnation, Machine, Notice, Output, Timestamp};
-use crate::runtime::cell::Order;
+use crate::runtime::cell::StopOrder;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::handle::SupervisorHandle;
-use crate::runtime::inbox::{Wants, Woken};
+use crate::runtime::inbox::{NextTurn, Woken};
 use crate::runtime::meter::Meter;
-use crate::runtime::plan::{Life, Place, Plan};
+use crate::runtime::plan::{LaunchContext, Life, Plan};
 use crate::runtime::report::Unstopped;
-use crate::runtime::shared::{Message, Shared, Supervisor};
+use crate::runtime::shared::{Message, Shared, SupervisorMachine};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
 
 /// What the driver keeps with each child: how to make it, and how to reach its incarnation.
-pub(crate) struct Slot {
+pub(crate) struct ChildPayload {
     plan: Plan,
     life: Option<Life>,
 }
 
 /// One supervisor, driven.
 pub(crate) struct Driver {
-    machine: Supervisor,
+    machine: SupervisorMachine,
     /// How the supervisor ended, when it has.
     end: Option<End>,
     /// What the stop had to kill or leave behind.
@@ -53,7 +53,7 @@ pub(crate) struct End {
 /// What came of a part of a turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    pub(crate) wants: Wants,
+    pub(crate) next: NextTurn,
     pub(crate) has_ended: bool,
     /// Whether anybody was woken.
     pub(crate) woken: Woken,
@@ -71,45 +71,46 @@ impl Driver {
     }
 
     /// Returns the machine, to be asked.
-    pub(crate) const fn machine(&self) -> &Supervisor {
+    pub(crate) const fn machine(&self) -> &SupervisorMachine {
         &self.machine
     }
 
-    /// Takes these messages in and does what follows.
-    pub(crate) fn work(
+    /// Feeds the machine these messages, and does what it orders.
+    pub(crate) fn process(
         &mut self,
         shared: &Arc<Shared>,
         messages: impl IntoIterator<Item = Message>,
     ) {
         let now = self.begin(shared);
         for message in messages {
-            self.take_in(shared, now, message);
+            self.feed(shared, now, message);
         }
-        self.follow(shared, now);
+        self.settle(shared, now);
     }
 
-    /// Takes in what lingered and then what was brought, and does what follows.
+    /// Feeds the machine what was deferred and then the message of whoever took the turn, and does
+    /// what it orders.
     #[inline]
-    pub(crate) fn work_up_to(
+    pub(crate) fn process_with(
         &mut self,
         shared: &Arc<Shared>,
-        lingering: &mut Vec<Message>,
-        brought: &mut Option<Message>,
+        deferred: &mut Vec<Message>,
+        message: &mut Option<Message>,
     ) {
         let now = self.begin(shared);
-        if !lingering.is_empty() {
-            self.take_in_all(shared, now, lingering);
+        if !deferred.is_empty() {
+            self.feed_all(shared, now, deferred);
         }
-        if let Some(message) = brought.take() {
-            self.take_in(shared, now, message);
+        if let Some(message) = message.take() {
+            self.feed(shared, now, message);
         }
-        self.follow(shared, now);
+        self.settle(shared, now);
     }
 
     #[inline(never)]
-    fn take_in_all(&mut self, shared: &Arc<Shared>, now: Timestamp, messages: &mut Vec<Message>) {
+    fn feed_all(&mut self, shared: &Arc<Shared>, now: Timestamp, messages: &mut Vec<Message>) {
         for message in messages.drain(..) {
-            self.take_in(shared, now, message);
+            self.feed(shared, now, message);
         }
     }
 
@@ -120,23 +121,23 @@ impl Driver {
     }
 
     /// Feeds the machine.
-    fn take_in(&mut self, shared: &Arc<Shared>, now: Timestamp, message: Message) {
+    fn feed(&mut self, shared: &Arc<Shared>, now: Timestamp, message: Message) {
         match message {
             Message::Input(input) => self.machine.handle_event(now, input),
             Message::Ask(question) => {
-                // Whoever asks hears of nothing that has not been done.
+                // An answer must not show a state whose actions are still to be done.
                 self.carry_out(shared);
                 self.answered += 1;
                 let _ = contain(|| question(&self.machine, now));
             }
-            // Where a nested supervisor ends for another reason, this is nobody's report.
+            // Only while this supervisor stops, too: otherwise it is part of no shutdown report.
             Message::Unstopped(below) if self.machine.is_ending() => self.unstopped.extend(below),
-            Message::Unstopped(_) | Message::Look => {}
+            Message::Unstopped(_) | Message::CheckTimeout => {}
         }
     }
 
     #[inline]
-    fn follow(&mut self, shared: &Arc<Shared>, now: Timestamp) {
+    fn settle(&mut self, shared: &Arc<Shared>, now: Timestamp) {
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
         }
@@ -145,7 +146,7 @@ impl Driver {
 
     #[inline]
     fn carry_out(&mut self, shared: &Arc<Shared>) {
-        // Whoever gets an answer now finds it counted.
+        // Before replies go out, so that a caller that has its answer finds it counted.
         self.meter.tell(&mut self.machine);
         self.drain(shared);
     }
@@ -154,12 +155,13 @@ impl Driver {
     /// callers do not count.
     pub(crate) fn outcome(&mut self, shared: &Shared, expected: usize) -> Outcome {
         let due = self.machine.poll_timeout().unwrap_or(Timestamp::NEVER);
-        // Who listens is told at once.
-        let patience = if shared.events.is_on() { 0 } else { self.machine.patience() };
+        // With a subscriber, every exit is reported at once, so none may be deferred.
+        let deferrable_exits =
+            if shared.events.is_on() { 0 } else { self.machine.deferrable_exits() };
         let answered = core::mem::take(&mut self.answered);
         let woken = core::mem::replace(&mut self.woken, Woken::Nobody);
         let woken = if answered > expected { Woken::Somebody } else { woken };
-        Outcome { wants: Wants { due, patience }, has_ended: self.end.is_some(), woken }
+        Outcome { next: NextTurn { due, deferrable_exits }, has_ended: self.end.is_some(), woken }
     }
 
     /// Says that the supervisor has gone with its runtime.
@@ -179,12 +181,12 @@ impl Driver {
                 Output::Notice(notice) => self.tell(shared, *notice),
                 Output::Action(action) => match action {
                     Action::Start(incarnation) => self.start(shared, incarnation),
-                    Action::Stop(incarnation) => self.order(incarnation, Order::Stop),
-                    Action::Kill(incarnation) => self.order(incarnation, Order::Kill),
+                    Action::Stop(incarnation) => self.order(incarnation, StopOrder::Stop),
+                    Action::Kill(incarnation) => self.order(incarnation, StopOrder::Kill),
                     Action::CheckHeartbeat(incarnation) => {
                         self.check_heartbeat(shared, incarnation);
                     }
-                    Action::LetGo(incarnation) => self.let_go(incarnation),
+                    Action::Release(incarnation) => self.release(incarnation),
                     Action::Reply(caller, result) => {
                         self.answered += 1;
                         // The caller's waker may panic.
@@ -193,7 +195,7 @@ impl Driver {
                     Action::Ready => self.ready(shared),
                     Action::Finish { reason, start_error } => {
                         let (reason, start_error) = (*reason, start_error.map(|error| *error));
-                        self.has_ended(End { reason, start_error });
+                        self.set_end(End { reason, start_error });
                     }
                 },
             }
@@ -207,7 +209,7 @@ impl Driver {
     }
 
     #[cold]
-    fn has_ended(&mut self, end: End) {
+    fn set_end(&mut self, end: End) {
         self.end = Some(end);
     }
 
@@ -218,8 +220,9 @@ impl Driver {
             return self.not_started(shared, incarnation, StartCause::Killed);
         };
         let last = slot.life.as_ref();
-        let place = Place { supervisor: shared, attributes, incarnation, is_awaited, last };
-        match slot.plan.launch(place) {
+        let context =
+            LaunchContext { supervisor: shared, attributes, incarnation, is_awaited, last };
+        match slot.plan.launch(context) {
             Ok((life, woken)) => {
                 slot.life = Some(life);
                 if woken.is_somebody() {
@@ -238,7 +241,7 @@ impl Driver {
         self.meter.tell(&mut self.machine);
     }
 
-    fn order(&mut self, incarnation: Incarnation, order: Order) {
+    fn order(&mut self, incarnation: Incarnation, order: StopOrder) {
         self.woken = Woken::Somebody;
         let is_last = self.machine.is_ending();
         let Some((_, slot)) = self.machine.payload_mut(incarnation.child) else { return };
@@ -246,8 +249,9 @@ impl Driver {
             life.prefetch_order();
         }
         if is_last {
-            // It is not started again. Its task lets go of the factory last, and elsewhere.
-            slot.plan.let_go();
+            // No restart follows: drop our reference to the factory, so that the worker's own task
+            // drops the last one.
+            slot.plan.drop_factory();
         }
         slot.plan.prefetch_drop();
         if let Some(life) = &slot.life {
@@ -256,8 +260,8 @@ impl Driver {
     }
 
     #[cold]
-    fn let_go(&mut self, incarnation: Incarnation) {
-        // Whether here or with a child that was forgotten, the task that goes is woken for that.
+    fn release(&mut self, incarnation: Incarnation) {
+        // Dropping its life wakes the task, so that it can end.
         self.woken = Woken::Somebody;
         if let Some((_, slot)) = self.machine.payload_mut(incarnation.child) {
             slot.life = None;
@@ -302,7 +306,7 @@ impl Driver {
             // The end of what had been given up as leaked is still to be told. A caller whose
             // message is dropped gets `ShuttingDown`.
             if matches!(message, Message::Input(Event::Fact(..))) {
-                self.take_in(shared, shared.clock.now(), message);
+                self.feed(shared, shared.clock.now(), message);
             } else {
                 // Its waker may panic.
                 let _ = contain(|| drop(message));
@@ -324,7 +328,7 @@ impl Drop for Driver {
     }
 }
 
-impl Slot {
+impl ChildPayload {
     pub(crate) const fn new(plan: Plan) -> Self {
         Self { plan, life: None }
     }

@@ -8,7 +8,7 @@ use crate::ChildId;
 use crate::error::{StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::{ChildCommand, ChildCounts, ChildInfo, Event, Timestamp};
-use crate::runtime::cell::Order;
+use crate::runtime::cell::StopOrder;
 use crate::runtime::child_spec::ChildSpec;
 use crate::runtime::events::Events;
 use crate::runtime::inbox::Woken;
@@ -393,7 +393,7 @@ impl SupervisorHandle {
     }
 
     async fn stop(&self, deadline: Timestamp) -> Ended {
-        self.0.inbox.leave(Message::Input(Event::Shutdown { deadline }));
+        self.0.inbox.push(Message::Input(Event::Shutdown { deadline }));
         if self.0.is_here() {
             drop(Waiting::new(Woken::Somebody));
         }
@@ -425,13 +425,13 @@ impl SupervisorHandle {
     }
 
     /// Passes on an order of the supervisor above.
-    pub(crate) fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: StopOrder) {
         let input = match order {
-            Order::Live => return,
-            Order::Stop => Event::Shutdown { deadline: Timestamp::NEVER },
-            Order::Kill => Event::Kill,
+            StopOrder::Live => return,
+            StopOrder::Stop => Event::Shutdown { deadline: Timestamp::NEVER },
+            StopOrder::Kill => Event::Kill,
         };
-        self.0.inbox.leave(Message::Input(input));
+        self.0.inbox.push(Message::Input(input));
     }
 
     pub(crate) fn shared(&self) -> &Shared {

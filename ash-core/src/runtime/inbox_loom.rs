@@ -9,13 +9,13 @@ use ::loom::thread;
 use super::*;
 use crate::machine::Fact;
 
-const NOTHING: Wants = Wants { due: Timestamp::NEVER, patience: 0 };
+const NOTHING: NextTurn = NextTurn { due: Timestamp::NEVER, deferrable_exits: 0 };
 
-/// A supervisor without a driver: who is at work on it, and what was taken in.
+/// A supervisor without a driver: how many threads have the turn, and how many messages were processed.
 struct Work {
     inbox: Inbox<()>,
-    at_work: AtomicUsize,
-    taken: AtomicUsize,
+    with_turn: AtomicUsize,
+    processed: AtomicUsize,
 }
 
 impl Work {
@@ -23,33 +23,33 @@ impl Work {
     fn begun() -> Arc<Self> {
         let inbox = Inbox::new();
         inbox.set_driver(());
-        let first = inbox.wake(false).expect("it begins");
+        let first = inbox.take_for_task(false).expect("it begins");
         assert_eq!(first.messages.len(), 1);
-        assert!(matches!(inbox.end_turn(first.driver, NOTHING, 9, Vec::new()), Rest::Done(_)));
-        inbox.sleep(Timestamp::NEVER);
-        let (at_work, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { inbox, at_work, taken })
+        assert!(matches!(inbox.end_turn(first.driver, NOTHING, 9, Vec::new()), AfterTurn::Done(_)));
+        inbox.set_timer(Timestamp::NEVER);
+        let (with_turn, processed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { inbox, with_turn, processed })
     }
 
-    /// Takes messages in, and whatever comes meanwhile, up to the limit. Returns the driver if the
+    /// Processes messages, and whatever comes meanwhile, up to the limit. Returns the driver if the
     /// supervisor has gone meanwhile.
     fn turn(&self, Taken { mut driver, mut messages }: Taken<()>, limit: usize) -> Option<()> {
         loop {
             assert!(driver.is_some(), "who has the turn has the driver");
-            assert_eq!(self.at_work.fetch_add(1, SeqCst), 0, "one at a time");
-            self.taken.fetch_add(messages.drain(..).count(), SeqCst);
-            self.at_work.fetch_sub(1, SeqCst);
+            assert_eq!(self.with_turn.fetch_add(1, SeqCst), 0, "one at a time");
+            self.processed.fetch_add(messages.drain(..).count(), SeqCst);
+            self.with_turn.fetch_sub(1, SeqCst);
             match self.inbox.end_turn(driver, NOTHING, limit, messages) {
-                Rest::More(more) => Taken { driver, messages } = more,
-                Rest::Done(_) | Rest::Left => return None,
-                Rest::Closed(driver) => return driver,
+                AfterTurn::More(more) => Taken { driver, messages } = more,
+                AfterTurn::Done(_) | AfterTurn::HandedToTask => return None,
+                AfterTurn::Closed(driver) => return driver,
             }
         }
     }
 
-    fn bring(&self, limit: usize) -> Option<()> {
-        let mut message = Some(Message::Look);
-        if let Brought::Turn(mut taken) = self.inbox.bring(&mut message, false) {
+    fn deliver(&self, limit: usize) -> Option<()> {
+        let mut message = Some(Message::CheckTimeout);
+        if let Pushed::Turn(mut taken) = self.inbox.push_or_take_turn(&mut message, false) {
             taken.messages.extend(message);
             return self.turn(taken, limit);
         }
@@ -57,25 +57,25 @@ impl Work {
     }
 
     /// What the supervisor's task does when it is woken.
-    fn wake(&self, is_due: bool) {
-        if let Some(taken) = self.inbox.wake(is_due) {
+    fn run_task(&self, timer_fired: bool) {
+        if let Some(taken) = self.inbox.take_for_task(timer_fired) {
             self.turn(taken, usize::MAX);
         }
     }
 }
 
 #[test]
-fn whatever_is_brought_is_taken_in_by_one_at_a_time() {
+fn whatever_is_delivered_is_processed_by_one_at_a_time() {
     ::loom::model(|| {
         let work = Work::begun();
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.bring(9))
+            thread::spawn(move || work.deliver(9))
         };
-        work.bring(9);
+        work.deliver(9);
         other.join().unwrap();
-        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free().is_some());
+        assert_eq!(work.processed.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_if_free().is_some());
     });
 }
 
@@ -85,76 +85,76 @@ fn what_one_does_not_see_to_is_left_to_the_task() {
         let work = Work::begun();
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.bring(0))
+            thread::spawn(move || work.deliver(0))
         };
-        assert!(work.inbox.leave(Message::Look));
+        assert!(work.inbox.push(Message::CheckTimeout));
         other.join().unwrap();
-        work.wake(false);
-        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free().is_some());
+        work.run_task(false);
+        assert_eq!(work.processed.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_if_free().is_some());
     });
 }
 
 #[test]
-fn a_task_that_is_due_works_or_has_the_one_at_work_look_at_the_time() {
+fn a_task_that_is_due_works_or_has_the_one_with_turn_look_at_the_time() {
     ::loom::model(|| {
         let work = Work::begun();
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.bring(9))
+            thread::spawn(move || work.deliver(9))
         };
-        work.wake(true);
+        work.run_task(true);
         other.join().unwrap();
-        assert!(work.taken.load(SeqCst) >= 1);
-        assert!(work.inbox.take_free().is_some(), "nobody keeps the turn");
+        assert!(work.processed.load(SeqCst) >= 1);
+        assert!(work.inbox.take_if_free().is_some(), "nobody keeps the turn");
     });
 }
 
 #[test]
-fn what_lingers_is_taken_in_by_whoever_comes_or_else_when_it_is_due() {
+fn what_is_deferred_is_processed_by_whoever_comes_or_else_when_it_is_due() {
     ::loom::model(|| {
         let work = Work::begun();
         let due = Timestamp::ZERO + core::time::Duration::from_millis(1);
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.inbox.linger(Message::Look, || due))
+            thread::spawn(move || work.inbox.push_deferred(Message::CheckTimeout, || due))
         };
-        work.bring(9);
+        work.deliver(9);
         let woken = other.join().unwrap();
-        if work.taken.load(SeqCst) == 1 {
+        if work.processed.load(SeqCst) == 1 {
             assert_eq!(woken, Woken::Somebody);
-            assert!(work.inbox.wake(false).is_none());
-            assert_eq!(work.inbox.sleep(Timestamp::NEVER), due);
-            work.wake(true);
+            assert!(work.inbox.take_for_task(false).is_none());
+            assert_eq!(work.inbox.set_timer(Timestamp::NEVER), due);
+            work.run_task(true);
         }
-        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
+        assert_eq!(work.processed.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_if_free().is_some_and(|taken| taken.messages.is_empty()));
     });
 }
 
 #[test]
-fn what_lingers_after_a_turn_is_taken_in_though_its_time_was_not_looked_up() {
+fn what_is_deferred_after_a_turn_is_processed_though_its_time_was_not_looked_up() {
     ::loom::model(|| {
         let work = Work::begun();
         let due = Timestamp::ZERO + core::time::Duration::from_millis(1);
         let other = {
             let work = Arc::clone(&work);
             thread::spawn(move || {
-                let first = work.inbox.linger(Message::Look, || due);
-                work.bring(9);
-                first.or(work.inbox.linger(Message::Look, || due))
+                let first = work.inbox.push_deferred(Message::CheckTimeout, || due);
+                work.deliver(9);
+                first.or(work.inbox.push_deferred(Message::CheckTimeout, || due))
             })
         };
         // The task was woken for something else.
-        work.wake(false);
-        let mut alarm = work.inbox.sleep(Timestamp::NEVER);
+        work.run_task(false);
+        let mut alarm = work.inbox.set_timer(Timestamp::NEVER);
         if other.join().unwrap().is_somebody() {
-            work.wake(false);
-            alarm = work.inbox.sleep(alarm).min(alarm);
+            work.run_task(false);
+            alarm = work.inbox.set_timer(alarm).min(alarm);
         }
         assert_eq!(alarm, due);
-        work.wake(true);
-        assert_eq!(work.taken.load(SeqCst), 3, "nothing is left behind");
+        work.run_task(true);
+        assert_eq!(work.processed.load(SeqCst), 3, "nothing is left behind");
     });
 }
 
@@ -165,26 +165,26 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
         let exit = crate::ExitReason::Shutdown.into();
         Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
     }
-    fn bring(work: &Work, end: Message) {
+    fn push_or_take_turn(work: &Work, end: Message) {
         let mut end = Some(end);
-        if let Brought::Turn(mut taken) = work.inbox.bring(&mut end, true) {
+        if let Pushed::Turn(mut taken) = work.inbox.push_or_take_turn(&mut end, true) {
             taken.messages.extend(end);
             work.turn(taken, 9);
         }
     }
     ::loom::model(|| {
         let work = Work::begun();
-        assert!(work.inbox.take_free().is_some());
-        let wants = Wants { patience: 1, ..NOTHING };
-        assert!(matches!(work.inbox.end_turn(Some(()), wants, 9, Vec::new()), Rest::Done(_)));
+        assert!(work.inbox.take_if_free().is_some());
+        let wants = NextTurn { deferrable_exits: 1, ..NOTHING };
+        assert!(matches!(work.inbox.end_turn(Some(()), wants, 9, Vec::new()), AfterTurn::Done(_)));
         let other = {
             let work = Arc::clone(&work);
             thread::spawn(move || bring(&work, end(1)))
         };
         bring(&work, end(2));
         other.join().unwrap();
-        assert_eq!(work.taken.load(SeqCst), 2, "nothing is left behind");
-        assert!(work.inbox.take_free().is_some_and(|taken| taken.messages.is_empty()));
+        assert_eq!(work.processed.load(SeqCst), 2, "nothing is left behind");
+        assert!(work.inbox.take_if_free().is_some_and(|taken| taken.messages.is_empty()));
     });
 }
 
@@ -194,23 +194,26 @@ fn nothing_is_taken_after_the_end() {
         let work = Work::begun();
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.inbox.leave(Message::Look))
+            thread::spawn(move || work.inbox.push(Message::CheckTimeout))
         };
         let before = work.inbox.close().messages.len();
         let was_taken = other.join().unwrap();
         assert_eq!(before, usize::from(was_taken), "who is not refused is handed over");
-        assert!(!work.inbox.leave(Message::Look));
-        assert!(matches!(work.inbox.bring(&mut Some(Message::Look), false), Brought::Closed));
+        assert!(!work.inbox.push(Message::CheckTimeout));
+        assert!(matches!(
+            work.inbox.push_or_take_turn(&mut Some(Message::CheckTimeout), false),
+            Pushed::Closed
+        ));
     });
 }
 
 #[test]
-fn a_driver_is_let_go_of_once_whoever_is_at_work_as_the_supervisor_goes() {
+fn a_driver_is_let_go_of_once_whoever_is_with_turn_as_the_supervisor_goes() {
     ::loom::model(|| {
         let work = Work::begun();
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || work.bring(9))
+            thread::spawn(move || work.deliver(9))
         };
         let here = work.inbox.close().driver;
         let there = other.join().unwrap();

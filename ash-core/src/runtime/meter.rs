@@ -129,7 +129,7 @@ mod counting {
 
 #[cfg(not(feature = "metrics"))]
 mod nothing {
-    use crate::runtime::shared::Supervisor;
+    use crate::runtime::shared::SupervisorMachine;
 
     pub(crate) struct Meter;
 
@@ -141,8 +141,8 @@ mod nothing {
             Self
         }
 
-        pub(crate) const fn tell(&self, _: &mut Supervisor) {}
+        pub(crate) const fn tell(&self, _: &mut SupervisorMachine) {}
 
-        pub(crate) const fn clear(&self, _: &mut Supervisor) {}
+        pub(crate) const fn clear(&self, _: &mut SupervisorMachine) {}
     }
 }

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
-//! | `inbox.rs`, `desk.rs`, `turn.rs` | what comes for a supervisor, and whose turn it is to work on it |
+//! | `inbox.rs`, `inbox_state.rs`, `turn.rs` | the messages for a supervisor, and whose turn it is to process them |
 //! | `waiting.rs` | who was woken meanwhile is not to wait for the thread |
 //! | `driver.rs` | a supervisor at work: feed the machine, drain it |
 //! | `task.rs` | one task for each supervisor: its timer, its turns that nobody else takes, its end |
@@ -27,11 +27,11 @@ mod child;
 mod child_spec;
 mod clock;
 mod context;
-mod desk;
 mod driver;
 mod events;
 mod handle;
 mod inbox;
+mod inbox_state;
 mod log;
 mod meter;
 mod page;

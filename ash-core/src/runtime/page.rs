@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::SupervisorError;
 use crate::machine::{ChildInfo, ChildKey};
 use crate::runtime::handle::SupervisorHandle;
-use crate::runtime::shared::Supervisor;
+use crate::runtime::shared::SupervisorMachine;
 
 /// Where a listing in pages goes on. It stays valid when children come and go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl SupervisorHandle {
         &self,
         after: Option<ChildCursor>,
         limit: usize,
-        pick: impl Fn(&Supervisor, ChildKey, ChildInfo) -> Option<T> + Send + 'static,
+        pick: impl Fn(&SupervisorMachine, ChildKey, ChildInfo) -> Option<T> + Send + 'static,
     ) -> Result<(Vec<T>, Option<ChildCursor>), SupervisorError> {
         let key = after.map(|cursor| cursor.0);
         self.ask(move |machine, now| {

@@ -8,7 +8,7 @@ use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
 use crate::prefetch::prefetch;
-use crate::runtime::cell::{Cell, Order};
+use crate::runtime::cell::{StopOrder, WorkerCell};
 use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
 use crate::runtime::handle::SupervisorHandle;
@@ -26,12 +26,12 @@ pub(crate) struct Plan(Option<Arc<dyn Launch>>);
 /// The incarnation of a child. Dropped, it is killed: nothing that a supervisor has started
 /// outlives it.
 pub(crate) enum Life {
-    Worker(Arc<Cell>),
+    Worker(Arc<WorkerCell>),
     Supervisor(SupervisorHandle),
 }
 
 /// Where an incarnation belongs.
-pub(crate) struct Place<'a> {
+pub(crate) struct LaunchContext<'a> {
     pub(crate) supervisor: &'a Arc<Shared>,
     pub(crate) attributes: &'a ChildAttributes,
     pub(crate) incarnation: Incarnation,
@@ -43,7 +43,7 @@ pub(crate) struct Place<'a> {
 
 /// Starts incarnations of one child.
 pub(crate) trait Launch: Send + Sync {
-    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause>;
+    fn launch(self: Arc<Self>, place: LaunchContext<'_>) -> Result<(Life, Woken), StartCause>;
 
     /// Returns the spec of a nested supervisor.
     fn supervisor(&self) -> Option<&SupervisorSpec> {
@@ -57,7 +57,7 @@ impl Plan {
     }
 
     /// Starts an incarnation.
-    pub(crate) fn launch(&self, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
+    pub(crate) fn launch(&self, place: LaunchContext<'_>) -> Result<(Life, Woken), StartCause> {
         match &self.0 {
             Some(launch) => Arc::clone(launch).launch(place),
             None => Err(StartCause::Killed),
@@ -77,7 +77,7 @@ impl Plan {
     }
 
     /// Starts nothing any more.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn drop_factory(&mut self) {
         if let Some(launch) = self.0.take() {
             let _ = contain(|| drop(launch));
         }
@@ -86,7 +86,7 @@ impl Plan {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        self.let_go();
+        self.drop_factory();
     }
 }
 
@@ -113,10 +113,10 @@ where
     W: Worker,
     F: Fn(ChildContext) -> W + Send + Sync + 'static,
 {
-    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
-        let Place { supervisor, attributes, incarnation, is_awaited, last } = place;
+    fn launch(self: Arc<Self>, place: LaunchContext<'_>) -> Result<(Life, Woken), StartCause> {
+        let LaunchContext { supervisor, attributes, incarnation, is_awaited, last } = place;
         let (supervisor, id) = (Arc::clone(supervisor), attributes.id.clone());
-        let cell = Cell::new(supervisor, id, attributes.restart, incarnation, is_awaited);
+        let cell = WorkerCell::new(supervisor, id, attributes.restart, incarnation, is_awaited);
         let cell = Arc::new(cell);
         let handed_over = match last {
             Some(Life::Worker(last)) => last.hand_over(&cell),
@@ -133,7 +133,7 @@ where
 }
 
 impl Launch for SupervisorSpec {
-    fn launch(self: Arc<Self>, place: Place<'_>) -> Result<(Life, Woken), StartCause> {
+    fn launch(self: Arc<Self>, place: LaunchContext<'_>) -> Result<(Life, Woken), StartCause> {
         let task = Task::nested(&self, place.supervisor, place.incarnation)
             .map_err(|error| StartCause::Failed(WorkerError::new(error)))?;
         let handle = SupervisorHandle::new(task.shared());
@@ -155,7 +155,7 @@ impl Life {
         }
     }
 
-    pub(crate) fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: StopOrder) {
         match self {
             Self::Worker(cell) => cell.order(order),
             Self::Supervisor(handle) => handle.order(order),
@@ -165,6 +165,6 @@ impl Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.order(Order::Kill);
+        self.order(StopOrder::Kill);
     }
 }

@@ -7,7 +7,7 @@ use core::task::{Context, Waker};
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Timestamp;
-use crate::runtime::cell::Cell;
+use crate::runtime::cell::WorkerCell;
 
 /// What a task and its supervisor leave for each other, under a lock.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ enum Reach {
     /// By this waker, which does nothing as long as the task need not be woken.
     Waker(Waker),
     /// When it comes to look, the next incarnation is here.
-    Next(Arc<Cell>),
+    Next(Arc<WorkerCell>),
 }
 
 impl Reach {
@@ -66,7 +66,7 @@ impl Control {
     }
 
     #[inline]
-    pub(crate) fn take_next(&mut self) -> Option<Arc<Cell>> {
+    pub(crate) fn take_next(&mut self) -> Option<Arc<WorkerCell>> {
         match core::mem::replace(&mut self.reach, Reach::nobody()) {
             Reach::Next(next) => Some(next),
             waker @ Reach::Waker(_) => {
@@ -78,7 +78,7 @@ impl Control {
 
     /// Leaves the next incarnation for the task.
     #[inline]
-    pub(crate) fn leave(&mut self, next: Arc<Cell>) {
+    pub(crate) fn leave(&mut self, next: Arc<WorkerCell>) {
         self.reach = Reach::Next(next);
     }
 

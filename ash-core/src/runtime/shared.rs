@@ -1,4 +1,4 @@
-//! What a supervisor's task shares with its handles, its children and its parent.
+//! What a supervisor shares with its task, its handles, its children and its parent.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,7 +19,7 @@ use crate::machine::{
     Event, EventKind, Fact, Incarnation, Machine, Notice, Notices, StartFailure, Timestamp,
 };
 use crate::runtime::clock::Clock;
-use crate::runtime::driver::{Driver, Slot};
+use crate::runtime::driver::{ChildPayload, Driver};
 use crate::runtime::events::Bus;
 use crate::runtime::inbox::Inbox;
 use crate::runtime::log::Log;
@@ -77,17 +77,17 @@ pub(crate) struct Ended {
     pub(crate) report: Arc<ShutdownReport>,
 }
 
-/// The machine that a supervisor's task drives.
-pub(crate) type Supervisor = Machine<Slot, Reply>;
+/// The machine of a supervisor, as its driver runs it.
+pub(crate) type SupervisorMachine = Machine<ChildPayload, Reply>;
 
 /// Where the answer to a call goes.
 pub(crate) type Reply = oneshot::Sender<Result<(), Box<SupervisorError>>>;
 
-/// A question, asked of the machine in the supervisor's task.
-pub(crate) type Question = Box<dyn FnOnce(&Supervisor, Timestamp) + Send>;
+/// A question, answered by whoever has the turn.
+pub(crate) type Question = Box<dyn FnOnce(&SupervisorMachine, Timestamp) + Send>;
 
 /// What a supervisor's machine is told.
-pub(crate) type Input = Event<Slot, Reply>;
+pub(crate) type Input = Event<ChildPayload, Reply>;
 
 /// What arrives in a supervisor's inbox.
 pub(crate) enum Message {
@@ -97,8 +97,8 @@ pub(crate) enum Message {
     Ask(Question),
     /// What a nested supervisor had to kill or leave behind.
     Unstopped(Vec<(String, Unstopped)>),
-    /// It may be time for what the supervisor waits for.
-    Look,
+    /// The time for which the supervisor waits may have come.
+    CheckTimeout,
 }
 
 impl Message {
@@ -106,8 +106,9 @@ impl Message {
         Self::Input(Event::Fact(incarnation, fact))
     }
 
-    /// Tells whether this is the end of a child, and as it should be.
-    pub(crate) const fn is_end(&self) -> bool {
+    /// Tells whether this is the regular exit of a child, which may be deferred where nothing
+    /// follows from it before others have ended.
+    pub(crate) const fn is_deferrable_exit(&self) -> bool {
         matches!(self, Self::Input(Event::Fact(_, Fact::Exited(exit)))
             if exit.reason.is_normal() && exit.hook_error.is_none())
     }
@@ -235,7 +236,7 @@ impl Shared {
         if let Upward::Parent(parent, _) = &self.upward
             && !unstopped.is_empty()
         {
-            parent.inbox.leave(Message::Unstopped(unstopped));
+            parent.inbox.push(Message::Unstopped(unstopped));
         }
         self.upward.fact(fact);
     }
@@ -257,7 +258,7 @@ impl Upward {
         match self {
             Self::Root => {}
             Self::Parent(parent, incarnation) => {
-                parent.inbox.leave(Message::fact(*incarnation, fact));
+                parent.inbox.push(Message::fact(*incarnation, fact));
             }
         }
     }

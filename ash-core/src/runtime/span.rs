@@ -13,7 +13,7 @@ mod attributing {
     use tracing::Span;
 
     use crate::contain::contain;
-    use crate::runtime::cell::Cell;
+    use crate::runtime::cell::WorkerCell;
     use crate::runtime::log::TARGET;
     use crate::spec::join;
 
@@ -30,7 +30,7 @@ mod attributing {
         ///
         /// It is at the level error, so that it is there for all that the worker logs, however
         /// little of that is wanted. It has no parent: a worker outlives whoever started it.
-        pub(crate) fn of(cell: &Cell) -> Self {
+        pub(crate) fn of(cell: &WorkerCell) -> Self {
             let open = || {
                 tracing::error_span!(
                     target: TARGET,
@@ -68,7 +68,7 @@ mod attributing {
 mod nothing {
     use core::marker::PhantomData;
 
-    use crate::runtime::cell::Cell;
+    use crate::runtime::cell::WorkerCell;
 
     pub(crate) struct ChildSpan;
 
@@ -76,7 +76,7 @@ mod nothing {
     pub(crate) struct Inside<'a>(PhantomData<&'a ChildSpan>);
 
     impl ChildSpan {
-        pub(crate) const fn of(_: &Cell) -> Self {
+        pub(crate) const fn of(_: &WorkerCell) -> Self {
             Self
         }
 

@@ -1,4 +1,4 @@
-//! The task of one supervisor: it keeps the timer, takes the turns that are left to it, and ends
+//! The task of one supervisor: it keeps the timer, takes the turns that are handed to it, and ends
 //! the supervisor.
 
 use alloc::boxed::Box;
@@ -19,14 +19,14 @@ use crate::runtime::alarm::Alarm;
 use crate::runtime::clock::Clock;
 use crate::runtime::driver::{Driver, End, Outcome};
 use crate::runtime::events::Bus;
-use crate::runtime::inbox::{Rest, Taken};
+use crate::runtime::inbox::{AfterTurn, Taken};
 use crate::runtime::log::Log;
 use crate::runtime::meter::Meter;
 use crate::runtime::shared::{Message, Shared, Upward};
 use crate::runtime::spec::SupervisorSpec;
 use crate::spec::{SpecError, join};
 
-/// How many messages are taken in before the machine is drained.
+/// How many messages the machine is fed before it is drained.
 const BATCH: usize = 128;
 
 /// The task of a supervisor. It owns the supervisor: dropped, it ends it.
@@ -95,19 +95,19 @@ impl Task {
         }
     }
 
-    /// Waits until a turn is left to it, or the supervisor is due.
+    /// Waits until a turn is handed to it, or the supervisor is due.
     async fn wait(&mut self) -> Vec<Message> {
         let mut is_due = false;
         loop {
-            if let Some(taken) = self.shared.inbox.wake(is_due) {
+            if let Some(taken) = self.shared.inbox.take_for_task(is_due) {
                 self.driver = taken.driver;
                 return taken.messages;
             }
-            let due = self.shared.inbox.sleep(self.armed);
+            let due = self.shared.inbox.set_timer(self.armed);
             self.set_timer(due).await;
             tokio::select! {
                 biased;
-                () = self.shared.inbox.bell() => is_due = false,
+                () = self.shared.inbox.task_woken() => is_due = false,
                 () = elapsed(&mut self.timer), if !self.armed.is_never() => {
                     self.armed = Timestamp::NEVER;
                     is_due = true;
@@ -141,8 +141,8 @@ impl Task {
             let mut coming = messages.drain(..);
             let outcome = loop {
                 let part = coming.by_ref().take(BATCH);
-                let outcome = self.shared.work(&mut self.driver, |driver, shared| {
-                    driver.work(shared, part);
+                let outcome = self.shared.run_driver(&mut self.driver, |driver, shared| {
+                    driver.process(shared, part);
                     driver.outcome(shared, 0)
                 });
                 let Some(outcome @ Outcome { has_ended: false, .. }) = outcome else {
@@ -155,12 +155,12 @@ impl Task {
                 }
             };
             drop(coming);
-            let (driver, wants) = (self.driver.take(), outcome.wants);
-            match self.shared.inbox.end_turn(driver, wants, usize::MAX, messages) {
-                Rest::More(more) => (self.driver, messages) = (more.driver, more.messages),
-                Rest::Done(_) | Rest::Left => return None,
+            let (driver, next) = (self.driver.take(), outcome.next);
+            match self.shared.inbox.end_turn(driver, next, usize::MAX, messages) {
+                AfterTurn::More(more) => (self.driver, messages) = (more.driver, more.messages),
+                AfterTurn::Done(_) | AfterTurn::HandedToTask => return None,
                 // Nobody else closes it.
-                Rest::Closed(driver) => {
+                AfterTurn::Closed(driver) => {
                     self.driver = driver;
                     return Some(Vec::new());
                 }
@@ -173,7 +173,7 @@ impl Task {
         self.shared.finish();
         late.append(&mut self.shared.inbox.close().messages);
         let Some(mut driver) = self.driver.take() else {
-            return let_go(late);
+            return drop_messages(late);
         };
         if let Some((End { reason, start_error }, unstopped)) = driver.finish(&self.shared, late) {
             // Whoever waits for the end finds that nothing is left of what the factories held: it
@@ -188,7 +188,7 @@ impl Drop for Task {
     /// A supervisor whose task is dropped before its end, because its runtime goes, is killed.
     fn drop(&mut self) {
         let Taken { driver, messages } = self.shared.inbox.close();
-        // If somebody else is at work, they let go of it.
+        // If somebody else has the turn, they drop it.
         let mut driver = self.driver.take().or(driver);
         let status = self.shared.status.borrow();
         let (ready, ended) = (status.ready.is_some(), status.ended.is_some());
@@ -201,13 +201,13 @@ impl Drop for Task {
             let start_error = (!ready).then_some(StartError::ShuttingDown(name));
             self.shared.end(ExitReason::Killed, start_error, Vec::new());
         }
-        let_go(messages);
+        drop_messages(messages);
         drop(driver);
     }
 }
 
 /// Drops what nobody takes in any more: a caller gets `ShuttingDown`, and its waker may panic.
-fn let_go(messages: Vec<Message>) {
+fn drop_messages(messages: Vec<Message>) {
     for message in messages {
         let _ = contain(|| drop(message));
     }

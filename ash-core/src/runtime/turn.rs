@@ -1,4 +1,4 @@
-//! A turn at a supervisor, taken by whoever brings it something.
+//! A turn at a supervisor, taken by whoever has a message or a question for it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -7,31 +7,30 @@ use alloc::vec::Vec;
 use crate::contain::contain;
 use crate::machine::Timestamp;
 use crate::runtime::driver::{Driver, Outcome};
-use crate::runtime::inbox::{Brought, Rest, Taken, Woken};
-use crate::runtime::shared::{Message, Shared, Supervisor};
+use crate::runtime::inbox::{AfterTurn, Pushed, Taken, Woken};
+use crate::runtime::shared::{Message, Shared, SupervisorMachine};
 
-/// How many times one who brings something sees to what others brought meanwhile.
+/// How many times the taker of a turn processes what others have queued meanwhile.
 const ROUNDS: usize = 4;
 
-/// How many messages of others it takes in at a time.
-const LIMIT: usize = 16;
+/// How many messages of others it processes at a time.
+const MOST_FROM_OTHERS: usize = 16;
 
 impl Shared {
-    /// Brings a message, and sees to it here and now if nobody is at work. Returns `None` if the
-    /// supervisor has ended. Of those who are woken, `expected` callers do not wait for this
-    /// thread.
+    /// Delivers a message: processes it here and now if the turn is free, and queues it otherwise.
+    /// Returns `None` if the supervisor has ended. Of those who are woken, `expected` callers do
+    /// not wait for this thread.
     ///
-    /// This is for code that runs for nobody else: not for what is called while the driver
-    /// works, and not for a drop.
-    pub(crate) fn bring(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
-        // Who listens is told of each end at once.
-        let can_wait = message.is_end() && !self.events.is_on();
+    /// Not for code that itself runs within a turn, nor for a drop.
+    pub(crate) fn deliver(self: &Arc<Self>, message: Message, expected: usize) -> Option<Woken> {
+        // With a subscriber, every exit is reported at once, so none may be deferred.
+        let is_deferrable = message.is_deferrable_exit() && !self.events.is_on();
         let mut message = Some(message);
-        match self.inbox.bring(&mut message, can_wait) {
-            Brought::Left(woken) => Some(woken),
-            Brought::Turn(Taken { mut driver, mut messages }) => {
-                let outcome = self.work(&mut driver, |driver, shared| {
-                    driver.work_up_to(shared, &mut messages, &mut message);
+        match self.inbox.push_or_take_turn(&mut message, is_deferrable) {
+            Pushed::Queued(woken) => Some(woken),
+            Pushed::Turn(Taken { mut driver, mut messages }) => {
+                let outcome = self.run_driver(&mut driver, |driver, shared| {
+                    driver.process_with(shared, &mut messages, &mut message);
                     driver.outcome(shared, expected)
                 });
                 if let Some(unread) = message {
@@ -39,45 +38,45 @@ impl Shared {
                 }
                 Some(self.end_turn(driver, outcome, messages))
             }
-            Brought::Closed => None,
+            Pushed::Closed => None,
         }
     }
 
-    /// Sees to what lingers, if there is anything and nobody is at work. Returns whether anybody
-    /// was woken.
-    pub(crate) fn take_in_what_lingers(self: &Arc<Self>) -> Woken {
-        let Some(Taken { mut driver, mut messages }) = self.inbox.take_lingering() else {
+    /// Processes what was deferred, if there is anything and the turn is free. Returns whether
+    /// anybody was woken.
+    pub(crate) fn process_deferred(self: &Arc<Self>) -> Woken {
+        let Some(Taken { mut driver, mut messages }) = self.inbox.take_deferred() else {
             return Woken::Nobody;
         };
-        let outcome = self.work(&mut driver, |driver, shared| {
-            driver.work(shared, messages.drain(..));
+        let outcome = self.run_driver(&mut driver, |driver, shared| {
+            driver.process(shared, messages.drain(..));
             driver.outcome(shared, 0)
         });
-        self.end_other_turn(driver, outcome, messages)
+        self.end_turn_outlined(driver, outcome, messages)
     }
 
-    /// Asks the machine here and now, if nobody is at work: then returns the answer and whether
+    /// Asks the machine here and now, if the turn is free: then returns the answer and whether
     /// anybody was woken. Otherwise returns the question.
-    pub(crate) fn ask_now<T, Q: FnOnce(&Supervisor, Timestamp) -> T>(
+    pub(crate) fn ask_now<T, Q: FnOnce(&SupervisorMachine, Timestamp) -> T>(
         self: &Arc<Self>,
         question: Q,
     ) -> Result<(Option<T>, Woken), Q> {
-        let Some(Taken { mut driver, mut messages }) = self.inbox.take_free() else {
+        let Some(Taken { mut driver, mut messages }) = self.inbox.take_if_free() else {
             return Err(question);
         };
         let mut answer = None;
-        let outcome = self.work(&mut driver, |driver, shared| {
+        let outcome = self.run_driver(&mut driver, |driver, shared| {
             if !messages.is_empty() {
-                driver.work(shared, messages.drain(..));
+                driver.process(shared, messages.drain(..));
             }
             answer = Some(question(driver.machine(), shared.clock.now()));
             driver.outcome(shared, 0)
         });
-        Ok((answer, self.end_other_turn(driver, outcome, messages)))
+        Ok((answer, self.end_turn_outlined(driver, outcome, messages)))
     }
 
-    /// Ends a turn, of which this came, or goes on with it. This is for the turn of one who brings
-    /// something, which nearly all of them are.
+    /// Ends a turn that had this outcome, or goes on with it. Inlined into [`deliver`](Self::deliver)
+    /// only, whose turns nearly all of them are.
     #[inline(always)]
     fn end_turn(
         self: &Arc<Self>,
@@ -85,19 +84,19 @@ impl Shared {
         outcome: Option<Outcome>,
         done: Vec<Message>,
     ) -> Woken {
-        let Some(Outcome { wants, has_ended: false, woken }) = outcome else {
-            return self.leave_turn(driver);
+        let Some(Outcome { next, has_ended: false, woken }) = outcome else {
+            return self.hand_to_task(driver);
         };
-        match self.inbox.end_turn(driver, wants, LIMIT, done) {
-            Rest::Done(also) => woken.or(also),
-            Rest::Left => Woken::Somebody,
-            Rest::More(more) => woken.or(self.go_on(more)),
-            Rest::Closed(driver) => lose(driver),
+        match self.inbox.end_turn(driver, next, MOST_FROM_OTHERS, done) {
+            AfterTurn::Done(also) => woken.or(also),
+            AfterTurn::HandedToTask => Woken::Somebody,
+            AfterTurn::More(more) => woken.or(self.continue_turn(more)),
+            AfterTurn::Closed(driver) => drop_driver(driver),
         }
     }
 
-    /// [Ends](Self::end_turn) the turn of one who asks, or sees to what lingers.
-    fn end_other_turn(
+    /// [`end_turn`](Self::end_turn), out of line.
+    fn end_turn_outlined(
         self: &Arc<Self>,
         driver: Option<Box<Driver>>,
         outcome: Option<Outcome>,
@@ -106,40 +105,40 @@ impl Shared {
         self.end_turn(driver, outcome, done)
     }
 
-    /// Sees to what others brought meanwhile.
+    /// Processes what others have queued meanwhile.
     #[cold]
-    fn go_on(self: &Arc<Self>, more: Taken<Box<Driver>>) -> Woken {
+    fn continue_turn(self: &Arc<Self>, more: Taken<Box<Driver>>) -> Woken {
         let Taken { mut driver, mut messages } = more;
         let mut woken = Woken::Nobody;
         for rounds_left in (0..ROUNDS).rev() {
-            let outcome = self.work(&mut driver, |driver, shared| {
-                driver.work(shared, messages.drain(..));
+            let outcome = self.run_driver(&mut driver, |driver, shared| {
+                driver.process(shared, messages.drain(..));
                 driver.outcome(shared, 0)
             });
-            let Some(Outcome { wants, has_ended: false, woken: also }) = outcome else {
-                return self.leave_turn(driver);
+            let Some(Outcome { next, has_ended: false, woken: also }) = outcome else {
+                return self.hand_to_task(driver);
             };
             woken = woken.or(also);
-            let limit = if rounds_left == 0 { 0 } else { LIMIT };
-            match self.inbox.end_turn(driver, wants, limit, messages) {
-                Rest::Done(also) => return woken.or(also),
-                Rest::Left => break,
-                Rest::More(more) => Taken { driver, messages } = more,
-                Rest::Closed(driver) => return lose(driver),
+            let limit = if rounds_left == 0 { 0 } else { MOST_FROM_OTHERS };
+            match self.inbox.end_turn(driver, next, limit, messages) {
+                AfterTurn::Done(also) => return woken.or(also),
+                AfterTurn::HandedToTask => break,
+                AfterTurn::More(more) => Taken { driver, messages } = more,
+                AfterTurn::Closed(driver) => return drop_driver(driver),
             }
         }
         Woken::Somebody
     }
 
-    /// Leaves a turn to the supervisor's task.
+    /// Hands a turn to the supervisor's task.
     #[cold]
-    fn leave_turn(&self, driver: Option<Box<Driver>>) -> Woken {
-        lose(self.inbox.leave_turn(driver))
+    fn hand_to_task(&self, driver: Option<Box<Driver>>) -> Woken {
+        drop_driver(self.inbox.hand_to_task(driver))
     }
 
-    /// Has the driver do something, for one who has the turn. Returns nothing if there is none
-    /// any more. One that panics is gone, and its children with it.
-    pub(crate) fn work<T>(
+    /// Has the driver do something, for whoever has the turn. Returns nothing if there is no driver
+    /// any more. One that panics is dropped, and its children with it.
+    pub(crate) fn run_driver<T>(
         self: &Arc<Self>,
         driver: &mut Option<Box<Driver>>,
         work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
@@ -148,21 +147,21 @@ impl Shared {
         if let Ok(done) = contain(|| work(at_work, self)) {
             return Some(done);
         }
-        let _ = lose(driver.take());
+        let _ = drop_driver(driver.take());
         None
     }
 }
 
-/// There was no driver for it. A caller whose message is dropped gets `ShuttingDown`.
+/// Drops a message for which there was no driver: a caller gets `ShuttingDown`.
 #[cold]
 fn drop_unread(message: Message) {
     drop(message);
 }
 
-/// Lets go of the driver of a supervisor that has gone with its runtime meanwhile, or of one that
-/// has panicked, and thereby of all that it had started.
+/// Drops the driver of a supervisor that has gone with its runtime meanwhile, or one that has
+/// panicked, and thereby all that it had started.
 #[cold]
-fn lose(driver: Option<Box<Driver>>) -> Woken {
+fn drop_driver(driver: Option<Box<Driver>>) -> Woken {
     if let Some(mut driver) = driver {
         let _ = contain(|| driver.clear());
         let _ = contain(|| drop(driver));

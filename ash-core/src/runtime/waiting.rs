@@ -12,7 +12,7 @@ use crate::runtime::inbox::Woken;
 /// Yields once, so that those run who were just woken in this thread.
 ///
 /// Unlike tokio's `yield_now`, this does not have the thread look at its timers and sockets first.
-pub(crate) fn let_others_go() -> impl Future<Output = ()> {
+pub(crate) fn yield_once() -> impl Future<Output = ()> {
     let mut yielded = false;
     poll_fn(move |context| {
         if core::mem::replace(&mut yielded, true) {
@@ -36,9 +36,9 @@ impl Waiting {
     }
 
     /// Gives the thread to them, if there are any.
-    pub(crate) async fn let_go(mut self) {
+    pub(crate) async fn yield_if_woken(mut self) {
         if self.0.is_somebody() {
-            let_others_go().await;
+            yield_once().await;
             self.0 = Woken::Nobody;
         }
     }

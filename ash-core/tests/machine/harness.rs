@@ -321,8 +321,8 @@ impl Rig {
         self.machine.find(id).is_some_and(|key| self.machine.is_start_awaited(key))
     }
 
-    pub(crate) fn patience(&self) -> usize {
-        self.machine.patience()
+    pub(crate) fn deferrable_exits(&self) -> usize {
+        self.machine.deferrable_exits()
     }
 
     /// Compares the trace since the last look with what is expected, line by line.
@@ -399,7 +399,7 @@ pub(crate) fn render_output(output: &Output<u32>, label: impl Fn(Incarnation) ->
         Action::Stop(incarnation) => format!("stop {}", label(*incarnation)),
         Action::Kill(incarnation) => format!("kill {}", label(*incarnation)),
         Action::CheckHeartbeat(incarnation) => format!("check {}", label(*incarnation)),
-        Action::LetGo(incarnation) => format!("let go {}", label(*incarnation)),
+        Action::Release(incarnation) => format!("release {}", label(*incarnation)),
         Action::Reply(caller, result) => format!("reply {caller} {}", render_result(result)),
         Action::Ready => "ready".to_owned(),
         Action::Finish { reason, start_error: None } => format!("finish {}", render(reason)),

@@ -364,7 +364,7 @@ impl Sim {
                     self.tell(index, Fact::Heartbeat(last), true);
                 }
             }
-            Action::LetGo(incarnation) => {
+            Action::Release(incarnation) => {
                 let left = self.index(incarnation).is_some_and(|index| !self.tasks[index].leaked);
                 self.demand(!left, "only what has ended is let go");
             }

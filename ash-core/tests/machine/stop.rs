@@ -254,17 +254,17 @@ fn stop_6_one_for_one_stops_dynamic_children_together_before_the_static_ones() {
     }
     rig.shutdown();
     rig.expect(["stop z#1", "stop y#1", "stop x#1"]);
-    assert_eq!(rig.patience(), 0, "who reads of each of them is told at once");
+    assert_eq!(rig.deferrable_exits(), 0, "who reads of each of them is told at once");
     rig.machine.set_notices(Notices::Notable);
-    assert_eq!(rig.patience(), 2, "nothing follows before the last of them has ended");
+    assert_eq!(rig.deferrable_exits(), 2, "nothing follows before the last of them has ended");
     rig.stopped("y");
     rig.stopped("z");
     rig.expect([]);
-    assert_eq!(rig.patience(), 0);
+    assert_eq!(rig.deferrable_exits(), 0);
     rig.machine.set_notices(Notices::All);
     rig.stopped("x");
     rig.expect(["note x#1 stopped shutdown", "stop b#1"]);
-    assert_eq!(rig.patience(), 0);
+    assert_eq!(rig.deferrable_exits(), 0);
     rig.stopped("b");
     rig.stopped("a");
     rig.expect([
@@ -285,7 +285,7 @@ fn stop_6_the_end_of_a_child_that_somebody_waits_for_cannot_wait() {
     rig.terminate(1, "y");
     rig.shutdown();
     rig.expect(["stop y#1", "stop z#1", "stop x#1"]);
-    assert_eq!(rig.patience(), 0);
+    assert_eq!(rig.deferrable_exits(), 0);
     rig.stopped("y");
     rig.expect(["note y#1 stopped shutdown", "reply 1 ok"]);
 }

@@ -26,7 +26,7 @@ impl World {
                     self.mail.push_back((at, Input::Heartbeat(task.life, last)));
                 }
             }
-            Action::LetGo(incarnation) => {
+            Action::Release(incarnation) => {
                 let left = self.task(at, incarnation).is_some_and(|task| !self.tasks[task].leaked);
                 self.demand(!left, "only what has ended is let go");
             }

@@ -96,7 +96,7 @@ impl Supervisor {
                     orders.extend(life(it).map(Order::CheckHeartbeat));
                 }
                 // What a driver keeps is none of the model's business.
-                Output::Action(Action::LetGo(_)) => {}
+                Output::Action(Action::Release(_)) => {}
                 Output::Action(Action::Ready) => orders.push(Order::Ready),
                 Output::Action(Action::Finish { reason, start_error }) => {
                     let start_error = start_error.as_ref().map(ToString::to_string);

@@ -296,7 +296,7 @@ impl<'h> Player<'h> {
             Output::Action(Action::Stop(incarnation)) => self.stop(level, incarnation, false),
             Output::Action(Action::Kill(incarnation)) => self.stop(level, incarnation, true),
             Output::Action(Action::CheckHeartbeat(_)) => panic!("no child has to send heartbeats"),
-            Output::Action(Action::LetGo(_)) => {}
+            Output::Action(Action::Release(_)) => {}
             Output::Action(Action::Reply(caller, result)) => {
                 self.reply(level, caller, &result.map_err(|error| *error));
             }
