@@ -69,7 +69,7 @@ impl<P, C> Machine<P, C> {
             // Its restart, which was told of, will not come. That is no exit, and so not counted.
             let called_off = EventKind::Stopped { reason: ExitReason::Shutdown };
             if self.notices.include(&called_off) {
-                self.notice(key, called_off);
+                self.emit_for_child(key, called_off);
             }
         }
         self.call_off(key);
@@ -138,7 +138,7 @@ impl<P, C> Machine<P, C> {
             }
             State::Ended { reason } => {
                 let reason = reason.clone();
-                self.note(key, EventKind::Exited { reason, will_restart: false });
+                self.record(key, EventKind::Exited { reason, will_restart: false });
             }
             State::Running { .. }
             | State::BackingOff { .. }

@@ -174,7 +174,7 @@ impl<P, C> Machine<P, C> {
         }
         let ended = core::mem::replace(&mut self.phase, Phase::Ended);
         if let Phase::Stopping { reason, start_error, .. } = ended {
-            self.note_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
+            self.emit_for_supervisor(EventKind::SupervisorEnded { reason: reason.clone() });
             let (reason, start_error) = (Box::new(reason), start_error.map(Box::new));
             self.act(Action::Finish { reason, start_error });
         }

@@ -41,7 +41,7 @@ impl<P, C> Machine<P, C> {
     #[inline(always)]
     pub(super) fn on_exited(&mut self, now: Timestamp, key: ChildKey, exit: Exit) {
         if let Some(error) = exit.hook_error {
-            self.note(key, EventKind::ShutdownFailed { error });
+            self.record(key, EventKind::ShutdownFailed { error });
         }
         if let Some(child) = self.children.get_mut(key)
             && let State::Stopping(stopping) = &mut child.state
@@ -50,7 +50,7 @@ impl<P, C> Machine<P, C> {
             let calls = stopping.calls.take();
             return self.bid_farewell(key, calls, exit.reason);
         }
-        match self.set_state(key, State::Stopped) {
+        match self.take_state(key) {
             Some(State::Running { .. }) => self.judge(now, key, exit.reason),
             Some(State::Stopping(stopping)) => self.on_stopped(now, key, stopping, exit.reason),
             // A driver says `StartFailed` here. Whatever it was, the start has failed.
@@ -85,7 +85,7 @@ impl<P, C> Machine<P, C> {
             }
             Phase::Running { .. } => self.decide(now, key, reason),
             Phase::Idle | Phase::Stopping { .. } | Phase::Ended => {
-                self.note(key, EventKind::Exited { reason, will_restart: false });
+                self.record(key, EventKind::Exited { reason, will_restart: false });
                 self.forget(key);
             }
         }
@@ -108,7 +108,7 @@ impl<P, C> Machine<P, C> {
     pub(super) fn absorb(&mut self, key: ChildKey, reason: ExitReason) {
         let Some(child) = self.children.get(key) else { return };
         let will_restart = child.attributes.restart != RestartPolicy::Temporary;
-        self.note(key, EventKind::Exited { reason, will_restart });
+        self.record(key, EventKind::Exited { reason, will_restart });
         self.regroup(key);
     }
 
@@ -119,12 +119,12 @@ impl<P, C> Machine<P, C> {
         match fate {
             Verdict::Restart => return self.restart(now, key, reason),
             Verdict::Keep => {
-                self.note(key, EventKind::Exited { reason, will_restart: false });
-                self.note(key, EventKind::Completed);
+                self.record(key, EventKind::Exited { reason, will_restart: false });
+                self.record(key, EventKind::Completed);
                 self.set_state(key, State::Completed);
             }
             Verdict::Forget => {
-                self.note(key, EventKind::Exited { reason, will_restart: false });
+                self.record(key, EventKind::Exited { reason, will_restart: false });
                 self.forget(key);
             }
         }
@@ -148,10 +148,10 @@ impl<P, C> Machine<P, C> {
     /// A child that was up is to be restarted with its group.
     fn restart(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
         if self.window.charge(now) == Charge::Exceeded {
-            self.note(key, EventKind::Exited { reason: reason.clone(), will_restart: false });
+            self.record(key, EventKind::Exited { reason: reason.clone(), will_restart: false });
             return self.give_up(now, key, reason);
         }
-        self.note(key, EventKind::Exited { reason, will_restart: true });
+        self.record(key, EventKind::Exited { reason, will_restart: true });
         let ran = self.children.get(key).map(|child| now.since(child.up_since));
         let attempt = self.next_attempt(key, ran);
         match self.config.strategy {
@@ -207,13 +207,13 @@ impl<P, C> Machine<P, C> {
         let backoff = child.attributes.backoff().unwrap_or(self.config.backoff);
         let attempt = child.history().streak.fail(&backoff, ran, window, || random.f64());
         let kind = EventKind::Restarting { attempt: attempt.number, delay: attempt.delay };
-        self.note(key, kind);
+        self.record(key, kind);
         attempt
     }
 
     /// The child would need one restart too many: the supervisor ends.
     fn give_up(&mut self, now: Timestamp, key: ChildKey, reason: ExitReason) {
-        self.note(key, EventKind::IntensityExceeded { reason: reason.clone() });
+        self.record(key, EventKind::IntensityExceeded { reason: reason.clone() });
         let Some(child) = self.children.get(key) else { return };
         let id = child.attributes.id.clone();
         self.forget(key);

@@ -130,7 +130,7 @@ impl<P, C> Machine<P, C> {
         if !child.state.has_incarnation() {
             return false;
         }
-        match self.set_state(key, State::Stopped) {
+        match self.take_state(key) {
             Some(state @ State::Running { .. }) => {
                 self.set_state(key, state);
                 self.ask_to_stop(now, key, Then::Regroup(None));

@@ -7,7 +7,7 @@
 //! | [`handle_event`](Machine::handle_event), [`handle_timeout`](Machine::handle_timeout) | facts, commands and the passing of time go in |
 //! | [`poll_output`](Machine::poll_output) | actions that must be done and notices of what happened come out, in order |
 //! | [`poll_timeout`](Machine::poll_timeout) | when it wants to be woken |
-//! | [`deferrable_exits`](Machine::deferrable_exits) | how many facts may wait for one more |
+//! | [`deferrable_exits`](Machine::deferrable_exits) | how many regular exits may be fed together with one more |
 //! | [`children`](Machine::children), [`child`](Machine::child), [`counts`](Machine::counts), … | questions, answered from what it knows |
 //!
 //! A driver feeds any number of events, drains all output, and waits for the next event or the
@@ -46,12 +46,14 @@ mod callers;
 mod child;
 mod children;
 mod command;
+mod config;
 mod end;
 mod event;
 mod exit;
 mod group;
 mod info;
 mod ledger;
+mod liveness;
 mod order;
 mod output;
 mod phase;
@@ -64,17 +66,13 @@ mod timers;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
-use core::time::Duration;
 
 use crate::ChildId;
-use crate::restart::{Backoff, RestartIntensity, Window};
-use crate::spec::{
-    AutoShutdown, ChildAttributes, DEFAULT_KILL_GRACE, Origin, RestartStrategy, SpecError,
-    check_child, check_name,
-};
+use crate::restart::Window;
+use crate::spec::{ChildAttributes, Origin, SpecError, check_child, check_name};
 
 pub use crate::time::Timestamp;
+pub use config::MachineConfig;
 pub use event::{ChildCommand, ChildKey, Event, Exit, Fact, Incarnation, StartFailure};
 pub use info::{ChildCounts, ChildInfo, ChildState};
 pub use output::{Action, EventKind, Notice, Notices, Output};
@@ -86,48 +84,6 @@ use children::Children;
 use ledger::Ledger;
 use phase::{Phase, Sequence};
 use timers::Deadline;
-
-/// What a supervisor is told about itself.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct MachineConfig {
-    /// Its name.
-    pub name: ChildId,
-    /// Its path from the root's name on, its own name included.
-    pub path: String,
-    /// Which children are restarted together.
-    pub strategy: RestartStrategy,
-    /// How many restarts it makes before it gives up.
-    pub intensity: RestartIntensity,
-    /// How long the restarts of children wait that have no backoff of their own.
-    pub backoff: Backoff,
-    /// Whether the end of significant children stops it.
-    pub auto_shutdown: AutoShutdown,
-    /// How many children it holds at most.
-    pub max_children: usize,
-    /// How long a killed worker may take to be gone before it is reported as leaked.
-    pub kill_grace: Duration,
-    /// Where the jitter of backoffs starts from.
-    pub seed: u64,
-}
-
-impl MachineConfig {
-    /// Creates the configuration of a root supervisor with every default.
-    #[must_use]
-    pub fn new(name: ChildId) -> Self {
-        Self {
-            path: String::from(name.as_str()),
-            name,
-            strategy: RestartStrategy::default(),
-            intensity: RestartIntensity::default(),
-            backoff: Backoff::none(),
-            auto_shutdown: AutoShutdown::default(),
-            max_children: usize::MAX,
-            kill_grace: DEFAULT_KILL_GRACE,
-            seed: 0,
-        }
-    }
-}
 
 /// The state machine of one supervisor. See the [module](self) for how it is driven.
 ///
@@ -254,11 +210,17 @@ impl<P, C> Machine<P, C> {
 
     /// A deadline of the child in a slot has come. What was done for another may have changed it.
     fn on_slot_due(&mut self, now: Timestamp, deadline: Deadline, slot: u32) {
-        if let Some(key) = self.children.key(slot)
-            && let Some(child) = self.children.get(key)
-            && child.state.deadline() == deadline
-        {
-            self.on_deadline(now, key);
+        let Some(key) = self.children.key(slot) else { return };
+        let Some(child) = self.children.get(key) else { return };
+        if child.state.deadline() != deadline {
+            return;
+        }
+        match &child.state {
+            State::Starting { .. } => self.on_init_timeout(now, key),
+            State::Running { .. } => self.check_heartbeat(key),
+            State::BackingOff { .. } => self.on_backed_off(now, key),
+            State::Stopping(_) => self.on_stop_deadline(now, key),
+            State::Waiting(_) | State::Ended { .. } | State::Stopped | State::Completed => {}
         }
     }
 
@@ -290,6 +252,12 @@ impl<P, C> Machine<P, C> {
         Some(self.ledger.change(key, child, state))
     }
 
+    /// Takes the state of a child out, to be matched by value. `Stopped` stands in for it until the
+    /// next is set.
+    fn take_state(&mut self, key: ChildKey) -> Option<State<C>> {
+        self.set_state(key, State::Stopped)
+    }
+
     /// Forgets a child.
     fn forget(&mut self, key: ChildKey) {
         let Some(child) = self.children.get(key) else { return };
@@ -313,27 +281,28 @@ impl<P, C> Machine<P, C> {
         self.act(Action::Reply(caller, result.map_err(Box::new)));
     }
 
+    /// Counts what happened to a child, and tells it if anybody wants to know.
     #[inline]
-    fn note(&mut self, key: ChildKey, kind: EventKind) {
+    fn record(&mut self, key: ChildKey, kind: EventKind) {
         let has_started = || self.children.get(key).is_some_and(|child| !child.up_since.is_never());
         self.ledger.tally.count(&kind, has_started);
         if self.notices.include(&kind) {
-            self.notice(key, kind);
+            self.emit_for_child(key, kind);
         }
     }
 
-    fn notice(&mut self, key: ChildKey, kind: EventKind) {
+    fn emit_for_child(&mut self, key: ChildKey, kind: EventKind) {
         if let Some(child) = self.children.get(key) {
             let child = Some((child.attributes.id.clone(), child.number));
-            self.say(Notice { child, kind });
+            self.emit(Notice { child, kind });
         }
     }
 
-    fn note_supervisor(&mut self, kind: EventKind) {
-        self.say(Notice { child: None, kind });
+    fn emit_for_supervisor(&mut self, kind: EventKind) {
+        self.emit(Notice { child: None, kind });
     }
 
-    fn say(&mut self, notice: Notice) {
+    fn emit(&mut self, notice: Notice) {
         self.output.push_back(Output::Notice(Box::new(notice)));
     }
 }

@@ -1,18 +1,19 @@
 //! Starting children: the initial start, `start_child`, and what becomes of a start.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use core::time::Duration;
 
 use crate::error::{StartCause, StartError, SupervisorError};
 use crate::exit::{ExitReason, WorkerError};
 use crate::machine::Machine;
-use crate::machine::child::{Child, Pending, Purpose, State, Stopping, Then};
+use crate::machine::child::{Abandoned, Child, Pending, Purpose, State, StopStage, Stopping, Then};
 use crate::machine::event::{ChildKey, StartFailure};
 use crate::machine::output::{Action, EventKind};
 use crate::machine::phase::{Phase, Step};
 use crate::machine::rare_list::RareList;
 use crate::machine::timers::Deadline;
-use crate::spec::{ChildAttributes, Origin, check_child, join};
+use crate::spec::{ChildAttributes, ChildType, Origin, Shutdown, check_child, join};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -58,7 +59,7 @@ impl<P, C> Machine<P, C> {
             Step::Done => {
                 let exits = core::mem::take(exits);
                 self.phase = Phase::Running { group: None };
-                self.note_supervisor(EventKind::SupervisorStarted);
+                self.emit_for_supervisor(EventKind::SupervisorStarted);
                 self.act(Action::Ready);
                 for incarnation in exits {
                     self.take_up_exit(now, incarnation);
@@ -111,7 +112,7 @@ impl<P, C> Machine<P, C> {
                 let failed = matches!(stopping.then, Then::FailStart(..));
                 child.up_since = now;
                 if !failed {
-                    self.note(key, EventKind::Started);
+                    self.record(key, EventKind::Started);
                 }
                 return;
             }
@@ -126,7 +127,7 @@ impl<P, C> Machine<P, C> {
         let check = child.attributes.liveness().map_or(Timestamp::NEVER, |interval| now + interval);
         if let Some(State::Starting { pending, .. }) = self.set_state(key, State::Running { check })
         {
-            self.note(key, EventKind::Started);
+            self.record(key, EventKind::Started);
             for caller in pending.callers {
                 self.reply(caller, Ok(()));
             }
@@ -134,10 +135,10 @@ impl<P, C> Machine<P, C> {
     }
 
     pub(super) fn on_start_failed(&mut self, now: Timestamp, key: ChildKey, failure: StartFailure) {
-        match self.set_state(key, State::Stopped) {
+        match self.take_state(key) {
             Some(State::Starting { pending, .. }) => self.start_failed(now, key, pending, failure),
             Some(State::Stopping(stopping)) => {
-                self.cut_short(now, key, stopping, failure.cause);
+                self.on_stopped(now, key, stopping, exit_reason(failure.cause));
             }
             Some(old) => {
                 debug_assert!(false, "{:?} cannot fail to start", old.public());
@@ -145,17 +146,6 @@ impl<P, C> Machine<P, C> {
             }
             None => {}
         }
-    }
-
-    /// A start that was cut short has ended: as it was told to, or by its own failure meanwhile.
-    fn cut_short(
-        &mut self,
-        now: Timestamp,
-        key: ChildKey,
-        stopping: Stopping<C>,
-        cause: StartCause,
-    ) {
-        self.on_stopped(now, key, stopping, exit_reason(cause));
     }
 
     /// A child did not start. It has no incarnation now, and its state is for this to decide.
@@ -171,7 +161,7 @@ impl<P, C> Machine<P, C> {
         let StartFailure { path, cause } = failure;
         let path = path.unwrap_or_else(|| join(&self.config.path, &child.attributes.id));
         child.history().last_exit = Some(exit_reason(cause.clone()));
-        self.note(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
+        self.record(key, EventKind::StartFailed { path: path.clone(), cause: cause.clone() });
         for caller in callers {
             let (path, cause) = (path.clone(), cause.clone());
             self.reply(caller, Err(SupervisorError::StartFailed { path, cause }));
@@ -198,11 +188,44 @@ impl<P, C> Machine<P, C> {
 
     /// Cuts a start short that has passed its init timeout.
     pub(super) fn on_init_timeout(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(State::Starting { pending, .. }) = self.set_state(key, State::Stopped) else {
+        let Some(State::Starting { pending, .. }) = self.take_state(key) else {
             return;
         };
         let bound = self.children.get(key).and_then(|child| child.attributes.init_timeout());
         self.abandon_start(now, key, pending, bound.unwrap_or(Duration::ZERO));
+    }
+
+    /// Cuts a start short that took too long. A worker is dropped where it stands; a supervisor
+    /// is asked, so that what it had already started goes down in order.
+    fn abandon_start(
+        &mut self,
+        now: Timestamp,
+        key: ChildKey,
+        pending: Pending<C>,
+        bound: Duration,
+    ) {
+        let Some(child) = self.children.get(key) else { return };
+        let incarnation = child.incarnation(key);
+        let then = Then::FailStart(Box::new(Abandoned { pending, bound }));
+        let (action, stage, deadline) =
+            match (child.attributes.child_type, child.attributes.shutdown()) {
+                (child_type @ ChildType::Worker, _)
+                | (child_type @ ChildType::Supervisor, Shutdown::BrutalKill) => {
+                    let grace = self.config.grace(now, child_type);
+                    (Action::Kill(incarnation), StopStage::Killed, grace)
+                }
+                (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
+                    (Action::Stop(incarnation), StopStage::Asked, now + timeout)
+                }
+                (ChildType::Supervisor, Shutdown::Infinity) => {
+                    (Action::Stop(incarnation), StopStage::Asked, Timestamp::NEVER)
+                }
+            };
+        self.set_state(
+            key,
+            State::Stopping(Stopping { stage, deadline, then, calls: RareList::Empty }),
+        );
+        self.act(action);
     }
 }
 

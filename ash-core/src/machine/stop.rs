@@ -1,17 +1,14 @@
 //! Stopping one child: asked, killed, given up as leaked; and what becomes of it then.
 
-use alloc::boxed::Box;
-use core::time::Duration;
-
 use crate::ChildId;
 use crate::error::{StartCause, SupervisorError};
 use crate::exit::ExitReason;
+use crate::machine::Machine;
 use crate::machine::child::{Abandoned, Pending, State, StopStage, Stopping, Then};
 use crate::machine::event::{ChildCommand, ChildKey, Incarnation, StartFailure};
 use crate::machine::output::{Action, EventKind, Notice};
 use crate::machine::rare_list::RareList;
-use crate::machine::{Machine, MachineConfig};
-use crate::spec::{ChildType, RestartPolicy, Shutdown, join};
+use crate::spec::{RestartPolicy, Shutdown, join};
 use crate::time::Timestamp;
 
 impl<P, C> Machine<P, C> {
@@ -52,7 +49,7 @@ impl<P, C> Machine<P, C> {
         let Some(child) = self.children.get(key) else { return };
         let deadline = self.config.grace(now, child.attributes.child_type);
         let incarnation = child.incarnation(key);
-        let stopping = match self.set_state(key, State::Stopped) {
+        let stopping = match self.take_state(key) {
             Some(State::Stopping(old)) if old.stage.is_killed() => {
                 self.set_state(key, State::Stopping(old));
                 return;
@@ -62,39 +59,6 @@ impl<P, C> Machine<P, C> {
         };
         self.set_state(key, State::Stopping(stopping));
         self.act(Action::Kill(incarnation));
-    }
-
-    /// Cuts a start short that took too long. A worker is dropped where it stands; a supervisor
-    /// is asked, so that what it had already started goes down in order.
-    pub(super) fn abandon_start(
-        &mut self,
-        now: Timestamp,
-        key: ChildKey,
-        pending: Pending<C>,
-        bound: Duration,
-    ) {
-        let Some(child) = self.children.get(key) else { return };
-        let incarnation = child.incarnation(key);
-        let then = Then::FailStart(Box::new(Abandoned { pending, bound }));
-        let (action, stage, deadline) =
-            match (child.attributes.child_type, child.attributes.shutdown()) {
-                (child_type @ ChildType::Worker, _)
-                | (child_type @ ChildType::Supervisor, Shutdown::BrutalKill) => {
-                    let grace = self.config.grace(now, child_type);
-                    (Action::Kill(incarnation), StopStage::Killed, grace)
-                }
-                (ChildType::Supervisor, Shutdown::Timeout(timeout)) => {
-                    (Action::Stop(incarnation), StopStage::Asked, now + timeout)
-                }
-                (ChildType::Supervisor, Shutdown::Infinity) => {
-                    (Action::Stop(incarnation), StopStage::Asked, Timestamp::NEVER)
-                }
-            };
-        self.set_state(
-            key,
-            State::Stopping(Stopping { stage, deadline, then, calls: RareList::Empty }),
-        );
-        self.act(action);
     }
 
     /// The next stage of a stop is due.
@@ -112,10 +76,10 @@ impl<P, C> Machine<P, C> {
     /// A killed incarnation is still there after its grace: it blocks its thread. The supervisor
     /// goes on without it.
     fn leak(&mut self, now: Timestamp, key: ChildKey) {
-        self.note(key, EventKind::Leaked);
+        self.record(key, EventKind::Leaked);
         let Some(child) = self.children.get(key) else { return };
         self.leaked.insert(child.incarnation(key), child.attributes.id.clone());
-        if let Some(State::Stopping(stopping)) = self.set_state(key, State::Stopped) {
+        if let Some(State::Stopping(stopping)) = self.take_state(key) {
             self.on_stopped(now, key, stopping, ExitReason::Killed);
         }
     }
@@ -123,7 +87,7 @@ impl<P, C> Machine<P, C> {
     pub(super) fn on_leak_ended(&mut self, incarnation: Incarnation) {
         if let Some(id) = self.leaked.remove(&incarnation) {
             let child = Some((id, incarnation.number));
-            self.say(Notice { child, kind: EventKind::LeakEnded });
+            self.emit(Notice { child, kind: EventKind::LeakEnded });
         }
     }
 
@@ -138,7 +102,6 @@ impl<P, C> Machine<P, C> {
     ) {
         let Some(child) = self.children.get_mut(key) else { return };
         let id = (!stopping.calls.is_empty()).then(|| child.attributes.id.clone());
-        let temporary = child.attributes.restart == RestartPolicy::Temporary;
         let Stopping { stage, then, calls, .. } = stopping;
         let missed = stage == StopStage::Unresponsive && matches!(reason, ExitReason::Killed);
         let reason = if missed { ExitReason::Unresponsive } else { reason };
@@ -147,28 +110,48 @@ impl<P, C> Machine<P, C> {
         if !forgotten {
             child.history().last_exit = Some(reason.clone());
         }
-        let ended_by_itself = matches!(then, Then::Judge);
-        let called_off = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
+        let a_call_decides = calls.iter().any(|(_, command)| *command != ChildCommand::Delete);
+        let is_called_off = matches!(then, Then::Judge) && a_call_decides;
+        self.settle(now, key, then, a_call_decides, reason);
+        for (caller, command) in calls {
+            if let Some(id) = &id {
+                self.command_after_stop(now, key, id, command, caller);
+            }
+        }
+        if is_called_off {
+            self.release(key);
+        }
+    }
+
+    /// Decides what becomes of a child whose incarnation is gone, unless a call decides that.
+    fn settle(
+        &mut self,
+        now: Timestamp,
+        key: ChildKey,
+        then: Then<C>,
+        a_call_decides: bool,
+        reason: ExitReason,
+    ) {
         match then {
-            Then::Judge if called_off => {
-                self.note(key, EventKind::Exited { reason, will_restart: false });
+            Then::Judge if a_call_decides => {
+                self.record(key, EventKind::Exited { reason, will_restart: false });
                 self.set_state(key, State::Stopped);
             }
             Then::Judge => self.judge(now, key, reason),
             Then::FailStart(abandoned) => {
                 let Abandoned { mut pending, bound } = *abandoned;
-                if called_off {
+                if a_call_decides {
                     pending.leave_to_calls();
                 }
                 let failure = StartFailure::from(StartCause::TimedOut(bound));
                 self.start_failed(now, key, pending, failure);
             }
-            // It is stopped already.
-            Then::Rest => self.note(key, EventKind::Stopped { reason }),
+            // Its state was taken out, and stays `Stopped`.
+            Then::Rest => self.record(key, EventKind::Stopped { reason }),
             Then::Regroup(pending) => {
                 let pending = pending.map_or_else(Pending::restart, |pending| *pending);
-                self.note(key, EventKind::Stopped { reason });
-                if temporary {
+                self.record(key, EventKind::Stopped { reason });
+                if self.is_temporary(key) {
                     self.disappoint(key, pending);
                     self.forget(key);
                 } else {
@@ -176,18 +159,15 @@ impl<P, C> Machine<P, C> {
                 }
             }
             Then::Remove => {
-                self.note(key, EventKind::Stopped { reason });
+                self.record(key, EventKind::Stopped { reason });
                 self.forget(key);
             }
         }
-        for (caller, command) in calls {
-            if let Some(id) = &id {
-                self.command_after_stop(now, key, id, command, caller);
-            }
-        }
-        if ended_by_itself && called_off {
-            self.release(key);
-        }
+    }
+
+    fn is_temporary(&self, key: ChildKey) -> bool {
+        let child = self.children.get(key);
+        child.is_some_and(|child| child.attributes.restart == RestartPolicy::Temporary)
     }
 
     /// A child that was only stopped to be forgotten has ended. This is what
@@ -199,14 +179,14 @@ impl<P, C> Machine<P, C> {
         calls: RareList<(C, ChildCommand)>,
         reason: ExitReason,
     ) {
-        self.note(key, EventKind::Stopped { reason });
+        self.record(key, EventKind::Stopped { reason });
         self.forget(key);
         if let RareList::One((caller, _)) = calls {
             self.reply(caller, Ok(()));
         }
     }
 
-    /// Lets go of what is kept for the next incarnation of a child that a call has kept from being
+    /// Releases what is kept for the next incarnation of a child that a call has kept from being
     /// restarted.
     pub(super) fn release(&mut self, key: ChildKey) {
         if let Some(child) = self.children.get(key)
@@ -255,47 +235,5 @@ impl<P, C> Machine<P, C> {
         let id = self.children.get(key).map_or("", |child| child.attributes.id.as_str());
         let path = join(&self.config.path, id);
         SupervisorError::StartFailed { path, cause: StartCause::Stopped }
-    }
-
-    /// A child's deadline has come.
-    pub(super) fn on_deadline(&mut self, now: Timestamp, key: ChildKey) {
-        let Some(child) = self.children.get(key) else { return };
-        match &child.state {
-            State::Starting { .. } => self.on_init_timeout(now, key),
-            State::Running { .. } => {
-                let incarnation = child.incarnation(key);
-                self.set_state(key, State::Running { check: Timestamp::NEVER });
-                self.act(Action::CheckHeartbeat(incarnation));
-            }
-            State::BackingOff { .. } => self.on_backed_off(now, key),
-            State::Stopping(_) => self.on_stop_deadline(now, key),
-            State::Waiting(_) | State::Ended { .. } | State::Stopped | State::Completed => {}
-        }
-    }
-
-    /// The driver has looked up a child's last heartbeat.
-    pub(super) fn on_heartbeat(&mut self, now: Timestamp, key: ChildKey, at: Timestamp) {
-        let Some(child) = self.children.get(key) else { return };
-        let (State::Running { .. }, Some(interval)) = (&child.state, child.attributes.liveness())
-        else {
-            return;
-        };
-        let check = at.max(child.up_since) + interval;
-        if check > now {
-            self.set_state(key, State::Running { check });
-        } else {
-            self.kill(now, key, StopStage::Unresponsive, Then::Judge);
-        }
-    }
-}
-
-impl MachineConfig {
-    /// Returns when a child that is killed now is given up. A supervisor never is: killed, it
-    /// kills its own children, and is gone when they are.
-    fn grace(&self, now: Timestamp, child: ChildType) -> Timestamp {
-        match child {
-            ChildType::Worker => now + self.kill_grace,
-            ChildType::Supervisor => Timestamp::NEVER,
-        }
     }
 }

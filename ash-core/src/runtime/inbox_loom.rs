@@ -179,9 +179,9 @@ fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
         assert!(matches!(work.inbox.end_turn(Some(()), wants, 9, Vec::new()), AfterTurn::Done(_)));
         let other = {
             let work = Arc::clone(&work);
-            thread::spawn(move || bring(&work, end(1)))
+            thread::spawn(move || deliver(&work, end(1)))
         };
-        bring(&work, end(2));
+        deliver(&work, end(2));
         other.join().unwrap();
         assert_eq!(work.processed.load(SeqCst), 2, "nothing is left behind");
         assert!(work.inbox.take_if_free().is_some_and(|taken| taken.messages.is_empty()));
