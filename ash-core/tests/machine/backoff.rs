@@ -210,5 +210,5 @@ fn backoff_1_an_endless_delay_never_comes() {
     rig.skip();
     assert_eq!(rig.timeout(), None);
     rig.terminate(1, "a");
-    rig.expect(["note a#1 stopped shutdown", "let go a#1", "reply 1 ok"]);
+    rig.expect(["note a#1 stopped shutdown", "release a#1", "reply 1 ok"]);
 }

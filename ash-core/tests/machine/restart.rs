@@ -178,7 +178,7 @@ fn restart_10_calls_come_between_two_attempts_even_without_backoff() {
         "note a#2 failed app/a: boom",
         "note a#2 restarting 2 in 0ns",
         "note a#2 stopped shutdown",
-        "let go a#2",
+        "release a#2",
         "reply 7 ok",
     ]);
     rig.wake();
@@ -193,14 +193,14 @@ fn restart_11_terminate_and_stop_end_a_retry() {
         rig.exited("a", error());
         rig.skip();
         rig.stop(1, "a");
-        rig.expect(["note a#1 stopped shutdown", "let go a#1", "reply 1 ok"]);
+        rig.expect(["note a#1 stopped shutdown", "release a#1", "reply 1 ok"]);
         assert_eq!((rig.state("a"), rig.timeout()), (Some(ChildState::Stopped), None));
         rig.restart(2, "a");
         rig.started("a");
         rig.exited("a", error());
         rig.skip();
         rig.terminate(3, "a");
-        rig.expect(["note a#2 stopped shutdown", "let go a#2", "reply 3 ok"]);
+        rig.expect(["note a#2 stopped shutdown", "release a#2", "reply 3 ok"]);
         rig.pass(1_000);
         rig.expect([]);
         assert!(rig.machine.is_empty());

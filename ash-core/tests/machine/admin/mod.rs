@@ -106,7 +106,7 @@ fn admin_1_terminate_child() {
 
     let mut rig = backing_off();
     rig.terminate(1, "x");
-    rig.expect(["note x#1 stopped shutdown", "let go x#1", "reply 1 ok"]);
+    rig.expect(["note x#1 stopped shutdown", "release x#1", "reply 1 ok"]);
     assert_eq!((rig.state("x"), rig.timeout()), (None, None));
 
     for mut rig in [waiting(), stopped(), completed()] {
@@ -134,7 +134,7 @@ fn admin_1_stop_child() {
 
     let mut rig = backing_off();
     rig.stop(1, "x");
-    rig.expect(["note x#1 stopped shutdown", "let go x#1", "reply 1 ok"]);
+    rig.expect(["note x#1 stopped shutdown", "release x#1", "reply 1 ok"]);
     assert_eq!((rig.state("x"), rig.timeout()), (Some(ChildState::Stopped), None));
 
     for mut rig in [waiting(), stopped()] {

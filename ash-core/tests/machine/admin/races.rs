@@ -18,7 +18,7 @@ fn admin_2_a_call_that_races_with_the_end_of_the_child_is_no_restart_and_no_char
         rig.exited("x", error());
         match command {
             ChildCommand::Stop => {
-                rig.expect(["note x#1 exited error: boom", "reply 1 ok", "let go x#1"]);
+                rig.expect(["note x#1 exited error: boom", "reply 1 ok", "release x#1"]);
             }
             ChildCommand::Terminate | ChildCommand::Restart | ChildCommand::Delete => {
                 rig.expect(["note x#1 exited error: boom", "reply 1 ok"]);

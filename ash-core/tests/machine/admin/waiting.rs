@@ -134,7 +134,7 @@ fn admin_3_a_call_meets_the_kill_of_an_unresponsive_child() {
     rig.expect(["check x#1", "kill x#1"]);
     rig.stop(1, "x");
     rig.pass(1_000);
-    rig.expect(["note x#1 leaked", "note x#1 exited unresponsive", "reply 1 ok", "let go x#1"]);
+    rig.expect(["note x#1 leaked", "note x#1 exited unresponsive", "reply 1 ok", "release x#1"]);
     assert_eq!(rig.state("x"), Some(ChildState::Stopped));
 }
 

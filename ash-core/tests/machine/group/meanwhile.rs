@@ -183,7 +183,7 @@ fn admin_1_calls_on_members_of_a_group_on_its_way_down() {
     rig.delete(3, "a");
     rig.expect(["stop c#1", "reply 3 running"]);
     rig.stopped("d");
-    rig.expect(["note d#1 stopped shutdown", "let go d#1", "reply 1 ok"]);
+    rig.expect(["note d#1 stopped shutdown", "release d#1", "reply 1 ok"]);
     assert_eq!(rig.state("d"), Some(ChildState::Stopped), "it is out of the group");
     rig.stopped("c");
     rig.expect(["note c#1 stopped shutdown", "reply 2 ok", "stop b#1"]);
@@ -209,7 +209,7 @@ fn admin_1_a_member_that_a_call_takes_out_as_the_group_starts_is_passed_over() {
     rig.skip();
     rig.terminate(1, "b");
     rig.stop(2, "c");
-    rig.expect(["let go b#1", "reply 1 ok", "let go c#1", "reply 2 ok"]);
+    rig.expect(["release b#1", "reply 1 ok", "release c#1", "reply 2 ok"]);
     rig.started("a");
     rig.expect(["note a#2 started", "start d#2"]);
     rig.started("d");

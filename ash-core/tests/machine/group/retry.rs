@@ -130,11 +130,11 @@ fn restart_11_a_cancelled_retry_starts_the_rest_of_its_group() {
         rig.stopped("b");
         rig.skip();
         rig.terminate(1, "a");
-        rig.expect(["note a#1 stopped shutdown", "let go a#1", "reply 1 ok", "start b#2"]);
+        rig.expect(["note a#1 stopped shutdown", "release a#1", "reply 1 ok", "start b#2"]);
         rig.start_failed("b", failed());
         rig.skip();
         rig.stop(2, "b");
-        rig.expect(["note b#2 stopped shutdown", "let go b#2", "reply 2 ok", "start c#2"]);
+        rig.expect(["note b#2 stopped shutdown", "release b#2", "reply 2 ok", "start c#2"]);
         rig.started("c");
         rig.expect(["note c#2 started"]);
         rig.pass(1_000);
@@ -152,9 +152,9 @@ fn restart_11_the_failed_child_is_terminated_while_its_group_goes_down() {
         rig.skip();
         rig.terminate(1, "b");
         if backoff > 0 {
-            rig.expect(["note b#1 stopped shutdown", "let go b#1", "reply 1 ok"]);
+            rig.expect(["note b#1 stopped shutdown", "release b#1", "reply 1 ok"]);
         } else {
-            rig.expect(["let go b#1", "reply 1 ok"]);
+            rig.expect(["release b#1", "reply 1 ok"]);
         }
         rig.stopped("c");
         rig.stopped("a");

@@ -197,9 +197,9 @@ fn start_10_a_call_on_a_child_that_has_ended_comes_first() {
     }
     rig.skip();
     rig.terminate(1, "a");
-    rig.expect(["note a#1 exited error: boom", "let go a#1", "reply 1 ok"]);
+    rig.expect(["note a#1 exited error: boom", "release a#1", "reply 1 ok"]);
     rig.stop(2, "b");
-    rig.expect(["note b#1 exited error: boom", "let go b#1", "reply 2 ok"]);
+    rig.expect(["note b#1 exited error: boom", "release b#1", "reply 2 ok"]);
     rig.delete(3, "c");
     rig.expect(["reply 3 running"]);
     rig.restart(4, "c");
