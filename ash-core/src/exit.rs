@@ -96,20 +96,37 @@ impl fmt::Display for ExitReason {
 #[derive(Clone)]
 pub struct WorkerError(Arc<Own>);
 
-/// The worker's own error. Whoever lets go of it last, mostly its supervisor, is not to suffer if
-/// its drop panics.
-struct Own(Option<BoxError>);
+/// The worker's own error. Its last owner, mostly its supervisor, must survive a drop that panics,
+/// and must not be held up by one that blocks.
+struct Own {
+    error: Option<BoxError>,
+    /// Whether dropping it may run a user's code.
+    #[cfg(feature = "tokio")]
+    needs_drop: bool,
+}
 
 impl Own {
+    fn new<E: Into<BoxError>>(error: E) -> Self {
+        Self {
+            error: Some(error.into()),
+            #[cfg(feature = "tokio")]
+            needs_drop: core::mem::needs_drop::<E>(),
+        }
+    }
+
     fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        self.0.as_deref().expect("only its drop takes it")
+        self.error.as_deref().expect("only its drop takes it")
     }
 }
 
 #[cfg(feature = "tokio")]
 impl Drop for Own {
     fn drop(&mut self) {
-        let _ = crate::contain::contain(|| drop(self.0.take()));
+        if let Some(error) = self.error.take()
+            && self.needs_drop
+        {
+            crate::runtime::discard::error(error);
+        }
     }
 }
 
@@ -117,7 +134,7 @@ impl WorkerError {
     /// Takes over an error of any kind.
     #[must_use]
     pub fn new(error: impl Into<BoxError>) -> Self {
-        Self(Arc::new(Own(Some(error.into()))))
+        Self(Arc::new(Own::new(error)))
     }
 
     /// Rebuilds an error from its texts, the outermost first: what remains of it after the wire.
@@ -130,7 +147,7 @@ impl WorkerError {
             .rev()
             .fold(None, |source, text| Some(Box::new(Text { text, source })));
         match chain {
-            Some(error) => Self(Arc::new(Own(Some(error)))),
+            Some(error) => Self(Arc::new(Own::new(error))),
             None => Self::new("unknown error"),
         }
     }

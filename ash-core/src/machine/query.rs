@@ -86,6 +86,15 @@ impl<P, C> Machine<P, C> {
         }
     }
 
+    /// Tells whether a child that was asked to stop is not started again: its supervisor stops, or
+    /// a call has it forgotten.
+    #[must_use]
+    pub fn is_stopped_for_good(&self, key: ChildKey) -> bool {
+        self.is_ending()
+            || matches!(self.children.get(key).map(|child| &child.state),
+                Some(State::Stopping(stopping)) if stopping.is_farewell())
+    }
+
     /// Returns a child's attributes and what the driver keeps with it.
     #[must_use]
     pub fn payload_mut(&mut self, key: ChildKey) -> Option<(&ChildAttributes, &mut P)> {

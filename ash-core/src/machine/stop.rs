@@ -67,7 +67,7 @@ impl<P, C> Machine<P, C> {
         let State::Stopping(stopping) = &child.state else { return };
         match stopping.stage {
             StopStage::Returned | StopStage::Asked => {
-                self.kill(now, key, StopStage::Killed, Then::Rest)
+                self.kill(now, key, StopStage::Killed, Then::Rest);
             }
             StopStage::Killed | StopStage::Unresponsive => self.leak(now, key),
         }

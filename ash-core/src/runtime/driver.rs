@@ -243,7 +243,7 @@ impl Driver {
 
     fn order(&mut self, incarnation: Incarnation, order: StopOrder) {
         self.woken = Woken::Somebody;
-        let is_last = self.machine.is_ending();
+        let is_last = self.machine.is_stopped_for_good(incarnation.child);
         let Some((_, slot)) = self.machine.payload_mut(incarnation.child) else { return };
         if let Some(life) = &slot.life {
             life.prefetch_order();

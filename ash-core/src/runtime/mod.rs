@@ -27,6 +27,7 @@ mod child;
 mod child_spec;
 mod clock;
 mod context;
+pub(crate) mod discard;
 mod driver;
 mod events;
 mod handle;

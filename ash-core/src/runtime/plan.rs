@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
-use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
@@ -11,6 +10,7 @@ use crate::prefetch::prefetch;
 use crate::runtime::cell::{StopOrder, WorkerCell};
 use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
+use crate::runtime::discard;
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
 use crate::runtime::shared::Shared;
@@ -19,7 +19,8 @@ use crate::runtime::task::Task;
 use crate::spec::ChildAttributes;
 use crate::worker::Worker;
 
-/// How a child is made. Dropped under `catch_unwind`: what a factory's closure holds may panic.
+/// How a child is made. What a factory's closure holds may panic or block as it is dropped, so it
+/// is [discarded](discard).
 #[derive(Clone)]
 pub(crate) struct Plan(Option<Arc<dyn Launch>>);
 
@@ -48,6 +49,11 @@ pub(crate) trait Launch: Send + Sync {
     /// Returns the spec of a nested supervisor.
     fn supervisor(&self) -> Option<&SupervisorSpec> {
         None
+    }
+
+    /// Tells whether dropping it may run a user's code.
+    fn needs_drop(&self) -> bool {
+        true
     }
 }
 
@@ -79,7 +85,7 @@ impl Plan {
     /// Starts nothing any more.
     pub(crate) fn drop_factory(&mut self) {
         if let Some(launch) = self.0.take() {
-            let _ = contain(|| drop(launch));
+            discard::factory(launch);
         }
     }
 }
@@ -129,6 +135,10 @@ where
             Woken::Somebody
         });
         Ok((Life::Worker(cell), woken))
+    }
+
+    fn needs_drop(&self) -> bool {
+        core::mem::needs_drop::<F>()
     }
 }
 

@@ -141,10 +141,12 @@ impl Task {
             let mut coming = messages.drain(..);
             let outcome = loop {
                 let part = coming.by_ref().take(BATCH);
-                let outcome = self.shared.run_driver(&mut self.driver, |driver, shared| {
-                    driver.process(shared, part);
-                    driver.outcome(shared, 0)
-                });
+                let (outcome, discarded) =
+                    self.shared.run_driver(&mut self.driver, |driver, shared| {
+                        driver.process(shared, part);
+                        driver.outcome(shared, 0)
+                    });
+                discarded.drop_elsewhere();
                 let Some(outcome @ Outcome { has_ended: false, .. }) = outcome else {
                     return Some(coming.collect());
                 };

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::contain::contain;
 use crate::machine::Timestamp;
+use crate::runtime::discard::{self, Discarded};
 use crate::runtime::driver::{Driver, Outcome};
 use crate::runtime::inbox::{AfterTurn, Pushed, Taken, Woken};
 use crate::runtime::shared::{Message, Shared, SupervisorMachine};
@@ -29,14 +30,16 @@ impl Shared {
         match self.inbox.push_or_take_turn(&mut message, is_deferrable) {
             Pushed::Queued(woken) => Some(woken),
             Pushed::Turn(Taken { mut driver, mut messages }) => {
-                let outcome = self.run_driver(&mut driver, |driver, shared| {
+                let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
                     driver.process_with(shared, &mut messages, &mut message);
                     driver.outcome(shared, expected)
                 });
                 if let Some(unread) = message {
                     drop_unread(unread);
                 }
-                Some(self.end_turn(driver, outcome, messages))
+                let woken = self.end_turn(driver, outcome, messages);
+                discarded.drop_unless(woken.is_somebody());
+                Some(woken)
             }
             Pushed::Closed => None,
         }
@@ -48,10 +51,11 @@ impl Shared {
         let Some(Taken { mut driver, mut messages }) = self.inbox.take_deferred() else {
             return Woken::Nobody;
         };
-        let outcome = self.run_driver(&mut driver, |driver, shared| {
+        let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
             driver.process(shared, messages.drain(..));
             driver.outcome(shared, 0)
         });
+        discarded.drop_elsewhere();
         self.end_turn_outlined(driver, outcome, messages)
     }
 
@@ -65,13 +69,14 @@ impl Shared {
             return Err(question);
         };
         let mut answer = None;
-        let outcome = self.run_driver(&mut driver, |driver, shared| {
+        let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
             if !messages.is_empty() {
                 driver.process(shared, messages.drain(..));
             }
             answer = Some(question(driver.machine(), shared.clock.now()));
             driver.outcome(shared, 0)
         });
+        discarded.drop_elsewhere();
         Ok((answer, self.end_turn_outlined(driver, outcome, messages)))
     }
 
@@ -111,10 +116,11 @@ impl Shared {
         let Taken { mut driver, mut messages } = more;
         let mut woken = Woken::Nobody;
         for rounds_left in (0..ROUNDS).rev() {
-            let outcome = self.run_driver(&mut driver, |driver, shared| {
+            let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
                 driver.process(shared, messages.drain(..));
                 driver.outcome(shared, 0)
             });
+            discarded.drop_elsewhere();
             let Some(Outcome { next, has_ended: false, woken: also }) = outcome else {
                 return self.hand_to_task(driver);
             };
@@ -136,19 +142,22 @@ impl Shared {
         drop_driver(self.inbox.hand_to_task(driver))
     }
 
-    /// Has the driver do something, for whoever has the turn. Returns nothing if there is no driver
-    /// any more. One that panics is dropped, and its children with it.
+    /// Has the driver do something, for whoever has the turn, and returns what it discarded beside.
+    /// Returns nothing else if there is no driver any more. One that panics is dropped, and its
+    /// children with it.
     pub(crate) fn run_driver<T>(
         self: &Arc<Self>,
         driver: &mut Option<Box<Driver>>,
         work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
-    ) -> Option<T> {
-        let at_work = driver.as_deref_mut()?;
-        if let Ok(done) = contain(|| work(at_work, self)) {
-            return Some(done);
+    ) -> (Option<T>, Discarded) {
+        let Some(at_work) = driver.as_deref_mut() else {
+            return (None, Discarded::default());
+        };
+        let (done, discarded) = discard::collect(|| contain(|| work(at_work, self)));
+        if done.is_err() {
+            let _ = drop_driver(driver.take());
         }
-        let _ = drop_driver(driver.take());
-        None
+        (done.ok(), discarded)
     }
 }
 
@@ -174,6 +183,10 @@ mod tests {
     use alloc::string::String;
     use core::future::pending;
     use core::time::Duration;
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt;
+    use tokio::runtime::Builder;
 
     use crate::{ChildContext, SupervisorSpec};
     use crate::{ChildSpec, ExitReason, Shutdown, SupervisorError, SupervisorHandle};
@@ -216,5 +229,67 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(9)).await;
         assert_eq!(handle.child("sub").await.unwrap().incarnation, 2);
         assert_eq!(Arc::strong_count(&alive), 3, "of its children none is left");
+    }
+
+    /// Asks something that takes until a door is opened, and tells that it is being asked.
+    fn asks_long(reached: mpsc::Sender<()>) -> (mpsc::Sender<()>, impl FnOnce() + Send) {
+        let (open, opened) = mpsc::channel();
+        let question = move || {
+            reached.send(()).expect("the test listens");
+            opened.recv().expect("the test opens it");
+        };
+        (open, question)
+    }
+
+    #[test]
+    fn stop_10_a_runtime_that_goes_in_the_midst_of_a_turn_waits_for_nobody_and_leaves_nothing() {
+        let new_runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+        for meanwhile in ["nothing", "a question", "a shutdown"] {
+            let (alive, runtime) = (Arc::new(()), new_runtime());
+            let handle = runtime.block_on(async {
+                let held = Arc::clone(&alive);
+                let runs = ChildSpec::task("runs", move |_| {
+                    let held = Arc::clone(&held);
+                    async move {
+                        let _held = held;
+                        pending::<Result<(), String>>().await
+                    }
+                });
+                let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_child(runs));
+                handle.ready().await.unwrap();
+                handle
+            });
+            let (reached, is_reached) = mpsc::channel();
+            let (open_first, first) = asks_long(reached.clone());
+            let turn = {
+                let (handle, runtime) = (handle.clone(), runtime.handle().clone());
+                std::thread::spawn(move || runtime.block_on(handle.ask(|_, _| first())))
+            };
+            is_reached.recv().unwrap();
+            // What others queue is processed in the same turn, where the runtime goes then.
+            let (open_second, second) = asks_long(reached);
+            let mut question = Box::pin(handle.ask(|_, _| second()));
+            let mut shutdown = Box::pin(handle.shutdown());
+            if meanwhile == "a shutdown" {
+                assert!(shutdown.as_mut().now_or_never().is_none());
+            }
+            if meanwhile == "a question" {
+                assert!(question.as_mut().now_or_never().is_none());
+                open_first.send(()).unwrap();
+                is_reached.recv().unwrap();
+            }
+            drop(runtime);
+            let reason = new_runtime().block_on(handle.wait());
+            assert!(matches!(reason, ExitReason::Killed), "{reason}");
+            let _ = (open_first.send(()), open_second.send(()));
+            turn.join().unwrap().unwrap();
+            assert_eq!(Arc::strong_count(&alive), 1, "{meanwhile}");
+            new_runtime().block_on(async {
+                assert_eq!(question.await.is_ok(), meanwhile == "a question");
+                shutdown.await.unwrap();
+                handle.stop_child("runs").await.unwrap_err();
+                handle.count_children().await.unwrap_err();
+            });
+        }
     }
 }

@@ -99,10 +99,15 @@ impl Door {
     }
 }
 
-/// Blocks the thread in which it is dropped. What a factory holds is dropped by whoever has the
-/// turn as its child is forgotten.
+/// Blocks the thread in which it is dropped.
 #[derive(Debug)]
 pub(crate) struct BlocksLast(Arc<Door>);
+
+impl BlocksLast {
+    pub(crate) fn new(door: &Arc<Door>) -> Self {
+        Self(Arc::clone(door))
+    }
+}
 
 impl Drop for BlocksLast {
     fn drop(&mut self) {
@@ -115,7 +120,7 @@ pub(crate) fn blocks_last<T>(id: &str, holds: T, door: &Arc<Door>) -> ChildSpec
 where
     T: Send + Sync + 'static,
 {
-    let held = (holds, BlocksLast(Arc::clone(door)));
+    let held = (holds, BlocksLast::new(door));
     ChildSpec::task(id, move |_| {
         let _ = &held;
         std::future::pending::<Result<(), String>>()

@@ -1,5 +1,6 @@
 //! Whoever blocks a thread, in whatever hook, strands nobody.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use ash_core::{
 use futures_util::FutureExt;
 
 use crate::support::{
-    Door, Record, Script, Scripted, Step, down, idle, intensity, millis, no_task_is_left, scripted,
-    settle, soon, up,
+    BlocksLast, Door, Record, Script, Scripted, Step, blocks_last, down, idle, intensity, millis,
+    no_task_is_left, scripted, settle, soon, up,
 };
 use crate::turns::{Inline, in_time, one_thread};
 
@@ -275,5 +276,97 @@ async fn start_6_a_worker_that_leaves_the_turn_to_the_supervisors_task_and_block
         assert_eq!(soon(handle.count_children()).await.unwrap().specs, 1);
         door.open();
         soon(down(&handle)).await;
+    }
+}
+
+/// An error that blocks its thread as it is dropped.
+#[derive(Debug)]
+struct BlockingError(Arc<Door>);
+
+impl fmt::Display for BlockingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("blocking")
+    }
+}
+
+impl std::error::Error for BlockingError {}
+
+impl Drop for BlockingError {
+    fn drop(&mut self) {
+        self.0.block();
+    }
+}
+
+/// Has the supervisor give up the last reference to something of a user's, the drop of which
+/// blocks: in this way, and in a task of its own.
+async fn gives_up(handle: &SupervisorHandle, how: &str, door: &Arc<Door>) {
+    let held = || blocks_last("a", (), door);
+    match how {
+        "a refused start" => {
+            handle.start_child_spec(idle("a", &Record::default())).await.unwrap();
+            let (handle, held) = (handle.clone(), held());
+            tokio::spawn(async move { handle.start_child_spec(held).await.unwrap_err() });
+        }
+        "a stopped child" | "a child that backs off" => {
+            let held = match how {
+                "a stopped child" => held(),
+                _ => {
+                    let holds = BlocksLast::new(door);
+                    let fails = ChildSpec::task("a", move |_| {
+                        let _ = &holds;
+                        async { Err::<(), _>("at once") }
+                    });
+                    fails.backoff(Backoff::constant(Duration::MAX))
+                }
+            };
+            handle.start_child_spec(held).await.unwrap();
+            if how == "a stopped child" {
+                handle.stop_child("a").await.unwrap();
+            }
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.terminate_child("a").await.unwrap() });
+        }
+        "an end" => {
+            let holds = BlocksLast::new(door);
+            let ends = ChildSpec::task("a", move |_| {
+                let _ = &holds;
+                async { Ok::<_, String>(()) }
+            });
+            handle.start_child_spec(ends.restart(RestartPolicy::Temporary)).await.unwrap();
+        }
+        _ => {
+            let door = Arc::clone(door);
+            let fails = ChildSpec::task("a", move |context: ChildContext| {
+                let door = Arc::clone(&door);
+                async move {
+                    match context.incarnation() {
+                        1 => Err(Box::<dyn std::error::Error + Send + Sync>::from(BlockingError(
+                            door,
+                        ))),
+                        2 => Err("another".into()),
+                        _ => std::future::pending().await,
+                    }
+                }
+            });
+            handle.start_child_spec(fails).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn start_6_what_blocks_as_it_is_dropped_holds_up_no_supervisor() {
+    for how in
+        ["a refused start", "a stopped child", "a child that backs off", "an end", "a former error"]
+    {
+        let door = Arc::new(Door::default());
+        let spec = SupervisorSpec::new("app").with_kill_grace(Duration::ZERO);
+        let handle = up(spec).await;
+        gives_up(&handle, how, &door).await;
+        soon(door.reached()).await;
+        let is_up = soon(handle.child("a")).await.is_ok();
+        assert_eq!(is_up, matches!(how, "a refused start" | "a former error"), "{how}");
+        soon(handle.shutdown_within(Duration::from_secs(1))).await.unwrap();
+        door.open();
+        soon(no_task_is_left()).await;
     }
 }

@@ -10,10 +10,7 @@ use ash_core::{
 };
 use futures_util::FutureExt;
 
-use crate::support::{
-    Door, Record, Watch, blocks_last, down, ends_with, idle, intensity, no_task_is_left, seconds,
-    settle, up,
-};
+use crate::support::{Record, Watch, down, idle, intensity, no_task_is_left, seconds, settle, up};
 use crate::turns::{in_time, one_thread, threads};
 
 #[test]
@@ -262,62 +259,6 @@ fn a_tree_of_many_levels_ends_however_it_ends() {
             drop(handle);
             drop(runtime);
             assert_eq!(count.load(Ordering::SeqCst), 0);
-        }
-    });
-}
-
-#[test]
-fn stop_10_a_runtime_that_goes_in_the_midst_of_a_turn_waits_for_nobody_and_leaves_nothing() {
-    in_time(|| {
-        for meanwhile in ["nothing", "a call", "a shutdown"] {
-            let (count, runtime) = (Arc::new(AtomicUsize::new(0)), one_thread());
-            let doors = [Arc::new(Door::default()), Arc::new(Door::default())];
-            let handle = runtime.block_on(async {
-                let runs = counted("runs", &count, |_| Ok(true));
-                let handle = up(SupervisorSpec::new("app").with_child(runs)).await;
-                for (id, door) in ["first", "second"].into_iter().zip(&doors) {
-                    let blocks = blocks_last(id, Counted::new(&count), door);
-                    handle.start_child_spec(blocks).await.unwrap();
-                    handle.stop_child(id).await.unwrap();
-                }
-                if meanwhile == "a shutdown" {
-                    handle.stop_child("runs").await.unwrap();
-                }
-                settle().await;
-                handle
-            });
-            let turn = {
-                let (handle, runtime) = (handle.clone(), runtime.handle().clone());
-                std::thread::spawn(move || runtime.block_on(handle.terminate_child("first")))
-            };
-            one_thread().block_on(doors[0].reached());
-            // What others leave is seen to in the same turn, where the runtime goes then.
-            let mut call = Box::pin(handle.terminate_child("second"));
-            let mut shutdown = Box::pin(handle.shutdown());
-            match meanwhile {
-                "a call" => assert!(call.as_mut().now_or_never().is_none()),
-                "a shutdown" => assert!(shutdown.as_mut().now_or_never().is_none()),
-                _ => doors[1].open(),
-            }
-            if meanwhile != "nothing" {
-                doors[0].open();
-                one_thread().block_on(doors[1].reached());
-            }
-            drop(runtime);
-            one_thread().block_on(ends_with(&handle, "killed"));
-            doors.iter().for_each(|door| door.open());
-            turn.join().unwrap().unwrap();
-            assert_eq!(count.load(Ordering::SeqCst), 0, "{meanwhile}");
-            one_thread().block_on(async {
-                if meanwhile == "a call" {
-                    call.await.unwrap();
-                } else {
-                    call.await.unwrap_err();
-                }
-                shutdown.await.unwrap();
-                handle.stop_child("runs").await.unwrap_err();
-                handle.count_children().await.unwrap_err();
-            });
         }
     });
 }
