@@ -209,7 +209,7 @@ impl WorkerCell {
     }
 
     pub(crate) fn beat(&self) {
-        let now = self.supervisor.clock.now();
+        let now = self.supervisor.now();
         self.control().beat(now);
     }
 

@@ -171,7 +171,7 @@ impl SupervisorHandle {
     /// Returns how long ago this incarnation of the supervisor was started.
     #[must_use]
     pub fn uptime(&self) -> Duration {
-        self.0.clock.now().since(self.0.since)
+        self.0.now().since(self.0.since)
     }
 
     /// Adds a worker and starts it. Returns when it has finished `initialize`.
@@ -388,7 +388,7 @@ impl SupervisorHandle {
         &self,
         limit: Duration,
     ) -> Result<ShutdownReport, SupervisorError> {
-        let ended = self.stop(self.0.clock.now() + limit).await;
+        let ended = self.stop(self.0.now() + limit).await;
         Ok((*ended.report).clone())
     }
 

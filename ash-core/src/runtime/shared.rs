@@ -8,7 +8,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
-use tokio::runtime::{Handle, Id};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use crate::ChildId;
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     /// When this supervisor was started.
     pub(crate) since: Timestamp,
     /// The runtime in which it lives, and all that it starts.
-    runtime: Option<Id>,
+    runtime: Option<Handle>,
     /// Commands, facts and questions, one queue for all, in order of arrival.
     pub(crate) inbox: Inbox<Box<Driver>>,
     upward: Upward,
@@ -152,7 +152,7 @@ impl Shared {
             partitions: spec.partitions,
             clock,
             since: clock.now(),
-            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+            runtime: Handle::try_current().ok(),
             inbox: Inbox::new(),
             upward,
             status: watch::Sender::new(Status::default()),
@@ -165,7 +165,15 @@ impl Shared {
 
     /// Tells whether this thread belongs to the supervisor's runtime.
     pub(crate) fn is_here(&self) -> bool {
-        Handle::try_current().is_ok_and(|runtime| Some(runtime.id()) == self.runtime)
+        let id = self.runtime.as_ref().map(Handle::id);
+        Handle::try_current().is_ok_and(|runtime| Some(runtime.id()) == id)
+    }
+
+    /// Returns the time of the tree, also in a thread of no runtime or of another: where a test
+    /// pauses time, each runtime has its own.
+    pub(crate) fn now(&self) -> Timestamp {
+        let _inside = self.runtime.as_ref().filter(|_| !self.is_here()).map(Handle::enter);
+        self.clock.now()
     }
 
     /// Notes why the supervisor has begun to stop.

@@ -10,9 +10,11 @@ use ash_core::{
     StartError, SupervisorError, SupervisorHandle, SupervisorSpec, Tree,
 };
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 
 use crate::support::{
-    Record, down, ends_with, idle, millis, no_task_is_left, seconds, settle, soon, up,
+    Record, Script, Step, down, ends_with, idle, millis, no_task_is_left, scripted, seconds,
+    settle, soon, up,
 };
 
 /// Waits for a future on this thread, without any runtime.
@@ -204,6 +206,29 @@ async fn uptime_counts_from_the_start_of_the_incarnation() {
     assert_eq!(handle.uptime(), seconds(7));
     assert_eq!(nested.uptime(), seconds(2));
     down(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_9_the_time_of_a_tree_is_that_of_its_runtime_wherever_a_handle_is_used() {
+    let obeys = scripted("obeys", &Record::default(), Script::run(Step::ObeyAfter(millis(500))));
+    let handle = up(SupervisorSpec::new("app").with_child(obeys)).await;
+    tokio::time::sleep(seconds(3_600)).await;
+    let outside = {
+        let handle = handle.clone();
+        std::thread::spawn(move || handle.uptime())
+    };
+    assert_eq!(outside.join().unwrap(), handle.uptime());
+    // From a runtime with another time.
+    let (tell, told) = oneshot::channel();
+    {
+        let handle = handle.clone();
+        std::thread::spawn(move || {
+            let report = runtime().block_on(handle.shutdown_within(seconds(1)));
+            tell.send(report).unwrap();
+        });
+    }
+    let report = told.await.unwrap().unwrap();
+    assert!(report.killed.is_empty(), "it is through before the deadline: {report:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,23 @@ async fn liveness_1_it_counts_from_the_start_and_initialize_is_not_meant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn liveness_1_a_heartbeat_counts_from_whatever_thread_it_is_sent() {
+    let beats = ChildSpec::task("a", |context: ChildContext| async move {
+        loop {
+            tokio::time::sleep(seconds(1)).await;
+            let context = context.clone();
+            std::thread::spawn(move || context.heartbeat()).join().map_err(|_| "it panicked")?;
+        }
+        #[expect(unreachable_code, reason = "it says what the error is")]
+        Ok::<_, &str>(())
+    });
+    let handle = up(SupervisorSpec::new("app").with_child(beats.liveness(seconds(3)))).await;
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(handle.child("a").await.unwrap().incarnation, 1);
+    down(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn liveness_1_unresponsive_is_abnormal() {
     for (policy, then) in [(RestartPolicy::Transient, "restart"), (RestartPolicy::Temporary, "end")]
     {
