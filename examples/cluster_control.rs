@@ -1,5 +1,5 @@
-//! One controller, several supervisors, each of which lets it do something else: over mutual TLS,
-//! with certificates made on the spot.
+//! One controller and several supervisors, each of which grants it another level of access: over
+//! mutual TLS, with certificates made on the spot.
 //!
 //! ```sh
 //! cargo run -p examples --features tls --example cluster_control
@@ -20,7 +20,7 @@ use rcgen::{
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The cluster's own certificate authority: whoever has a certificate of it belongs to the cluster.
+/// The cluster's own certificate authority: its certificates make members of the cluster.
 struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -47,14 +47,14 @@ impl Authority {
         Ok(Identity { certificate, key: key.serialize_pem() })
     }
 
-    /// A server is known by its host.
+    /// A certificate for a server, which is identified by its host.
     fn server(&self) -> Result<Identity, AnyError> {
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()])?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&params)
     }
 
-    /// A client is known by a URI, in which stands what it may do.
+    /// A certificate for a client, with a URI that says what it may do.
     fn client(&self, level: Access, name: &str) -> Result<Identity, AnyError> {
         let mut params = CertificateParams::default();
         let uri = format!("ash://shop/{level}/{name}");
@@ -77,7 +77,7 @@ fn idle(id: &str) -> ChildSpec {
     })
 }
 
-/// Starts a tree and serves it, letting nobody do more than `most`.
+/// Starts a tree and serves it, with `most` as the highest access level.
 async fn serve(
     authority: &Authority,
     name: &str,
@@ -126,14 +126,14 @@ async fn main() -> Result<(), AnyError> {
         handles.push((handle, address));
     }
 
-    // Somebody with less in the certificate gets less, wherever it is.
+    // A client whose certificate grants less gets less, on every server.
     let dashboard = authority.client(Access::Observer, "dashboard")?;
     let (billing, address) = &handles[1];
     let remote = authority.connector(*address, &dashboard)?.connect().await?;
     println!("billing: the dashboard is `{}`", remote.access());
     println!("  restart:  {}", told(remote.restart_child("intake").await));
 
-    // And who has a certificate of somebody else gets nothing.
+    // A client with a certificate from another authority gets nothing.
     let mallory = Authority::new()?.client(Access::Admin, "controller")?;
     let refused = authority.connector(*address, &mallory)?.connect().await;
     println!("billing: a stranger is refused: {}", refused.is_err());

@@ -1,5 +1,5 @@
-//! A tree that heals before your eyes: a heart that beats on, and under a nested supervisor a counter
-//! that crashes on purpose.
+//! A tree that heals before your eyes: a heart that keeps beating, and under a nested supervisor a
+//! counter that crashes on purpose.
 //!
 //! ```sh
 //! cargo run --example counter            # ends by itself

@@ -1,4 +1,4 @@
-//! A supervisor in another process: driven, watched, killed, and healed from here.
+//! A supervisor in another process: controlled, watched, killed, and healed from here.
 //!
 //! ```sh
 //! cargo run --example distributed              # the whole story, over TCP, with a second process
@@ -26,14 +26,14 @@ use tokio::sync::watch;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a resizer is told, by whoever starts one from afar.
+/// The arguments with which a remote client starts a resizer.
 #[derive(Serialize, Deserialize)]
 struct ResizeArgs {
     width: u32,
     height: u32,
 }
 
-/// Resizes pictures, or would.
+/// Would resize pictures.
 struct Resizer(ResizeArgs);
 
 #[async_trait]
@@ -60,7 +60,7 @@ fn idle(id: &str) -> ChildSpec {
     })
 }
 
-/// Where the two roles meet.
+/// The address at which one role serves and to which the other connects.
 #[derive(Clone)]
 enum Address {
     Tcp(String),
@@ -142,7 +142,7 @@ async fn drive(remote: &RemoteSupervisorHandle) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Starts this program once more, in the first role.
+/// Starts this program again, in the first role.
 async fn start_other(address: &Address) -> Result<(Child, String), AnyError> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg("serve")
@@ -156,7 +156,7 @@ async fn start_other(address: &Address) -> Result<(Child, String), AnyError> {
     Ok((child, bound.to_owned()))
 }
 
-/// Waits until the link and what depends on it have lived so often, and are up.
+/// Waits until all children are up in this incarnation.
 async fn healed(local: &SupervisorHandle, incarnation: u64) -> Result<(), AnyError> {
     loop {
         let children = local.which_children().await?;

@@ -14,7 +14,7 @@ use ash_flare::{
     SupervisorSpec, Worker, async_trait,
 };
 
-/// Resizes one picture and is done.
+/// Resizes one picture, then ends.
 struct Resize {
     picture: u32,
 }

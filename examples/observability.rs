@@ -1,5 +1,5 @@
-//! A tree that is observed: what happens in it goes to `tracing`, what its workers tell is told in
-//! spans that name them, and what happens is counted for Prometheus.
+//! A tree that is observed: its events go to `tracing`, the log lines of its workers are in spans
+//! that name them, and metrics are collected for Prometheus.
 //!
 //! ```sh
 //! cargo run -p examples --features observability --example observability
@@ -14,7 +14,7 @@ use ash_flare::{
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing::{Level, info, warn};
 
-/// Fetches pages, and trips over every third.
+/// Fetches pages, and fails at the third.
 struct Fetcher {
     page: u32,
 }
@@ -43,7 +43,7 @@ impl Worker for Fetcher {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The program chooses who observes; the tree only tells.
+    // The program installs the subscriber and the recorder; the tree only emits to them.
     tracing_subscriber::fmt().with_max_level(Level::DEBUG).with_ansi(false).init();
     let recorder = PrometheusBuilder::new().build_recorder();
     let prometheus = recorder.handle();

@@ -1,5 +1,5 @@
-//! An auction whose bidders share a context: one of them crashes in the middle, its next life goes
-//! on where it was, and no bid is lost.
+//! An auction whose bidders share a context: one of them crashes in the middle, its next incarnation
+//! continues where it was, and no bid is lost.
 //!
 //! ```sh
 //! cargo run --example stateful_example # ends by itself
@@ -24,9 +24,9 @@ const SHOCK: u64 = 15;
 /// Bids one more than the last bid, again and again, until the limit is reached.
 struct Bidder {
     name: &'static str,
-    /// What it keeps in itself is gone when it crashes.
+    /// Its own fields are gone when it crashes.
     bids_of_this_life: u32,
-    /// What it keeps in here is not.
+    /// What it stores in here is not.
     ctx: Arc<WorkerContext>,
 }
 
@@ -35,7 +35,7 @@ impl Bidder {
         Self { name, bids_of_this_life: 0, ctx }
     }
 
-    /// Bids, unless the last bid is its own or the limit is reached; gives its bid.
+    /// Bids, unless the last bid is its own or the limit is reached; returns its bid.
     fn bid(&self) -> Option<u64> {
         let mut bid = None;
         // One atomic step: no other bidder can come in between.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const ITEMS: u64 = 6;
 
-/// Puts one item after the other into the queue; goes on where its last life had stopped.
+/// Puts one item after the other into the queue; continues where its last incarnation stopped.
 struct Producer {
     ctx: Arc<WorkerContext>,
 }

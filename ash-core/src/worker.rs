@@ -15,8 +15,8 @@ use crate::exit::BoxError;
 /// One life of a worker is an *incarnation*: the factory makes it, [`initialize`] prepares it,
 /// [`run`] is its work, [`shutdown`] cleans up, and it is dropped. All of that happens in a task
 /// of its own, so a slow, deaf or panicking worker holds up nobody but itself; one that blocks its
-/// thread holds up no supervisor for as long as the runtime has another thread that is free. A restart is a new
-/// incarnation: the factory is called again, after the old worker has been dropped.
+/// thread holds up no supervisor for as long as the runtime has another thread that is free. A
+/// restart is a new incarnation: the factory is called again, after the old worker has been dropped.
 ///
 /// A panic in any of the hooks, in the factory or in `Drop` is an abnormal exit like an error.
 /// That needs the default `panic = "unwind"`.
@@ -28,8 +28,8 @@ use crate::exit::BoxError;
 /// # Stopping
 ///
 /// A worker that is asked to stop has its `run` future dropped at its next await, unless it has
-/// taken its stop token (`ChildContext::stop_token`): then it has until its shutdown
-/// timeout to return by itself. `shutdown` runs after that, within what is left of the timeout.
+/// taken its stop token (`ChildContext::stop_token`): then it has until its shutdown timeout to
+/// return by itself. `shutdown` runs after that, within what is left of the timeout.
 ///
 /// # Examples
 ///
@@ -99,8 +99,9 @@ pub trait Worker: Send + 'static {
     /// asked to stop, and after `run` returned by itself; not after a panic in `run` or a kill.
     ///
     /// After `run` returned by itself it has the child's shutdown timeout (5 s under
-    /// `Shutdown::Infinity` and `BrutalKill`), the worker's drop included. A worker without this hook is dropped at once, and then a `Drop` that blocks
-    /// holds up its own restart, until the worker is asked to stop.
+    /// `Shutdown::Infinity` and `BrutalKill`), the worker's drop included. A worker without this
+    /// hook is dropped at once, and then a `Drop` that blocks holds up its own restart, until the
+    /// worker is asked to stop.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What a tree says, once it has been read.
+//! A tree, once it has been parsed.
 //!
 //! Settings and options stay in the order in which they were written: it is the order in which
 //! children start and expressions are evaluated.
@@ -19,11 +19,11 @@ pub(crate) enum Flavor {
 
 /// A supervisor: the outermost one or one written inline.
 pub(crate) struct Supervisor {
-    /// The crate that the expansion names, if the user says which.
-    pub(crate) root: Option<Path>,
+    /// The crate that the expansion refers to, if the user names it.
+    pub(crate) crate_path: Option<Path>,
     pub(crate) name: Option<Expr>,
     pub(crate) settings: Vec<Setting>,
-    /// What an inline one is told as its supervisor's child.
+    /// The options of an inline one, as a child of its supervisor.
     pub(crate) options: Vec<ChildOption>,
 }
 
@@ -48,18 +48,18 @@ pub(crate) struct Worker {
     pub(crate) options: Vec<ChildOption>,
 }
 
-/// A worker's factory, and what the builder's method for it is.
+/// A worker's factory, and its shape, which decides the builder's method for it.
 pub(crate) struct Factory {
     pub(crate) shape: Shape,
     pub(crate) expr: Expr,
 }
 
-/// What a factory takes and gives, as far as its text says.
+/// What a factory takes and returns, as far as its syntax shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// It is not a closure.
     Unknown,
-    /// A closure that makes a worker.
+    /// A closure that creates a worker.
     Worker(Parameters),
     /// A closure that is the worker: `|child| async …`
     Task,
@@ -83,7 +83,7 @@ pub(crate) enum Nested {
 
 /// One option of a child.
 pub(crate) struct ChildOption {
-    /// The key as it was written, for where it is.
+    /// The key as it was written, for its span.
     pub(crate) key: Ident,
     pub(crate) value: OptionValue,
 }
@@ -141,7 +141,7 @@ pub(crate) enum Stop {
 
 /// A length of time.
 pub(crate) enum Time {
-    /// `from_secs(10)`, say, for `10s`.
+    /// For `10s`, the constructor `from_secs` and the amount 10.
     Literal {
         constructor: &'static str,
         amount: u64,
@@ -167,7 +167,7 @@ pub(crate) enum Intensity {
     Expr(Expr),
 }
 
-/// Returns what is inside the invisible groups of `macro_rules`.
+/// Strips the invisible groups in which `macro_rules` wraps its fragments.
 pub(crate) fn visible(mut expr: &Expr) -> &Expr {
     while let Expr::Group(group) = expr {
         expr = &group.expr;
@@ -175,7 +175,7 @@ pub(crate) fn visible(mut expr: &Expr) -> &Expr {
     expr
 }
 
-/// Returns what is inside parentheses, which would be superfluous where we put it.
+/// Strips parentheses, which would be redundant where the expression is placed.
 pub(crate) fn without_parens(mut expr: Expr) -> Expr {
     while let Expr::Paren(paren) = expr {
         expr = *paren.expr;
@@ -183,7 +183,7 @@ pub(crate) fn without_parens(mut expr: Expr) -> Expr {
     expr
 }
 
-/// Returns the string that an expression is, if it is a literal one.
+/// Returns the string literal that an expression is, if it is one.
 pub(crate) fn literal(expr: &Expr) -> Option<&LitStr> {
     match visible(expr) {
         Expr::Lit(lit) => match &lit.lit {

@@ -1,5 +1,6 @@
-//! The rules of a spec that its text alone can break. The runtime checks them all again when the
-//! tree starts, with the values that are not literal; here they have a place in the source.
+//! The rules of a spec that can be checked from its source alone. The runtime checks them all again
+//! when the tree starts, including values that are not literals; errors from here point at the
+//! source.
 
 use std::collections::HashSet;
 
@@ -101,7 +102,7 @@ impl Ids<'_> {
     }
 }
 
-/// Whether the end of significant children can stop a supervisor, as far as its text says.
+/// Whether the end of significant children can stop a supervisor, as far as its source shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AutoShutdown {
     Never,

@@ -4,13 +4,14 @@
 //! `StatefulSupervisorSpec`. Both come with `ash-flare`, which most users want; without it they
 //! need `ash-core`, and `ash-stateful` for the second.
 //!
-//! A tree expands to calls of the public builders and to nothing else: what a macro can say the
-//! builder can say, and the result can be built on with further calls. What the macros add is a
-//! look at the whole tree before it runs. Mistakes that a spec would report when it is started,
-//! such as two children with one id, are errors of the compiler that point at the place.
+//! A tree expands to calls of the public builders and to nothing else: the builders can express
+//! whatever the macros can, and further calls can be chained to the result. What the macros add is
+//! a check of the whole tree at compile time. Mistakes that a spec would report only when it is
+//! started, such as two children with the same id, are compile errors that point at the mistake.
 //!
-//! Names need no `use`. The expansion names the crate as the user's `Cargo.toml` does: `ash-flare`
-//! if it is among the dependencies, else `ash-core` and `ash-stateful`, renamed or not.
+//! Nothing has to be imported. The expansion refers to the crate by its name in the user's
+//! `Cargo.toml`: `ash-flare` if it is among the dependencies, else `ash-core` and `ash-stateful`,
+//! renamed or not.
 
 mod ast;
 mod check;
@@ -28,7 +29,7 @@ use quote::quote;
 
 use crate::ast::Flavor;
 use crate::errors::Errors;
-use crate::expand::Roots;
+use crate::roots::Roots;
 
 /// Builds a `SupervisorSpec` from a declaration of the tree.
 ///
@@ -86,23 +87,23 @@ use crate::expand::Roots;
 /// | `max_children` | a number | no bound |
 /// | `kill_grace` | a duration | `1s` |
 /// | `logger` | a `slog::Logger` | the one of `slog-scope` |
-/// | `crate` | the path of `ash-flare`, where it is no direct dependency | what `Cargo.toml` says |
+/// | `crate` | the path of `ash-flare`, where it is not a direct dependency | found by `Cargo.toml` |
 ///
-/// Children start in the order in which they are written: those under `supervisors` come before
-/// those under `workers` if that key does.
+/// Children start in the order in which they are written: those under `supervisors` before those
+/// under `workers` if that key comes first.
 ///
-/// A supervisor among `supervisors` is one of three:
+/// An entry of `supervisors` is one of three:
 ///
-/// - `{ … }`, inline, with the same keys (but for `crate`) and those that it has as a child:
-///   `restart`, `shutdown`, `init_timeout`, `significant`. Its `backoff` is that of its children;
-/// - an expression of any type that is `Into<SupervisorSpec>`. A block stands in `( )`, because
+/// - `{ … }`, an inline supervisor, with the same keys (except `crate`) and its options as a child:
+///   `restart`, `shutdown`, `init_timeout`, `significant`. Its `backoff` applies to its children;
+/// - an expression of any type that is `Into<SupervisorSpec>`. A block must be in `( )`, because
 ///   `{` always opens an inline supervisor;
-/// - `(expression, policy, options…)`, the same as a child with options: `shutdown`,
-///   `init_timeout`, `backoff`, `significant`.
+/// - `(expression, policy, options…)`, the same with options: `shutdown`, `init_timeout`,
+///   `backoff`, `significant`.
 ///
 /// # Workers
 ///
-/// A worker is `(id, factory, policy)` and any of the options of its `ChildSpec`, in any order:
+/// A worker is `(id, factory, policy)`, followed by any options of its `ChildSpec`, in any order:
 ///
 /// | option | value | if left out |
 /// |---|---|---|
@@ -112,9 +113,9 @@ use crate::expand::Roots;
 /// | `backoff` | as for a supervisor | its supervisor's |
 /// | `significant` | `true`, `false` | `false` |
 ///
-/// The id is any expression, and so is the factory. A closure without a parameter makes the
-/// worker, one with a parameter makes it from its `ChildContext`, and one whose body is `async` is
-/// itself the worker, a task:
+/// The id is any expression, and so is the factory. A closure without parameters creates the
+/// worker, one with a parameter creates it from its `ChildContext`, and one whose body is `async`
+/// is a task: it is the worker itself.
 ///
 /// ```
 /// # use ash_macros::supervision_tree;
@@ -140,8 +141,8 @@ use crate::expand::Roots;
 /// - A duration is a whole number with a unit, `ns`, `us`, `ms`, `s`, `m` or `h`, or an expression
 ///   of type `Duration`.
 /// - A policy is `Permanent`, `Transient` or `Temporary`.
-/// - The words above can be paths, `RestartPolicy::Permanent`, and any other expression of the
-///   type stands in their place if it is in `( )`: a lone name is taken for a misspelt word.
+/// - The words above can also be paths, such as `RestartPolicy::Permanent`. Any other expression of
+///   the type must be in `( )`, because a lone name is taken for a misspelt word.
 /// - A backoff can have `jitter: fraction` as its last argument.
 ///
 /// ```
@@ -168,10 +169,10 @@ use crate::expand::Roots;
 ///
 /// # Errors
 ///
-/// All mistakes of a tree are reported at once, each at its place and with what is allowed there:
-/// an unknown key, option or word, a key given twice, a missing `name`, a tuple that is no worker,
-/// two literal ids that are equal, empty or hold a `/`, a significant child that is permanent or
-/// under a supervisor without `auto_shutdown`, a liveness of a supervisor.
+/// All mistakes of a tree are reported at once, each where it is and with what is allowed there: an
+/// unknown key, option or word, a key given twice, a missing `name`, a tuple that is not a worker,
+/// literal ids that are equal, empty or contain a `/`, a significant child that is permanent or
+/// under a supervisor without `auto_shutdown`, a `liveness` of a supervisor or of zero.
 ///
 /// ```compile_fail
 /// # use ash_macros::supervision_tree;
@@ -187,11 +188,11 @@ pub fn supervision_tree(input: proc_macro::TokenStream) -> proc_macro::TokenStre
 
 /// Builds a `StatefulSupervisorSpec`, whose workers share a `WorkerContext`.
 ///
-/// It is written as [`supervision_tree!`] is, with two differences:
+/// The syntax is that of [`supervision_tree!`], with two differences:
 ///
 /// - A factory's parameter is the supervisor's `Arc<WorkerContext>`, and `|ctx|` needs no type. A
-///   second one is the `ChildContext`. A factory without parameters makes a worker that needs no
-///   context. What is not a closure must take the `Arc<WorkerContext>`.
+///   second one is the `ChildContext`. A factory without parameters creates a worker that needs no
+///   context. A factory that is not a closure must take the `Arc<WorkerContext>`.
 /// - Inline supervisors share their parent's context. One that is an expression has its own.
 ///
 /// # Examples
@@ -239,7 +240,7 @@ pub fn stateful_supervision_tree(input: proc_macro::TokenStream) -> proc_macro::
     tree(Flavor::Stateful, input.into(), roots::find).into()
 }
 
-/// Returns the expression that builds a tree, or one that says all that is wrong with it.
+/// Returns the expression that builds a tree, or one that reports everything that is wrong with it.
 fn tree(
     flavor: Flavor,
     input: TokenStream,
@@ -250,15 +251,15 @@ fn tree(
     if let Some(tree) = &tree {
         check::check(tree, &mut errors);
     }
-    let roots = match tree.as_ref().and_then(|tree| tree.root.clone()) {
-        Some(root) => Ok(Roots { core: root.clone(), stateful: root }),
+    let roots = match tree.as_ref().and_then(|tree| tree.crate_path.clone()) {
+        Some(path) => Ok(Roots { core: path.clone(), stateful: path }),
         None => find_roots(flavor),
     };
     let roots = roots.map_err(|message| errors.at(Span::call_site(), message)).ok();
     match (tree, roots, errors.into_compile_error()) {
         (Some(tree), Some(roots), None) => expand::expand(flavor, &tree, &roots),
         (_, Some(roots), errors) => {
-            // A spec of the right type keeps the compiler from complaining about what uses it.
+            // A spec of the right type avoids further errors where the result is used.
             let spec = expand::placeholder(flavor, &roots);
             quote!({ #errors #spec })
         }

@@ -22,14 +22,14 @@ pub(crate) fn tree(flavor: Flavor, tokens: TokenStream, errors: &mut Errors) -> 
         tree = Some(reader.supervisor(input, Place::Root, Span::call_site()));
         Ok(())
     };
-    // What was skipped is reported again here, as unexpected.
+    // Tokens that were skipped count as unexpected here, but their error has been reported.
     if let (Err(error), true) = (parser.parse2(tokens), errors.is_empty()) {
         errors.add(error);
     }
     tree
 }
 
-/// Reads, and keeps what was wrong.
+/// Reads a tree, and collects the errors.
 struct Reader<'a> {
     flavor: Flavor,
     errors: &'a mut Errors,
@@ -38,11 +38,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn supervisor(&mut self, input: ParseStream<'_>, place: Place, span: Span) -> Supervisor {
         let mut tree =
-            Supervisor { root: None, name: None, settings: Vec::new(), options: Vec::new() };
+            Supervisor { crate_path: None, name: None, settings: Vec::new(), options: Vec::new() };
         let seen = self.keys(input, place, |reader, key, word, input| {
             match key {
                 Key::Name => tree.name = Some(input.parse()?),
-                Key::Crate => tree.root = Some(input.call(Path::parse_mod_style)?),
+                Key::Crate => tree.crate_path = Some(input.call(Path::parse_mod_style)?),
                 Key::Restart
                 | Key::Shutdown
                 | Key::InitTimeout
@@ -110,8 +110,8 @@ impl Reader<'_> {
         Ok(ChildOption { key: word, value })
     }
 
-    /// Reads a choice. One that is wrong counts as one whose value is not known, so that no rule
-    /// complains about it a second time.
+    /// Reads a choice. An invalid one is treated as one of unknown value, so that no check reports
+    /// it a second time.
     fn choice(&mut self, input: ParseStream<'_>, words: Words) -> Choice {
         value::choice(input, words).unwrap_or_else(|error| {
             self.errors.add(error);
@@ -306,7 +306,7 @@ const fn parameters_of(flavor: Flavor) -> &'static str {
     }
 }
 
-/// Returns whether what a closure gives is an `async` block, perhaps after some statements.
+/// Returns whether a closure's body is an `async` block, possibly after other statements.
 #[expect(clippy::wildcard_enum_match_arm, reason = "syn's enum, of which two variants matter")]
 fn is_async(body: &Expr) -> bool {
     match body {
@@ -319,7 +319,7 @@ fn is_async(body: &Expr) -> bool {
     }
 }
 
-/// Returns where an inline supervisor is that stands in parentheses.
+/// Returns the span of an inline supervisor that is in parentheses.
 fn inline_in_parens(input: ParseStream<'_>) -> Option<Span> {
     let (inside, span, _) = input.cursor().group(Delimiter::Brace)?;
     let (_, after) = inside.ident()?;

@@ -5,16 +5,23 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use crate::ast::Flavor;
-use crate::expand::Roots;
 use crate::toml::{Entry, Value, entries};
 
 const FACADE: &str = "ash-flare";
 const CORE: &str = "ash-core";
 const STATEFUL: &str = "ash-stateful";
 
-/// Returns the crates that the crate being compiled can name.
+/// The crates that the expansion refers to.
+pub(crate) struct Roots {
+    /// The crate of `SupervisorSpec` and the policies.
+    pub(crate) core: syn::Path,
+    /// The crate of `StatefulSupervisorSpec`.
+    pub(crate) stateful: syn::Path,
+}
+
+/// Returns the crates that are available to the crate being compiled.
 ///
-/// Without a manifest, as under other build systems than cargo, it is the facade by its own name.
+/// Without a manifest, as in build systems other than cargo, it is the facade under its own name.
 pub(crate) fn find(flavor: Flavor) -> Result<Roots, String> {
     let manifest = env::var_os("CARGO_MANIFEST_PATH").map(PathBuf::from).or_else(|| {
         env::var_os("CARGO_MANIFEST_DIR").map(|directory| Path::new(&directory).join("Cargo.toml"))
@@ -28,12 +35,13 @@ pub(crate) fn find(flavor: Flavor) -> Result<Roots, String> {
     }
 }
 
-/// Where a dependency can be named. Later ones are tried when the earlier do not have it.
+/// Where a dependency is available. A later one is tried where the earlier ones have no crate of
+/// ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
     /// Everywhere in the package.
     Always,
-    /// With a feature or on a target, which nobody tells macros about.
+    /// Only with a feature or on a target; a macro cannot see which are active.
     Sometimes,
     /// In tests, examples and benchmarks.
     Dev,
@@ -43,15 +51,15 @@ enum Reach {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Dependency {
-    /// What the crate is called where it is used.
+    /// The name under which the crate is used.
     key: String,
     package: String,
     reach: Reach,
 }
 
 impl Dependency {
-    /// Returns the dependencies of a manifest, and the package itself: its tests and examples
-    /// name it as others do.
+    /// Returns the dependencies of a manifest, and the package itself, which its tests and examples
+    /// refer to like any other.
     fn all(manifest: &[Entry], workspace: impl FnOnce() -> Vec<Entry>) -> Vec<Self> {
         let mut workspace = Lazy::Unread(workspace);
         let mut all = Vec::new();
@@ -150,7 +158,7 @@ fn has(entries: &[Entry], path: &[impl AsRef<str>]) -> bool {
     find_value(entries, path) == Some(&Value::True)
 }
 
-/// Chooses among the dependencies: those that reach furthest first, and the facade before single
+/// Chooses among the dependencies: the most widely available first, and the facade before single
 /// crates.
 fn roots(flavor: Flavor, dependencies: &[Dependency]) -> Result<Roots, String> {
     let named = |package: &str, reach: Reach| {
@@ -182,7 +190,7 @@ fn roots(flavor: Flavor, dependencies: &[Dependency]) -> Result<Roots, String> {
     ))
 }
 
-/// Returns the roots where one crate has everything.
+/// Returns the roots when one crate provides everything.
 fn facade(name: &str) -> Result<Roots, String> {
     let path = absolute(name)?;
     Ok(Roots { core: path.clone(), stateful: path })

@@ -7,7 +7,7 @@ use syn::{Error, Token};
 
 use crate::words::{Key, Place, list};
 
-/// Reads a key that may stand here and has not been given, and its colon.
+/// Reads a key that is allowed here and has not been given yet, and its colon.
 pub(crate) fn key(
     input: ParseStream<'_>,
     place: Place,
@@ -75,7 +75,7 @@ pub(crate) fn skip_to_key_or_end(input: ParseStream<'_>, comma: Comma) {
     }
 }
 
-/// Skips what cannot be read of an entry, with the comma after it.
+/// Skips the rest of an entry that cannot be read, and the comma after it.
 pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
     while !input.is_empty() {
         let ends = input.peek(Token![,]);
@@ -87,6 +87,6 @@ pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
 }
 
 pub(crate) fn skip_token(input: ParseStream<'_>) {
-    // It takes any token, and callers have seen that there is one.
+    // This takes any token, and callers have checked that there is one.
     let _: Result<TokenTree> = input.parse();
 }

@@ -1,6 +1,6 @@
-//! As much of TOML as it takes to find dependencies in a manifest: every key with its full path,
-//! and which values are strings or `true`. A parser that knows all of TOML costs users more to
-//! compile than the rest of this crate; cargo has already refused manifests that are not TOML.
+//! A parser for as much of TOML as it takes to find dependencies in a manifest: every key with its
+//! full path, and which values are strings or `true`. A complete parser would take users longer to
+//! compile than the rest of this crate, and cargo has already rejected manifests that are not TOML.
 
 /// A value, as far as dependencies need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub(crate) enum Value {
 /// One key with the path of its tables, and its value.
 pub(crate) type Entry = (Vec<String>, Value);
 
-/// Returns all entries of a document. Tables have entries themselves, so that empty ones show.
-/// A line that is not understood is skipped.
+/// Returns all entries of a document. A table has an entry of its own, even if it is empty. A line
+/// that is not understood is skipped.
 pub(crate) fn entries(document: &str) -> Vec<Entry> {
     let mut scanner = Scanner { rest: document, entries: Vec::new() };
     let mut table = Vec::new();
@@ -38,7 +38,7 @@ impl Scanner<'_> {
     /// Reads a table's header or a key with its value.
     fn line(&mut self, table: &mut Vec<String>) -> Option<()> {
         if self.take("[") {
-            // An array of tables is none of ours, but what follows belongs to it.
+            // An array of tables holds no dependencies, but the keys that follow belong to it.
             let is_array = self.take("[");
             *table = self.path()?;
             self.entries.push((table.clone(), Value::Other));
@@ -97,7 +97,7 @@ impl Scanner<'_> {
             if self.take("]") {
                 return Some(Value::Other);
             }
-            // The path leads nowhere: what is in arrays is not looked at.
+            // A path that nobody looks up: the elements of arrays do not matter.
             self.value(&["[]".to_owned()])?;
             self.skip_blank();
             self.take(",");
@@ -131,7 +131,8 @@ impl Scanner<'_> {
             let mut next = self.rest.chars();
             let mut c = next.next()?;
             if c == '\\' && quote == '"' {
-                // Names of packages need no escapes; what matters is that `\"` ends nothing.
+                // Package names need no escapes; all that matters is that `\"` does not end the
+                // string.
                 c = next.next()?;
             }
             text.push(c);

@@ -1,7 +1,7 @@
-//! The values that are more than an expression: durations, words, backoffs, intensities.
+//! The values with a syntax of their own: durations, words, backoffs, intensities.
 //!
-//! A word that is known becomes ours, so that nobody needs a `use`; a word that is not known is
-//! an error here, where what is allowed is known; and everything else is an expression.
+//! A known word expands to an absolute path, so that it needs no `use`; an unknown word is reported
+//! here, where the allowed ones are known; everything else is passed on as an expression.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "syn's enums, of which few variants matter")]
 
@@ -14,7 +14,7 @@ use syn::{
 use crate::ast::{Backoff, Choice, Intensity, Stop, Time, visible, without_parens};
 use crate::words::{BACKOFF, SHUTDOWN, Words, list};
 
-/// The units of durations, what makes them, and of how many.
+/// The units of durations, each with a constructor of `Duration` and the factor to its unit.
 const UNITS: [(&str, &str, u64); 6] = [
     ("ns", "from_nanos", 1),
     ("us", "from_micros", 1),
@@ -107,7 +107,7 @@ fn expression(input: ParseStream<'_>, expected: impl Fn() -> String) -> Result<E
     input.parse()
 }
 
-/// Returns the one word that an expression is.
+/// Returns the identifier that an expression is, if it is one.
 fn word(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Path(ExprPath { qself: None, path, .. }) => path.get_ident(),
@@ -131,7 +131,7 @@ fn choose(expr: Expr, words: Words) -> Result<Choice> {
             None => Choice::Path { variant: name, expr },
         });
     }
-    // A `$policy:expr` of a user's macro is as good as one in parentheses.
+    // A `$policy:expr` of a user's macro is treated like one in parentheses.
     if matches!(expr, Expr::Group(_)) {
         return Ok(Choice::Other(expr));
     }

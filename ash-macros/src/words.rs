@@ -1,4 +1,4 @@
-//! The words that trees are written in, and what to say when one is not among them.
+//! The vocabulary of the macros, and the error messages for words outside it.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub(crate) enum Key {
     Workers,
 }
 
-/// Where keys stand.
+/// Where keys can appear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// The outermost supervisor.
@@ -85,7 +85,7 @@ impl Key {
 }
 
 impl Place {
-    /// Returns the keys that may stand here, in the order in which errors list them.
+    /// Returns the keys that are allowed here, in the order in which errors list them.
     pub(crate) const fn keys(self) -> &'static [Key] {
         match self {
             Self::Root => &[
@@ -124,7 +124,7 @@ impl Place {
         }
     }
 
-    /// Returns what is wrong with a word that is no key here.
+    /// Returns the error message for a word that is not a key here.
     pub(crate) fn unknown(self, word: &str) -> String {
         let (kind, place) = match self {
             Self::Root | Self::Inline => ("key", "a supervisor"),
@@ -138,7 +138,7 @@ impl Place {
         format!("unknown {kind} `{word}` of {place}{}", hint(word, &names))
     }
 
-    /// Returns why a key that stands elsewhere does not stand here, where there is a reason.
+    /// Returns why a key that is allowed elsewhere is not allowed here, if there is a reason.
     fn misplaced(self, key: Key) -> Option<&'static str> {
         match (self, key) {
             (Self::Root, Key::Restart | Key::Shutdown | Key::InitTimeout | Key::Significant) => {
@@ -175,7 +175,7 @@ pub(crate) struct Words {
     pub(crate) what: &'static str,
     pub(crate) type_name: &'static str,
     pub(crate) words: &'static [&'static str],
-    /// What else may stand there, for errors.
+    /// What else is allowed there, for error messages.
     pub(crate) or: &'static str,
 }
 
@@ -217,18 +217,18 @@ pub(crate) const BACKOFF: Words = Words {
 };
 
 impl Words {
-    /// Returns what is wrong with a word that is none of these.
+    /// Returns the error message for a word that is none of these.
     pub(crate) fn unknown(&self, word: &str) -> String {
         format!("unknown {} `{word}`{}, {}", self.what, hint(word, self.words), self.or)
     }
 
-    /// Returns what should have been here.
+    /// Returns the error message for anything that is not a word.
     pub(crate) fn expected(&self) -> String {
         format!("expected one of {}, or {}", list(self.words), self.or)
     }
 }
 
-/// Returns the end of an error about `word`: what was perhaps meant, and what is allowed.
+/// Returns the end of an error message about `word`: what may have been meant, and what is allowed.
 fn hint(word: &str, allowed: &[&str]) -> String {
     let meant = closest(word, allowed);
     let meant = meant.map(|meant| format!(", did you mean `{meant}`?")).unwrap_or_default();
@@ -236,7 +236,7 @@ fn hint(word: &str, allowed: &[&str]) -> String {
     format!("{meant}{separator} allowed: {}", list(allowed))
 }
 
-/// Returns the words as errors list them.
+/// Returns the words as error messages list them.
 pub(crate) fn list(words: &[&str]) -> String {
     words.iter().fold(String::new(), |mut text, word| {
         let separator = if text.is_empty() { "" } else { ", " };
@@ -245,7 +245,7 @@ pub(crate) fn list(words: &[&str]) -> String {
     })
 }
 
-/// Returns the word that differs least from `word`, if it differs by no more than a slip.
+/// Returns the word that differs least from `word`, if it differs by no more than a typo.
 fn closest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let word = letters(word);
     let slip = (1 + word.len() / 4).min(2);
@@ -257,14 +257,13 @@ fn closest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns a word as one that forgot how it is written remembers it: no case, no separators, no
-/// arguments.
+/// Normalises a word for comparison: ASCII letters and digits, lower case, arguments dropped.
 fn letters(word: &str) -> Vec<char> {
     let word = word.split('(').next().unwrap_or_default();
     word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Returns how many letters must be put in, taken out or changed to make `a` into `b`.
+/// Returns how many letters must be inserted, deleted or replaced to turn `a` into `b`.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

@@ -66,6 +66,21 @@ pub struct TlsServer {
 }
 
 /// How a client speaks TLS.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ash_net::Connector;
+/// use ash_net::tls::TlsClient;
+///
+/// let tls = TlsClient::from_ca_pem(std::fs::read("ca.pem")?)?
+///     .with_certificate_pem(std::fs::read("client.pem")?, std::fs::read("client.key")?)?;
+/// let remote = Connector::tcp("orders.internal:7878").with_tls(tls).connect().await?;
+/// println!("{}", remote.tree().await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "give it to a connector"]
 pub struct TlsClient {

@@ -1,4 +1,4 @@
-//! What a user says of one child of a stateful supervisor.
+//! The spec of one child of a stateful supervisor.
 
 use std::fmt;
 use std::future::Future;
@@ -16,8 +16,8 @@ use crate::spec::StatefulSupervisorSpec;
 /// A child of a stateful supervisor: a [`ChildSpec`] whose factory also gets the supervisor's
 /// [`WorkerContext`].
 ///
-/// Which context that is, is known when a spec or a handle takes it. A plain [`ChildSpec`] and
-/// the spec of a supervisor, plain or stateful, convert into one.
+/// The context is bound when the child is added to a spec or started through a handle. A plain
+/// [`ChildSpec`] and the spec of a supervisor, plain or stateful, convert into one.
 ///
 /// # Examples
 ///
@@ -127,7 +127,7 @@ impl StatefulChildSpec {
 
     /// Returns the plain spec of this child, whose factory hands out `context`.
     ///
-    /// For a child of a plain supervisor that is to share a context all the same.
+    /// Use it to share a context with a child of a plain supervisor.
     ///
     /// # Examples
     ///
@@ -143,6 +143,7 @@ impl StatefulChildSpec {
     ///     Ok::<_, std::io::Error>(())
     /// });
     /// let plain = SupervisorSpec::new("app").with_child(once.bind(&ctx));
+    /// assert!(plain.check().is_ok());
     /// ```
     pub fn bind(&self, context: &Arc<WorkerContext>) -> ChildSpec {
         (self.bind)(context)
@@ -156,7 +157,7 @@ impl StatefulChildSpec {
         Self { id, bind: Arc::new(move |context| bind(its.clone(), context)) }
     }
 
-    /// Does with the plain spec, once it is made, what `change` says.
+    /// Applies `change` to the plain spec once it is made.
     fn map(self, change: impl Fn(ChildSpec) -> ChildSpec + Send + Sync + 'static) -> Self {
         let Self { id, bind } = self;
         Self { id, bind: Arc::new(move |context| change(bind(context))) }

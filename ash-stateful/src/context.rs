@@ -1,5 +1,6 @@
 //! The context that the workers of a supervisor share.
 
+mod publish;
 mod typed;
 mod whole;
 
@@ -9,37 +10,36 @@ use std::ptr;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use serde_json::Value;
 
 #[cfg(feature = "persist")]
 use crate::persist::{Store, StoreFile};
 use crate::reentry::{self, Access, Inside};
-use crate::watch::{Feed, Wakeup, Watch};
+use crate::watch::{Feed, Wakeup};
 
-/// What workers share and what outlives them: a concurrent map from keys to JSON values.
+/// State that workers share and that outlives them: a concurrent map from keys to JSON values.
 ///
-/// A worker's own fields are gone when it crashes. What it keeps here is found by its next
-/// incarnation, and by its siblings meanwhile: a context lives as long as the spec or a handle of
-/// its supervisor, across the restarts of workers and of the supervisor itself.
+/// A worker's own fields are gone when it crashes. What it keeps here is shared with its siblings
+/// and found by its next incarnation: a context lives as long as the spec or a handle of its
+/// supervisor, across the restarts of workers and of the supervisor itself.
 ///
 /// All methods take `&self` and may be called from any thread. Each is atomic for its key. Calls
 /// on several keys are not atomic together: what belongs together belongs under one key.
 ///
 /// # Closures
 ///
-/// [`update`](Self::update) and [`with_value`](Self::with_value) run a closure under the lock of a
-/// part of the map. It should be short and must not block: others wait for it meanwhile. It must
-/// not touch the same context, since it would wait for itself. Where that would be so, the call
-/// panics at once, with a message that names it, whether or not the keys share a lock:
+/// [`update`](Self::update) and [`with_value`](Self::with_value) run a closure under the lock of
+/// one shard of the map. It should be short and must not block, since others wait for the lock.
+/// Inside it, a call on the same context that could deadlock panics at once, with a message that
+/// names the call, whether or not the keys share a shard:
 ///
 /// | inside of | reads (`get`, `with_value`, `keys`, `snapshot`, …) | all else |
 /// |---|---|---|
 /// | `with_value` | work | panic |
 /// | `update` | panic | panic |
 ///
-/// Touching *another* context in a closure works, as long as no other thread does the same the
-/// other way round: two locks that are taken in two orders are a deadlock.
+/// Calling *another* context inside a closure works, as long as no other thread nests the two the
+/// other way round: locks taken in opposite orders can deadlock.
 ///
 /// # Examples
 ///
@@ -58,9 +58,9 @@ use crate::watch::{Feed, Wakeup, Watch};
 /// ```
 #[derive(Default)]
 pub struct WorkerContext {
-    /// `None` stands for a key that is being removed, or set for the first time: its update has
-    /// the value in hand, or is about to take the entry away. Whoever meets one takes the key for
-    /// absent. It costs no space, and it is what makes a panic in an update leave nothing behind.
+    /// `None` stands for a key that is being removed, or set for the first time: an update has
+    /// taken its value, or is about to remove the entry. Readers treat the key as absent. It costs
+    /// no space, and it is what makes a panic in an update leave nothing behind.
     entries: DashMap<String, Option<Value>>,
     feed: Arc<Feed>,
     #[cfg(feature = "persist")]
@@ -74,7 +74,7 @@ impl WorkerContext {
         Self::default()
     }
 
-    /// Makes a context of what a store holds, and has it keep what comes.
+    /// Creates a context from what a store holds; the store records all later changes.
     #[cfg(feature = "persist")]
     pub(crate) fn kept_in(file: StoreFile, values: Vec<(String, Value)>) -> std::io::Result<Self> {
         let store = Some(Store::start(file)?);
@@ -91,7 +91,7 @@ impl WorkerContext {
 
     /// Returns a copy of a key's value.
     ///
-    /// [`with_value`](Self::with_value) looks at it without copying it.
+    /// [`with_value`](Self::with_value) reads it without a copy.
     ///
     /// # Panics
     ///
@@ -104,7 +104,7 @@ impl WorkerContext {
         self.entries.get(key)?.clone()
     }
 
-    /// Sets a key's value, in place of the one it has.
+    /// Sets a key's value, replacing the old one.
     ///
     /// # Panics
     ///
@@ -122,7 +122,7 @@ impl WorkerContext {
     /// # Panics
     ///
     /// Panics inside a [closure](Self#closures) of the same context.
-    #[expect(clippy::must_use_candidate, reason = "most who delete do not ask what was there")]
+    #[expect(clippy::must_use_candidate, reason = "most callers have no use for the old value")]
     #[track_caller]
     pub fn delete(&self, key: &str) -> Option<Value> {
         self.check(Access::Write, "delete");
@@ -138,15 +138,15 @@ impl WorkerContext {
     /// Changes a key's value in one atomic step.
     ///
     /// The closure gets the value by move, without a copy, or `None` if there is none. What it
-    /// returns is the new value; `None` removes the key. It runs once. Nobody sees the key in
-    /// between, so that concurrent updates of a key never lose one another.
+    /// returns is the new value; `None` removes the key. It runs exactly once. Nobody sees the key
+    /// in between, so concurrent updates never overwrite each other.
     ///
-    /// The closure runs under a lock: what it must not do is said [above](Self#closures).
+    /// The closure runs under a lock: see [what it must not do](Self#closures).
     ///
     /// # Panics
     ///
-    /// A panic of the closure goes on to the caller, and removes the key: its value was in the
-    /// closure and is gone with it. The context stays usable.
+    /// A panic in the closure propagates to the caller and removes the key: its value was moved
+    /// into the closure and is gone with it. The context stays usable.
     ///
     /// Panics inside a [closure](Self#closures) of the same context.
     ///
@@ -179,10 +179,10 @@ impl WorkerContext {
     where
         F: FnOnce(Option<Value>) -> Option<Value>,
     {
-        // Before the guards: the drop of one would wait for the lock that this thread holds.
+        // Checked before `sweep` exists: its drop would wait for a lock that this thread holds.
         self.check(Access::Write, "update");
-        // After a panic these are dropped from the last to the first: the lock is released, the
-        // thread is outside again, the entry without a value goes.
+        // A panic drops these in reverse order: the lock is released, the thread leaves the
+        // context, the entry without a value is removed.
         let sweep = Sweep { context: self, key };
         let inside = Inside::enter(self.id(), Access::Write, "update");
         let mut slot = match self.entries.get_mut(key) {
@@ -203,14 +203,14 @@ impl WorkerContext {
         wakeup.wake();
     }
 
-    /// Looks at a key's value without copying it, and returns what the closure makes of it.
+    /// Passes a key's value to a closure by reference, and returns what the closure returns.
     ///
-    /// The closure runs under a lock that it shares with other readers: what it must not do is
-    /// said [above](Self#closures).
+    /// The closure runs under a lock that it shares with other readers: see
+    /// [what it must not do](Self#closures).
     ///
     /// # Panics
     ///
-    /// A panic of the closure goes on to the caller; the context is untouched.
+    /// A panic in the closure propagates to the caller; the context is unchanged.
     ///
     /// Panics inside the closure of an `update` of the same context.
     ///
@@ -231,8 +231,8 @@ impl WorkerContext {
     where
         F: FnOnce(Option<&Value>) -> R,
     {
-        // Said for an absent key too, though no lock is held then: what a closure may do must not
-        // depend on what the context holds.
+        // Also for an absent key, for which no lock is held: what a closure may do must not depend
+        // on what the context holds.
         let _inside = Inside::enter(self.id(), Access::Read, "with_value");
         let value = self.entries.get(key);
         f(value.as_deref().and_then(Option::as_ref))
@@ -250,7 +250,7 @@ impl WorkerContext {
         self.entries.get(key).is_some_and(|value| value.is_some())
     }
 
-    /// Returns how many keys there are. While others write it is a guess: the parts of the map
+    /// Returns how many keys there are. While others write it is approximate: the shards of the map
     /// are counted one after another.
     ///
     /// # Panics
@@ -275,84 +275,6 @@ impl WorkerContext {
         self.entries.is_empty()
     }
 
-    /// Returns a stream of a key's values: the one it has now, then one for each change.
-    ///
-    /// See [`Watch`] for what a slow reader gets. While nobody watches any key, changes cost
-    /// nothing for it; while somebody does, a change of a watched key copies its value.
-    ///
-    /// # Panics
-    ///
-    /// Panics inside a [closure](Self#closures) of the same context.
-    #[track_caller]
-    pub fn watch(&self, key: impl Into<String>) -> Watch {
-        let key = key.into();
-        self.check(Access::Write, "watch");
-        let watch = self.feed.subscribe(key.clone());
-        self.show(key);
-        watch
-    }
-
-    /// Sets a value. The old one is dropped outside of the lock.
-    #[inline]
-    fn put(&self, key: String, value: Value) {
-        if self.feed.is_observed() {
-            return self.put_observed(key, value);
-        }
-        drop(self.entries.insert(key, Some(value)));
-        // Whoever began to watch meanwhile may have looked at the key before it was set.
-        if self.feed.is_observed() {
-            self.resync();
-        }
-    }
-
-    #[cold]
-    fn put_observed(&self, key: String, value: Value) {
-        let (old, wakeup) = match self.entries.entry(key) {
-            Entry::Occupied(mut its) => {
-                let old = its.insert(Some(value));
-                (old, self.changed(its.key(), its.get().as_ref()))
-            }
-            Entry::Vacant(its) => {
-                let set = its.insert(Some(value));
-                (None, self.changed(set.key(), set.value().as_ref()))
-            }
-        };
-        drop(old);
-        wakeup.wake();
-    }
-
-    /// Shows all watchers what their keys hold.
-    #[cold]
-    fn resync(&self) {
-        for key in self.feed.keys() {
-            self.show(key);
-        }
-    }
-
-    /// Shows the watchers of a key what it holds.
-    fn show(&self, key: String) {
-        let wakeup = match self.entries.entry(key) {
-            Entry::Occupied(its) => self.feed.publish(its.key(), its.get().as_ref()),
-            Entry::Vacant(its) => self.feed.publish(its.key(), None),
-        };
-        wakeup.wake();
-    }
-
-    /// Tells those who look at changes of one. Called under the lock of the key's part of the map.
-    #[inline]
-    fn changed(&self, key: &str, value: Option<&Value>) -> Wakeup {
-        if self.feed.is_observed() { self.publish(key, value) } else { Wakeup::NONE }
-    }
-
-    #[cold]
-    fn publish(&self, key: &str, value: Option<&Value>) -> Wakeup {
-        #[cfg(feature = "persist")]
-        if let Some(store) = &self.store {
-            store.record(key, value);
-        }
-        self.feed.publish(key, value)
-    }
-
     fn id(&self) -> usize {
         ptr::from_ref(self).addr()
     }
@@ -364,7 +286,7 @@ impl WorkerContext {
     }
 }
 
-/// Takes an entry away, when it is dropped, that an update has left without a value.
+/// When dropped, removes an entry that an update has left without a value.
 struct Sweep<'a> {
     context: &'a WorkerContext,
     key: &'a str,
@@ -375,7 +297,7 @@ impl Drop for Sweep<'_> {
     fn drop(&mut self) {
         let Self { context, key } = self;
         let mut wakeup = Wakeup::NONE;
-        // Unless somebody has set it again meanwhile.
+        // Unless another thread has set it in the meantime.
         context.entries.remove_if(*key, |key, value| {
             let is_gone = value.is_none();
             if is_gone {

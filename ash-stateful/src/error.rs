@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A typed value could not be read or stored. The context is as it was.
+/// A typed value could not be read or stored. The context is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
@@ -14,22 +14,22 @@ pub enum ValueError {
         /// What does not fit, and where.
         source: serde_json::Error,
     },
-    /// The value has no JSON form: a map with keys that are no strings, or a `Serialize` that
-    /// failed.
+    /// The value cannot be represented as JSON: a map whose keys are not strings, or a `Serialize`
+    /// that failed.
     #[error("the value for `{key}` has no json form")]
     Encode {
         /// The key that was to be set.
         key: String,
-        /// What has no JSON form.
+        /// Why it has no JSON form.
         source: serde_json::Error,
     },
 }
 
-/// A context was not restored. It is as it was.
+/// A context was not restored. It is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// The caller gave something else than a JSON object.
+    /// The caller passed something other than a JSON object.
     #[error("a context is restored from a json object, not from {found}")]
     NotAnObject {
         /// What it was: `null`, `a boolean`, `a number`, `a string` or `an array`.

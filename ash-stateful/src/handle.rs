@@ -1,4 +1,4 @@
-//! What a user holds: the handle of a stateful supervisor.
+//! The handle of a stateful supervisor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::spec::StatefulSupervisorSpec;
 /// share.
 ///
 /// All calls are those of [`SupervisorHandle`], where they are described in full; only
-/// [`start_child`](Self::start_child) and [`start_child_spec`](Self::start_child_spec) differ, in
-/// that the factory gets the context. It is cheap to clone, and converts into a plain handle. As
-/// long as there is one, the context lives, also when the tree has ended.
+/// [`start_child`](Self::start_child) and [`start_child_spec`](Self::start_child_spec) differ: they
+/// pass the context to the factory. It is cheap to clone, and converts into a plain handle. The
+/// context lives as long as any handle does, even after the tree has ended.
 ///
 /// # Examples
 ///
@@ -61,10 +61,10 @@ impl StatefulSupervisorHandle {
         Self::new(SupervisorHandle::start(spec), context)
     }
 
-    /// Joins the handle of a running supervisor with a context, which children that are started
-    /// through it get.
+    /// Combines the handle of a running supervisor with a context, which is passed to children that
+    /// are started through it.
     ///
-    /// For a nested supervisor, whose handle comes from [`supervisor`](Self::supervisor) or from
+    /// Use it for a nested supervisor, whose handle comes from [`supervisor`](Self::supervisor) or from
     /// [`ChildContext::supervisor`](ash_core::ChildContext::supervisor).
     #[must_use]
     pub const fn new(handle: SupervisorHandle, context: Arc<WorkerContext>) -> Self {
@@ -131,7 +131,7 @@ impl StatefulSupervisorHandle {
         self.handle.wait().await
     }
 
-    /// Returns why the supervisor has ended, or has begun to stop; nothing as long as it does not.
+    /// Returns why the supervisor has ended or has begun to stop; `None` while it does neither.
     #[must_use]
     pub fn stop_reason(&self) -> Option<ExitReason> {
         self.handle.stop_reason()
@@ -262,8 +262,8 @@ impl StatefulSupervisorHandle {
 
     /// Returns the handle of a supervisor below, by its path relative to this one.
     ///
-    /// It is a plain one, since the supervisor there may be. With the context of a stateful one
-    /// at hand, [`new`](Self::new) joins the two.
+    /// It is a plain handle, since that supervisor may be a plain one. [`new`](Self::new) combines
+    /// it with a context.
     ///
     /// # Errors
     ///
@@ -275,8 +275,8 @@ impl StatefulSupervisorHandle {
         self.handle.supervisor(path).await
     }
 
-    /// Returns the same supervisor as one whose children are spread over partitions, if it is, as
-    /// [`SupervisorHandle::partitioned`]. What is started through that gets no context by itself.
+    /// Returns a handle that finds children over all partitions, if the supervisor is partitioned,
+    /// as [`SupervisorHandle::partitioned`]. Children started through it do not get the context.
     #[must_use]
     pub fn partitioned(&self) -> Option<PartitionedSupervisor> {
         self.handle.partitioned()

@@ -1,14 +1,14 @@
 //! Supervision trees whose workers share a context that outlives their restarts.
 //!
-//! A worker that crashes loses what it held. What it must not lose it keeps in the
-//! [`WorkerContext`] of its supervisor: a concurrent map from keys to JSON values that the
-//! factories of all workers get, and that lives as long as the spec or a handle of the supervisor
-//! does, across the restarts of workers and of the supervisor itself.
+//! A worker that crashes loses its fields. State that must survive belongs in the
+//! [`WorkerContext`] of its supervisor: a concurrent map from keys to JSON values that is passed to
+//! the factory of every worker, and lives as long as the spec or a handle of the supervisor does,
+//! across the restarts of workers and of the supervisor itself.
 //!
-//! This is all that is new. [`StatefulSupervisorSpec`], [`StatefulChildSpec`] and
+//! That is all that is new. [`StatefulSupervisorSpec`], [`StatefulChildSpec`] and
 //! [`StatefulSupervisorHandle`] are the specs and the handle of [`ash_core`], with factories that
-//! get the context. They turn into plain ones, run on the same state machine and the same driver,
-//! and nest in plain trees, as plain ones nest in them.
+//! get the context. They convert into plain ones and run on the same state machine and driver;
+//! stateful and plain supervisors can be nested in each other.
 //!
 //! | to | use |
 //! |---|---|

@@ -1,11 +1,11 @@
-//! Which contexts this thread is inside of, so that a call that could never return panics instead.
+//! Which contexts this thread is inside of, so that a call that would deadlock panics instead.
 //!
-//! A closure of `update` or `with_value` runs under the lock of a part of the map. A call on the
-//! same context from inside it would wait for that lock for ever, or not, as the keys' hashes
-//! fall. Here it is told before it waits, and always, not only when the hashes collide.
+//! A closure of `update` or `with_value` runs under the lock of one shard of the map. A call on the
+//! same context from inside it deadlocks if the keys happen to share a shard. It is refused here
+//! before it waits, and always, whether or not they do.
 //!
-//! The price is one look at a thread-local cell for each call. The frames of outer contexts are
-//! kept in a vector that is touched only when closures of two contexts are nested.
+//! The cost is one read of a thread-local cell for each call. The frames of outer contexts are kept
+//! in a vector that is touched only when closures are nested.
 
 use std::cell::{Cell, RefCell};
 
@@ -19,8 +19,8 @@ pub(crate) enum Access {
     Write = 1,
 }
 
-/// A closure that runs inside of a context: the context's address, which cannot change while one
-/// of its methods runs, and in its lowest bit, which alignment leaves free, the access.
+/// A closure that runs inside a context: the context's address, which cannot change while one of
+/// its methods runs, with the access in the lowest bit, which alignment leaves free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Frame(usize);
 
@@ -46,14 +46,14 @@ thread_local! {
     static OUTER: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Says, while it lives, that this thread runs a closure inside of a context.
+/// Marks this thread, while it lives, as running a closure inside a context.
 #[derive(Debug)]
 pub(crate) struct Inside {
     is_nested: bool,
 }
 
 impl Inside {
-    /// Goes inside a context, or panics like [`check`].
+    /// Enters a context, or panics like [`check`].
     #[inline]
     #[track_caller]
     pub(crate) fn enter(context: usize, access: Access, call: &'static str) -> Self {

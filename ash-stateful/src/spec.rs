@@ -1,4 +1,4 @@
-//! What a user says of one stateful supervisor.
+//! The spec of a stateful supervisor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::context::WorkerContext;
 /// A supervisor whose workers share a [`WorkerContext`]: a [`SupervisorSpec`] whose factories get
 /// the context.
 ///
-/// It is made of a plain spec and becomes one again, so a stateful supervisor behaves as a plain
-/// one does, and the two nest in each other. A nested stateful supervisor has a context of its
-/// own, unless it is made [with its parent's](Self::with_context).
+/// It wraps a plain spec and converts back into one, so a stateful supervisor behaves as a plain
+/// one does, and the two nest in each other. A nested stateful supervisor has a context of its own,
+/// unless it is created [with its parent's](Self::with_context).
 ///
 /// # Examples
 ///
@@ -48,7 +48,7 @@ use crate::context::WorkerContext;
 ///
 /// let mut bids = handle.context().watch("bids");
 /// while bids.next().await != Some(Some(json!(1))) {}
-/// handle.restart_child("bidder").await.unwrap(); // a new bidder; what was bid is still there
+/// handle.restart_child("bidder").await.unwrap(); // a new bidder; the old bid is still there
 /// while bids.next().await != Some(Some(json!(2))) {}
 /// handle.shutdown().await.unwrap();
 /// # }
@@ -67,8 +67,32 @@ impl StatefulSupervisorSpec {
         Self::with_context(name, Arc::new(WorkerContext::new()))
     }
 
-    /// Creates the spec of a supervisor whose workers share the context given: that of another
+    /// Creates the spec of a supervisor whose workers share the given context: that of another
     /// supervisor, one that was restored, or one that is kept in a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use std::sync::Arc;
+    /// use ash_stateful::{StatefulChildSpec, StatefulSupervisorHandle, StatefulSupervisorSpec};
+    /// use serde_json::json;
+    ///
+    /// let app = StatefulSupervisorSpec::new("app");
+    /// let writer = StatefulChildSpec::task("writer", |ctx, _| async move {
+    ///     ctx.set("seen", json!(true));
+    ///     std::future::pending::<Result<(), std::io::Error>>().await
+    /// });
+    /// // The nested supervisor shares the context of the one above.
+    /// let nested = StatefulSupervisorSpec::with_context("nested", Arc::clone(app.context()));
+    /// let handle = StatefulSupervisorHandle::start(app.with_supervisor(nested.with_child(writer)));
+    ///
+    /// let mut seen = handle.context().watch("seen");
+    /// while seen.next().await != Some(Some(json!(true))) {}
+    /// handle.shutdown().await.unwrap();
+    /// # }
+    /// ```
     pub fn with_context(name: impl Into<ChildId>, context: Arc<WorkerContext>) -> Self {
         Self { spec: SupervisorSpec::new(name), context }
     }
@@ -83,7 +107,7 @@ impl StatefulSupervisorSpec {
         self.map(|spec| spec.with_restart_intensity(intensity))
     }
 
-    /// Sets how long restarts wait, of children that have no backoff of their own.
+    /// Sets how long the restarts of children wait that have no backoff of their own.
     pub fn with_backoff(self, backoff: Backoff) -> Self {
         self.map(|spec| spec.with_backoff(backoff))
     }
@@ -103,7 +127,7 @@ impl StatefulSupervisorSpec {
         self.map(|spec| spec.with_logger(logger))
     }
 
-    /// Sets how long a killed worker may take to be gone, as [`SupervisorSpec::with_kill_grace`].
+    /// Sets how long a killed worker may take to end, as [`SupervisorSpec::with_kill_grace`].
     pub fn with_kill_grace(self, grace: Duration) -> Self {
         self.map(|spec| spec.with_kill_grace(grace))
     }
@@ -149,7 +173,7 @@ impl StatefulSupervisorSpec {
     ///
     /// # Errors
     ///
-    /// Returns the first thing that is wrong.
+    /// Returns the first problem found.
     pub fn check(&self) -> Result<(), SpecError> {
         self.spec.check()
     }

@@ -1,8 +1,8 @@
 //! The change feed: who watches which key, and the stream they get.
 //!
-//! A slot holds the latest value of a watched key. The context publishes into it under the lock
-//! of the map, so that the slot sees the changes of its key in their order, and wakes the watchers
-//! after that, so that nobody's waker runs under a lock.
+//! The context stores the latest value of a watched key under the lock of the map, so that changes
+//! of a key are published in order, and wakes the watchers after releasing it, so that no waker
+//! runs under a lock.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -18,9 +18,9 @@ use serde_json::Value;
 ///
 /// The first item is the value at the time of the call to
 /// [`watch`](crate::WorkerContext::watch), then comes one for each change: `Some(value)`, or `None`
-/// while the key is absent. Values that follow each other faster than they are taken are
-/// coalesced: a slow reader skips those in between and never misses the last one. Writing an equal
-/// value is no change.
+/// while the key is absent. Values that are written faster than they are read are coalesced: a slow
+/// reader skips those in between and never misses the last one. Writing an equal value is not a
+/// change.
 ///
 /// The stream does not keep the context alive. It ends, after the last value, when the context is
 /// dropped.
@@ -49,11 +49,11 @@ use serde_json::Value;
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Watch {
     feed: Arc<Feed>,
-    slot: Arc<Slot>,
+    value: Arc<LatestValue>,
     key: String,
-    /// Tells the watchers of one slot apart.
+    /// Distinguishes the watchers of one key.
     id: usize,
-    /// The version of the value that was given last.
+    /// The version of the value that was returned last.
     seen: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Watch {
     }
 
     /// Waits for the next value; `None` when the context has been dropped. The same as
-    /// `StreamExt::next`, for those who have none at hand.
+    /// `StreamExt::next`, without the import.
     ///
     /// # Cancel safety
     ///
@@ -80,7 +80,7 @@ impl Stream for Watch {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let mut latest = this.slot.latest();
+        let mut latest = this.value.latest();
         if this.seen != Some(latest.version) {
             this.seen = Some(latest.version);
             return Poll::Ready(Some(latest.value.clone()));
@@ -90,7 +90,7 @@ impl Stream for Watch {
         }
         let old = latest.wakers.insert(this.id, context.waker().clone());
         drop(latest);
-        // A waker's drop is somebody else's code.
+        // Dropped outside the lock: a waker's drop is foreign code.
         drop(old);
         Poll::Pending
     }
@@ -98,33 +98,33 @@ impl Stream for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let waker = self.slot.latest().wakers.remove(&self.id);
+        let waker = self.value.latest().wakers.remove(&self.id);
         drop(waker);
         self.feed.unsubscribe(&self.key);
     }
 }
 
-/// Who looks at a context's changes: the watchers of its keys, and its store.
+/// Who observes a context's changes: the watchers of its keys, and its store.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
-    /// How many watchers there are, and one more if there is a store. With none, a change costs
-    /// one look at this.
+    /// How many watchers there are, and one more if there is a store. With none, all that a change
+    /// costs is reading this.
     observers: AtomicUsize,
     ids: AtomicUsize,
-    slots: RwLock<HashMap<String, Watched>>,
+    watched: RwLock<HashMap<String, Watched>>,
 }
 
 #[derive(Debug)]
 struct Watched {
-    slot: Arc<Slot>,
+    value: Arc<LatestValue>,
     watchers: usize,
 }
 
 impl Feed {
     /// Tells whether changes have to be published at all.
     ///
-    /// Asked under the lock of the map: a new watcher counts itself before it takes that lock to
-    /// read its first value, so either it is seen here, or it sees this change.
+    /// Called under the lock of the map: a new watcher counts itself before it takes that lock to
+    /// read its first value, so either it is seen here, or it reads this change.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
         self.observers.load(Ordering::Relaxed) != 0
@@ -138,16 +138,16 @@ impl Feed {
 
     pub(crate) fn subscribe(self: &Arc<Self>, key: String) -> Watch {
         self.observers.fetch_add(1, Ordering::Relaxed);
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let watched = slots
+        let mut all = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        let watched = all
             .entry(key.clone())
-            .or_insert_with(|| Watched { slot: Arc::default(), watchers: 0 });
+            .or_insert_with(|| Watched { value: Arc::default(), watchers: 0 });
         watched.watchers += 1;
-        let slot = Arc::clone(&watched.slot);
-        drop(slots);
+        let value = Arc::clone(&watched.value);
+        drop(all);
         Watch {
             feed: Arc::clone(self),
-            slot,
+            value,
             key,
             id: self.ids.fetch_add(1, Ordering::Relaxed),
             seen: None,
@@ -155,40 +155,40 @@ impl Feed {
     }
 
     fn unsubscribe(&self, key: &str) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watched) = slots.get_mut(key) {
+        let mut all = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watched) = all.get_mut(key) {
             watched.watchers -= 1;
             if watched.watchers == 0 {
-                slots.remove(key);
+                all.remove(key);
             }
         }
-        drop(slots);
+        drop(all);
         self.observers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Returns the keys that are watched.
     pub(crate) fn keys(&self) -> Vec<String> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.keys().cloned().collect()
+        let all = self.watched.read().unwrap_or_else(PoisonError::into_inner);
+        all.keys().cloned().collect()
     }
 
-    /// Puts a key's value where its watchers find it. Called under the lock of the map, which
-    /// keeps the order; the watchers are woken after it is released.
+    /// Stores a key's value for its watchers. Called under the lock of the map, which keeps the
+    /// order; the watchers are to be woken after it is released.
     pub(crate) fn publish(&self, key: &str, value: Option<&Value>) -> Wakeup {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        Wakeup(slots.get(key).and_then(|watched| {
-            let is_new = watched.slot.put(value);
-            is_new.then(|| Arc::clone(&watched.slot))
+        let all = self.watched.read().unwrap_or_else(PoisonError::into_inner);
+        Wakeup(all.get(key).and_then(|watched| {
+            let is_new = watched.value.put(value);
+            is_new.then(|| Arc::clone(&watched.value))
         }))
     }
 
     /// Ends all streams, after their last value.
     pub(crate) fn close(&self) {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let slots: Vec<_> = slots.values().map(|its| Arc::clone(&its.slot)).collect();
-        for slot in slots {
-            slot.latest().is_closed = true;
-            slot.wake();
+        let all = self.watched.read().unwrap_or_else(PoisonError::into_inner);
+        let values: Vec<_> = all.values().map(|watched| Arc::clone(&watched.value)).collect();
+        for value in values {
+            value.latest().is_closed = true;
+            value.wake();
         }
     }
 }
@@ -196,7 +196,7 @@ impl Feed {
 /// The watchers that have to be woken once the map's lock is released.
 #[derive(Debug)]
 #[must_use = "the watchers of the key are not woken"]
-pub(crate) struct Wakeup(Option<Arc<Slot>>);
+pub(crate) struct Wakeup(Option<Arc<LatestValue>>);
 
 impl Wakeup {
     pub(crate) const NONE: Self = Self(None);
@@ -207,15 +207,15 @@ impl Wakeup {
 
     #[inline]
     pub(crate) fn wake(self) {
-        if let Some(slot) = self.0 {
-            slot.wake();
+        if let Some(value) = self.0 {
+            value.wake();
         }
     }
 }
 
-/// The latest value of a watched key.
+/// The latest value of a watched key, and who waits for the next one.
 #[derive(Debug, Default)]
-struct Slot(Mutex<Latest>);
+struct LatestValue(Mutex<Latest>);
 
 #[derive(Debug, Default)]
 struct Latest {
@@ -225,12 +225,12 @@ struct Latest {
     wakers: HashMap<usize, Waker>,
 }
 
-impl Slot {
+impl LatestValue {
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a value; tells whether it differs from the one before.
+    /// Stores a value; tells whether it differs from the one before.
     fn put(&self, value: Option<&Value>) -> bool {
         let mut latest = self.latest();
         if latest.value.as_ref() == value {

@@ -240,7 +240,7 @@ fn updates_from_many_threads_lose_nothing() {
     assert_eq!(sum, THREADS * (0..ROUNDS).sum::<u64>());
 }
 
-/// Keys that come and go under the feet of updates: by `None`, by `delete`, by panics. Each unit
+/// Keys that are removed while others update them: by `None`, by `delete`, by panics. Each unit
 /// that was put in is taken out once, or is still there.
 #[test]
 fn keys_that_come_and_go_are_never_counted_twice_or_lost() {
@@ -315,7 +315,7 @@ fn hundred() -> WorkerContext {
     ctx
 }
 
-/// The same key, an absent one, and others, which have other locks or the same.
+/// The same key, an absent one, and others, in the same shard or in another.
 const KEYS: [&str; 5] = ["7", "never", "8", "33", "99"];
 
 #[test]
@@ -375,8 +375,8 @@ fn a_read_inside_of_with_value_works() {
     });
 }
 
-/// That a reader may read again inside rests on the map's locks: they let readers in while writers
-/// wait. If that ever changed this would hang, and be told.
+/// Nested reads rely on the map's locks letting readers in while writers wait. If that ever
+/// changed, this would hang, and fail.
 #[test]
 fn a_read_inside_of_with_value_does_not_wait_for_a_writer_that_waits() {
     in_time(|| {

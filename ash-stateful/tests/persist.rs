@@ -86,7 +86,7 @@ fn flush_all_the_time(ctx: &Arc<WorkerContext>) {
     });
 }
 
-/// Counts up for ever in two keys, one after the other, and says what a flush has confirmed.
+/// Counts up for ever in two keys, one after the other, and prints what a flush has confirmed.
 async fn count(path: &str) {
     let ctx = Arc::new(WorkerContext::persistent(path).unwrap());
     flush_all_the_time(&ctx);
@@ -301,7 +301,7 @@ async fn a_context_in_memory_confirms_nothing() {
     assert!(ctx.store_failure().is_none());
 }
 
-/// Opens a file that is no good; checks that it is told and left as it was.
+/// Opens a bad file; checks that the error is reported and the file unchanged.
 fn refused(path: &Path) -> PersistError {
     let before = fs::read(path).unwrap();
     let error = WorkerContext::persistent(path).unwrap_err();
@@ -429,7 +429,7 @@ fn an_empty_file_becomes_a_store() {
     assert_eq!(WorkerContext::persistent(file.path()).unwrap().get("key"), Some(json!(1)));
 }
 
-/// Writes until the system refuses; says how far it was confirmed, and what the error was.
+/// Writes until the system refuses; prints how far it was confirmed, and the error.
 async fn fill(path: &str) {
     let ctx = WorkerContext::persistent(path).unwrap();
     for n in 0..10_000 {
@@ -445,8 +445,8 @@ async fn fill(path: &str) {
     }
 }
 
-/// The system itself refuses to write: the process may have files of some size only. The shell
-/// sets the limit, and has the signal ignored that would end the process.
+/// The system itself refuses to write, past a limit on the size of files. The shell sets the limit,
+/// and ignores the signal that would end the process.
 #[cfg(unix)]
 #[test]
 fn a_limit_of_the_system_is_a_full_disk() {

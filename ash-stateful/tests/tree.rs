@@ -306,7 +306,7 @@ async fn a_call_from_inside_a_closure_crashes_the_worker_only() {
     assert!(reason.contains("WorkerContext::get"), "{reason}");
 }
 
-/// One history, of crashes, restarts of groups, admin calls and the end, told as events.
+/// One history, of crashes, restarts of groups, admin calls and the end, as events.
 async fn history(handle: &SupervisorHandle, orders: &WorkerContext) -> Vec<String> {
     let mut events = handle.events();
     handle.ready().await.unwrap();

@@ -184,8 +184,8 @@ fn no_watcher_misses_the_last_value_however_the_writers_race() {
     }
 }
 
-/// The same for `set`, which has a way of its own while nobody watches: the first watcher comes
-/// when it has begun already, and waits for the lock.
+/// The same for `set`, which takes a faster path while nobody watches: the first watcher comes when
+/// it has already begun, and waits for the lock.
 #[test]
 fn a_watcher_that_comes_while_a_key_is_set_sees_that_value() {
     for round in 0..20 {

@@ -45,12 +45,58 @@ use crate::worker::Worker;
 ///     child.stop_token().cancelled().await;
 ///     Ok::<_, std::io::Error>(())
 /// };
-/// let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_child(ChildSpec::task("idle", idle)));
+/// let app = SupervisorSpec::new("app").with_child(ChildSpec::task("idle", idle));
+/// let handle = SupervisorHandle::start(app);
 /// handle.ready().await.unwrap();
 /// assert_eq!(handle.which_children().await.unwrap()[0].id, "idle");
 ///
 /// handle.shutdown().await.unwrap();
 /// assert!(matches!(handle.wait().await, ExitReason::Shutdown));
+/// # }
+/// ```
+///
+/// [`tree`](Self::tree) gives every child on all levels, and draws them:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use ash_core::{ChildContext, ChildSpec, SupervisorHandle, SupervisorSpec};
+///
+/// let idle = |child: ChildContext| async move {
+///     child.stop_token().cancelled().await;
+///     Ok::<_, std::io::Error>(())
+/// };
+/// let web = SupervisorSpec::new("web").with_child(ChildSpec::task("http", idle));
+/// let app = SupervisorSpec::new("app")
+///     .with_supervisor(web)
+///     .with_child(ChildSpec::task("clock", idle));
+/// let handle = SupervisorHandle::start(app);
+/// handle.ready().await.unwrap();
+///
+/// let drawing = "\
+/// app (OneForOne)
+/// ├─ web Running #1 (OneForOne)
+/// │  └─ http Running #1
+/// └─ clock Running #1
+/// ";
+/// assert_eq!(handle.tree().await.unwrap().to_string(), drawing);
+/// # handle.shutdown().await.unwrap();
+/// # }
+/// ```
+///
+/// A program that runs until Ctrl-C or SIGTERM ends with
+/// [`shutdown_on_signal`](Self::shutdown_on_signal):
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ash_core::{SupervisorHandle, SupervisorSpec};
+///
+/// let handle = SupervisorHandle::start(SupervisorSpec::new("app"));
+/// handle.ready().await?;
+/// let signal = handle.shutdown_on_signal().await?;
+/// println!("stopped by {signal}");
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
@@ -181,6 +227,33 @@ impl SupervisorHandle {
     /// `InvalidSpec` for an id that is empty or holds a `/`, `ChildAlreadyExists` for one that is
     /// held, `TooManyChildren`, `ShuttingDown`, and `StartFailed` with the cause if the worker did
     /// not start. Nothing of it is kept then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{RestartPolicy, SupervisorError, SupervisorHandle, SupervisorSpec, Worker};
+    ///
+    /// struct Session;
+    ///
+    /// #[ash_core::async_trait]
+    /// impl Worker for Session {
+    ///     type Error = std::io::Error;
+    ///     async fn run(&mut self) -> Result<(), Self::Error> {
+    ///         std::future::pending().await
+    ///     }
+    /// }
+    ///
+    /// let handle = SupervisorHandle::start(SupervisorSpec::new("sessions"));
+    /// let id = handle.start_child("ann", || Session, RestartPolicy::Temporary).await.unwrap();
+    /// assert_eq!(id, "ann");
+    ///
+    /// let again = handle.start_child("ann", || Session, RestartPolicy::Temporary).await;
+    /// assert!(matches!(again, Err(SupervisorError::ChildAlreadyExists(id)) if id == "ann"));
+    /// # handle.shutdown().await.unwrap();
+    /// # }
+    /// ```
     pub async fn start_child<W, F>(
         &self,
         id: impl Into<ChildId>,
@@ -199,6 +272,32 @@ impl SupervisorHandle {
     /// # Errors
     ///
     /// As [`start_child`](Self::start_child).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use ash_core::{Backoff, ChildContext, ChildSpec, RestartPolicy};
+    /// use ash_core::{SupervisorHandle, SupervisorSpec};
+    ///
+    /// let handle = SupervisorHandle::start(SupervisorSpec::new("app"));
+    /// let upload = ChildSpec::task("upload", |child: ChildContext| async move {
+    ///     child.stop_token().cancelled().await;
+    ///     Ok::<_, std::io::Error>(())
+    /// });
+    /// let upload = upload
+    ///     .restart(RestartPolicy::Transient)
+    ///     .backoff(Backoff::constant(Duration::from_secs(1)));
+    /// handle.start_child_spec(upload).await.unwrap();
+    /// handle.start_child_spec(SupervisorSpec::new("sessions")).await.unwrap();
+    ///
+    /// let counts = handle.count_children().await.unwrap();
+    /// assert_eq!((counts.workers, counts.supervisors), (1, 1));
+    /// # handle.shutdown().await.unwrap();
+    /// # }
+    /// ```
     pub async fn start_child_spec(
         &self,
         child: impl Into<ChildSpec>,
@@ -234,6 +333,30 @@ impl SupervisorHandle {
     /// # Errors
     ///
     /// `ChildNotFound`, or `ShuttingDown`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{ChildContext, ChildSpec, ChildState, SupervisorHandle, SupervisorSpec};
+    ///
+    /// let clock = ChildSpec::task("clock", |child: ChildContext| async move {
+    ///     child.stop_token().cancelled().await;
+    ///     Ok::<_, std::io::Error>(())
+    /// });
+    /// let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_child(clock));
+    /// handle.ready().await.unwrap();
+    ///
+    /// handle.stop_child("clock").await.unwrap();
+    /// assert_eq!(handle.child("clock").await.unwrap().state, ChildState::Stopped);
+    ///
+    /// handle.restart_child("clock").await.unwrap();
+    /// let clock = handle.child("clock").await.unwrap();
+    /// assert_eq!((clock.state, clock.incarnation), (ChildState::Running, 2));
+    /// # handle.shutdown().await.unwrap();
+    /// # }
+    /// ```
     pub async fn stop_child(&self, id: impl AsRef<str>) -> Result<(), SupervisorError> {
         self.command(id.as_ref(), ChildCommand::Stop).await
     }
@@ -303,6 +426,26 @@ impl SupervisorHandle {
     ///
     /// `ChildNotFound` with the part of the path that is not there, `NotASupervisor`,
     /// `ChildNotRunning` if it is not up, or `ShuttingDown`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{SupervisorError, SupervisorHandle, SupervisorSpec};
+    ///
+    /// let web = SupervisorSpec::new("web").with_supervisor(SupervisorSpec::new("sessions"));
+    /// let handle = SupervisorHandle::start(SupervisorSpec::new("app").with_supervisor(web));
+    /// handle.ready().await.unwrap();
+    ///
+    /// let sessions = handle.supervisor("web/sessions").await.unwrap();
+    /// assert_eq!(sessions.path(), "app/web/sessions");
+    ///
+    /// let missing = handle.supervisor("web/cache").await;
+    /// assert!(matches!(missing, Err(SupervisorError::ChildNotFound(id)) if id == "cache"));
+    /// # handle.shutdown().await.unwrap();
+    /// # }
+    /// ```
     pub async fn supervisor(&self, path: impl AsRef<str>) -> Result<Self, SupervisorError> {
         let mut found = self.clone();
         for part in path.as_ref().split('/') {

@@ -101,9 +101,9 @@ impl SupervisorSpec {
     }
 
     /// Bounds the children held, static ones and those that back off included; there is no bound by
-    /// default. Past it
-    /// `start_child` gives [`TooManyChildren`](crate::SupervisorError::TooManyChildren). The static
-    /// children themselves are started however many they are.
+    /// default. Past it `start_child` gives
+    /// [`TooManyChildren`](crate::SupervisorError::TooManyChildren). The static children themselves
+    /// are started however many they are.
     pub fn with_max_children(mut self, max_children: usize) -> Self {
         self.max_children = max_children;
         self

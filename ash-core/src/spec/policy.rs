@@ -53,6 +53,30 @@ pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(1);
 
 /// Whether the end of significant children stops their supervisor.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use ash_core::{AutoShutdown, ChildSpec, ExitReason, RestartPolicy};
+/// use ash_core::{SupervisorHandle, SupervisorSpec};
+///
+/// let cache = ChildSpec::task("cache", |_| std::future::pending::<Result<(), std::io::Error>>());
+/// let import = ChildSpec::task("import", |_| async { Ok::<_, std::io::Error>(()) });
+/// let batch = SupervisorSpec::new("batch")
+///     .with_auto_shutdown(AutoShutdown::AnySignificant)
+///     .with_child(cache)
+///     .with_child(import.restart(RestartPolicy::Transient).significant(true));
+///
+/// // When the import is done, the supervisor stops the cache and ends.
+/// let handle = SupervisorHandle::start(batch);
+/// assert!(matches!(handle.wait().await, ExitReason::Shutdown));
+/// # }
+/// # #[cfg(not(feature = "tokio"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "OTP's three values, and users match on them")]
 pub enum AutoShutdown {

@@ -1,14 +1,14 @@
-//! The books: what the tree's log and its workers say of each child, entry by entry.
+//! The books: a record of what the tree's log and its workers report of each child.
 //!
-//! The log is read where it is written, so that not one entry is lost, and every entry is checked
-//! against what came before.
+//! Log entries are recorded by the drain itself, so that not one is lost, and every entry is
+//! checked against what came before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slog::{Drain, KV, Logger, Never, OwnedKVList, Record, Serializer, o};
 
-/// What is known of one child, over all lives of its supervisor.
+/// What is known of one child, over all incarnations of its supervisor.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     /// Which incarnation is up.
@@ -32,7 +32,7 @@ pub(crate) struct Account {
 #[derive(Debug, Default)]
 struct Ledger {
     accounts: HashMap<String, Account>,
-    /// Entries that make no sense, the first few of them.
+    /// The first few entries that contradict earlier ones.
     wrong: Vec<String>,
     wrong_count: u64,
     gave_up: u64,
@@ -43,7 +43,7 @@ struct Ledger {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Books(Arc<Mutex<Ledger>>);
 
-/// What it all comes to.
+/// The totals over all children.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Total {
     pub(crate) sum: Account,
@@ -78,7 +78,7 @@ impl Books {
         Logger::root(self.clone(), o!())
     }
 
-    /// A factory has made a worker. Returns how many it has made by now.
+    /// Records that a factory has made a worker. Returns how many it has made by now.
     pub(crate) fn made(&self, path: &str) -> u64 {
         let mut ledger = self.ledger();
         let account = ledger.account(path);
@@ -91,7 +91,7 @@ impl Books {
         made
     }
 
-    /// A worker is dropped.
+    /// Records that a worker is dropped.
     pub(crate) fn dropped(&self, path: &str) {
         self.ledger().account(path).dropped += 1;
     }
@@ -129,12 +129,12 @@ impl Books {
         total
     }
 
-    /// Takes a start out of the books.
+    /// Removes a start from the books.
     pub(crate) fn forget_a_start(&self) {
         self.ledger().account("soak/flat/w0").started -= 1;
     }
 
-    /// Takes a charge out of the books.
+    /// Removes a charge from the books.
     pub(crate) fn forget_a_charge(&self) {
         let mut ledger = self.ledger();
         let charged = ledger.accounts.iter_mut().find(|(path, account)| {
@@ -147,7 +147,7 @@ impl Books {
 }
 
 impl Ledger {
-    /// Returns whose restarts and charges differ.
+    /// Returns the children whose restarts and charges differ.
     fn uncharged(&self) -> Vec<String> {
         let mut all = Vec::new();
         let mut groups: HashMap<&str, (u64, u64)> = HashMap::new();
@@ -165,8 +165,8 @@ impl Ledger {
             }
         }
         for (group, (charged, most)) in groups {
-            // A group that is taken anew before all of it was up charges more than one child's
-            // restarts.
+            // A group that is restarted again before all of it was up charges more than the restarts
+            // of any one child.
             if most > charged || (charged > 0 && most == 0) {
                 all.push(format!("{group}: {charged} charged, {most} restarts of one child"));
             }

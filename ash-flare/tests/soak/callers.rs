@@ -1,5 +1,5 @@
-//! Those who drive the tree: local callers, remote clients that come and go, a tree that is linked
-//! to it. Every call is counted, and so is every answer.
+//! The callers of the tree: local ones, remote clients that come and go, a tree that is linked to
+//! it. Every call is counted, and so is every answer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(crate) struct Replies {
     /// Calls that their caller has dropped.
     dropped: AtomicU64,
     lost: AtomicU64,
-    /// Answers that no call may have.
+    /// Answers that no call should get.
     wrong: AtomicU64,
 }
 
@@ -51,7 +51,7 @@ impl Replies {
         Self::count(&self.asked);
     }
 
-    /// Makes a call, which is dropped after so long, if it has not been answered.
+    /// Makes a call, which is dropped if it has not been answered after this time.
     async fn ask<T>(
         &self,
         call: impl Future<Output = T>,
@@ -93,10 +93,10 @@ pub(crate) struct Callers {
     pub(crate) world: Arc<World>,
     pub(crate) root: SupervisorHandle,
     pub(crate) replies: Replies,
-    /// Cancelled when they are to go home.
+    /// Cancelled when they are to stop.
     pub(crate) done: CancellationToken,
     pub(crate) socket: PathBuf,
-    /// Where the server over TCP is at the moment.
+    /// The current address of the server over TCP.
     pub(crate) address: watch::Sender<Option<std::net::SocketAddr>>,
     pub(crate) connected: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -229,7 +229,7 @@ pub(crate) async fn remote(callers: Arc<Callers>, number: u64) {
             if let Some(events) = &mut events {
                 let _ = tokio::time::timeout(Duration::from_millis(1), events.next()).await;
             }
-            // Some go in the middle of it all.
+            // Some leave in the middle.
             if random.u32(0..40) == 0 || callers.done.is_cancelled() {
                 break;
             }

@@ -1,12 +1,13 @@
-//! Chaos, for real: a large tree, real threads, real sockets, real time; and then the books.
+//! A soak test: a large tree under faults, with real threads, sockets and time. Everything that
+//! happens is recorded in the books (`books.rs`), which are checked at the end.
 //!
 //! ```sh
 //! make soak                             # ten minutes
 //! make soak SOAK_SECONDS=60 SOAK_SEED=7 # as long and as random as wanted
 //! ```
 //!
-//! What must hold at the end stands in `verdict.rs`. Each of its checks can fail: the second test
-//! breaks what each of them looks at.
+//! What must hold at the end is in `verdict.rs`. Each of its checks can fail: the second test breaks
+//! what each of them looks at.
 
 #![expect(clippy::print_stderr, reason = "whoever waits for minutes wants to see something")]
 
@@ -43,7 +44,7 @@ struct Plan {
     sabotage: Option<Sabotage>,
 }
 
-/// What is broken, to see that it is found.
+/// What is broken on purpose, to see that it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sabotage {
     /// A worker is made and never dropped.
@@ -100,7 +101,7 @@ fn each_check_can_fail() {
     }
 }
 
-/// A panic that is not one of ours is somebody's mistake.
+/// Panics that no worker was told to make. Each is a defect.
 static STRANGE_PANICS: AtomicU64 = AtomicU64::new(0);
 
 fn listen_for_panics() {
@@ -175,12 +176,12 @@ async fn chaos(plan: &Plan) -> Findings {
     rest(&books).await;
     sabotage(plan, &books, &world);
     let at_rest = books.total();
-    // It goes down in a storm again.
+    // It is shut down in a storm again.
     world.set_storm(true);
     linked.shutdown().await.expect("it stops");
     let within = tokio::time::timeout(Duration::from_secs(120), root.shutdown()).await;
     let is_down = matches!(within, Ok(Ok(())));
-    // Whoever blocks its thread is let go on.
+    // Workers that block their threads are released.
     world.set_storm(false);
     let total = leaks_ended(&books).await;
     Findings {
@@ -222,7 +223,7 @@ fn sabotage(plan: &Plan, books: &Books, world: &Arc<World>) {
     }
 }
 
-/// Lets the storm rage, and returns the memory in use in the course of it, in bytes.
+/// Runs the storm, and returns the memory in use in the course of it, in bytes.
 async fn weather(plan: &Plan, books: &Books) -> Vec<usize> {
     let mut memory = Vec::new();
     let mut kept = Vec::new();

@@ -1,4 +1,4 @@
-//! What must hold when all is over.
+//! What must hold at the end.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use crate::books::Total;
 /// and this much, in bytes. The tree is as large in both, so what grows would grow for ever.
 const GROWTH: usize = 8 << 20;
 
-/// What was found.
+/// What was observed.
 #[derive(Debug)]
 pub(crate) struct Findings {
     /// The books when the tree had come to rest.
     pub(crate) at_rest: Total,
-    /// The books when all was over.
+    /// The books at the end.
     pub(crate) total: Total,
     /// Whether the tree went down when it was told to.
     pub(crate) is_down: bool,
@@ -76,7 +76,7 @@ impl Findings {
         all
     }
 
-    /// Returns the memory in the second and in the last third of the storm, in the middle.
+    /// Returns the median memory of the second and of the last third of the storm.
     fn thirds(&self) -> [usize; 2] {
         let third = self.memory.len() / 3;
         [third..2 * third, 2 * third..self.memory.len()].map(|part| {

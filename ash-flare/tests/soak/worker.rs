@@ -1,4 +1,4 @@
-//! A worker of which nobody knows what it will do next; but its seed does.
+//! A worker that misbehaves at random, reproducibly from its seed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) struct World {
     pub(crate) lifetime: u64,
     /// Whether workers misbehave.
     storm: AtomicBool,
-    /// How many threads may be blocked yet.
+    /// How many more threads may be blocked.
     blockers: AtomicUsize,
 }
 
@@ -59,14 +59,14 @@ impl World {
     }
 }
 
-/// How a worker takes being asked to stop.
+/// How a worker reacts to being asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manners {
-    /// It never hears of it: its `run` is dropped.
+    /// It has not taken its token: its `run` is dropped.
     Cut,
     /// It takes its token and returns in time.
     Polite,
-    /// It takes its token and does not care.
+    /// It takes its token and ignores it.
     Stubborn,
     /// It blocks its thread.
     Blocks,
@@ -89,7 +89,7 @@ impl Mixed {
         made
     }
 
-    /// Makes one that knows nothing of its supervisor.
+    /// Makes one without a child context.
     pub(crate) fn at(world: &Arc<World>, path: String) -> Self {
         let life = world.books.made(&path);
         let random = world.random(&(&path, life));
@@ -102,7 +102,7 @@ impl Mixed {
         self
     }
 
-    /// Tells whether something happens that happens in so many of a thousand cases, in a storm.
+    /// Decides at random, during a storm, whether something of this frequency happens.
     fn happens(&mut self, in_thousand: u32) -> bool {
         self.random.u32(0..1_000) < in_thousand && self.world.is_stormy()
     }
@@ -150,7 +150,7 @@ impl Mixed {
             () = beating => {}
         }
         if self.happens(200) {
-            // It has lost its way.
+            // It hangs, without heartbeats.
             std::future::pending::<()>().await;
         }
     }
@@ -165,7 +165,7 @@ impl Worker for Mixed {
             tokio::time::sleep(Duration::from_millis(self.random.u64(1..30))).await;
         }
         if self.beats && self.happens(10) {
-            // Longer than it may take.
+            // It exceeds its init timeout.
             std::future::pending::<()>().await;
         }
         if self.happens(10) {

@@ -39,11 +39,11 @@ impl WorkerContext {
         value.map_err(|source| ValueError::Decode { key: key.to_owned(), source })
     }
 
-    /// Sets a key's value from anything that has a JSON form.
+    /// Sets a key's value from anything that serializes to JSON.
     ///
     /// # Errors
     ///
-    /// [`ValueError::Encode`] if it has none. The key is as it was.
+    /// [`ValueError::Encode`] if it does not. The key is unchanged.
     ///
     /// # Panics
     ///

@@ -23,7 +23,7 @@ impl WorkerContext {
         entries.map(|entry| entry.key().clone()).collect()
     }
 
-    /// Removes all keys. A key that others set meanwhile may stay.
+    /// Removes all keys. A key that another thread sets during the call may stay.
     ///
     /// # Panics
     ///
@@ -37,7 +37,7 @@ impl WorkerContext {
     /// Returns all keys and values as one JSON object, for saving.
     ///
     /// Each value is one that its key had during the call. While others write, the object as a
-    /// whole need not be a state that the context ever was in.
+    /// whole may be a state that the context was never in.
     ///
     /// # Panics
     ///
@@ -68,14 +68,14 @@ impl WorkerContext {
         Value::Object(copy.collect())
     }
 
-    /// Replaces all there is by the keys and values of one JSON object.
+    /// Replaces the whole content by the keys and values of one JSON object.
     ///
-    /// Each key goes from its old value to its new one in one step, but one key after another. A
-    /// key that others set meanwhile may keep the value they gave it.
+    /// Each key changes from its old value to its new one in one step, but one key after another. A
+    /// key that another thread sets during the call may keep that value.
     ///
     /// # Errors
     ///
-    /// [`RestoreError::NotAnObject`] for anything but an object. The context is as it was.
+    /// [`RestoreError::NotAnObject`] for anything but an object. The context is unchanged.
     ///
     /// # Panics
     ///
@@ -110,7 +110,7 @@ impl WorkerContext {
         wakeups.into_iter().for_each(Wakeup::wake);
     }
 
-    /// Runs a change of many keys. A store takes it as a whole: after a crash it holds all of it
+    /// Runs a change of many keys. A store commits it as a whole: after a crash it holds all of it
     /// or nothing.
     fn whole(&self, change: impl FnOnce()) {
         #[cfg(feature = "persist")]

@@ -11,11 +11,11 @@ use ash_core::panic_message;
 ///
 /// A file that could not be opened is byte for byte as it was. After a failed
 /// [`flush`](crate::WorkerContext::flush) the store holds what was durable before, and the context
-/// all that was written since; it is tried again.
+/// everything that was written since; the write is retried.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PersistError {
-    /// The context lives in memory only, so there is nothing that could make it durable.
+    /// The context lives in memory only.
     #[error("the context has no store; make it by `WorkerContext::persistent`")]
     NotPersistent,
     /// Another context has the store open, in this process or in another.
@@ -24,7 +24,7 @@ pub enum PersistError {
         /// The store's file.
         path: PathBuf,
     },
-    /// The file is damaged, or no store at all.
+    /// The file is damaged, or not a store at all.
     #[error("the store {} cannot be read", .path.display())]
     Corrupt {
         /// The store's file.
@@ -32,14 +32,13 @@ pub enum PersistError {
         /// What is wrong with it.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The file is a sound database that some other program has made for its own use.
+    /// The file is an intact database that belongs to another program.
     #[error("{} is a database, but not the store of a context", .path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// Another version of this crate has written the store, in a format that this one does not
-    /// read.
+    /// Another version of this crate has written the store, in a format that this one cannot read.
     #[error("the store {} has format {found}, which this version does not read", .path.display())]
     Version {
         /// The store's file.
@@ -47,7 +46,7 @@ pub enum PersistError {
         /// The format of the file.
         found: u64,
     },
-    /// The disk, or what the process may use of it, is full.
+    /// The disk is full, or a quota or a limit of the process is reached.
     #[error("no space is left for the store {}", .path.display())]
     Full {
         /// The store's file.
@@ -55,7 +54,7 @@ pub enum PersistError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// The system failed to read or write the file: it may be missing, or not be allowed.
+    /// The system failed to read or write the file: it may be missing, or access may be denied.
     #[error("the store {} cannot be read or written", .path.display())]
     Io {
         /// The store's file.
@@ -64,7 +63,7 @@ pub enum PersistError {
         source: Arc<io::Error>,
     },
     /// A value is nested too deeply to be read back. Nothing is written until it has been
-    /// replaced.
+    /// replaced or removed.
     #[error("the value of `{key}` is nested more than {limit} levels deep")]
     TooDeep {
         /// The value's key.
@@ -90,7 +89,7 @@ impl PersistError {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => Self::Full { path, source: Arc::new(source) },
-            // A file that is no database, or that ends too early.
+            // Not a database, or one that ends too early.
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Self::Corrupt { path, source: Arc::new(source) }
             }

@@ -16,11 +16,11 @@ use serde_json::Value;
 use tempfile::TempPath;
 
 use crate::persist::error::PersistError;
-use crate::persist::rehearsal::Rehearsal;
+use crate::persist::staged_disk::StagedDisk;
 
-/// The values, as JSON texts.
+/// The values, as JSON text.
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
-/// What makes a database a store of ours.
+/// The table that marks a database as a store of ours.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("ash-stateful");
 const FORMAT_KEY: &str = "format";
 /// The format that this version writes, and the only one that it reads.
@@ -30,27 +30,27 @@ const CACHE_BYTES: usize = 8 << 20;
 /// How deeply a value may be nested: the JSON reader takes no more.
 const MAX_DEPTH: usize = 127;
 
-/// Changes of keys, in no order: the last one of each. `None` removes.
+/// The last change of each key. `None` removes it.
 pub(crate) type Changes = HashMap<String, Option<Value>>;
 
-/// How the bytes of the file are reached, so that tests can have a disk that is full.
+/// Opens what the bytes are stored on; tests use it to simulate a full disk.
 pub(crate) type OpenDisk = dyn Fn(&Path) -> io::Result<Box<dyn StorageBackend>> + Send;
 
 /// An open store.
 pub(crate) struct StoreFile {
     path: PathBuf,
     open_disk: Box<OpenDisk>,
-    /// `None` after a failure, until it could be opened again: redb refuses all further work then.
+    /// `None` after a failed commit, until it has been reopened: redb refuses all work after one.
     database: Option<Database>,
 }
 
 impl StoreFile {
-    /// Opens a store, or makes a new one if there is no file, and reads all it holds.
+    /// Opens a store, or creates one if there is no file, and reads all it holds.
     ///
     /// # Errors
     ///
     /// If it is locked, damaged, foreign, of another version, or cannot be read or written. The
-    /// file is untouched then.
+    /// file is left untouched.
     pub(crate) fn open(path: &Path) -> Result<(Self, Vec<(String, Value)>), PersistError> {
         Self::open_on(path, Box::new(file_disk))
     }
@@ -91,7 +91,7 @@ impl StoreFile {
         if written.is_ok() {
             self.database = Some(database);
         } else {
-            // Opened again at once, so that the lock is not free for longer than need be.
+            // Reopened at once, so that the file is unlocked for as short a time as possible.
             let _ = contain(&self.path, || {
                 drop(database);
                 Ok(())
@@ -123,24 +123,24 @@ fn open_database<T>(
     read: impl FnOnce(&Path, &Database) -> Result<T, PersistError>,
 ) -> Result<(Database, T), PersistError> {
     let io = |error| PersistError::io(path, error);
-    let stage = Rehearsal::new(open_disk(path).map_err(io)?).map_err(io)?;
-    let actor = stage.clone();
+    let staged = StagedDisk::new(open_disk(path).map_err(io)?).map_err(io)?;
+    let disk = staged.clone();
     let opened = contain(path, move || {
         let database = Builder::new()
             .set_cache_size(CACHE_BYTES)
-            // A damaged file is told as such here, and not by whatever reads it later.
+            // A damaged file is reported here, and not by whatever reads it later.
             .set_check_integrity_on_open(true)
-            .create_with_backend(actor)
+            .create_with_backend(disk)
             .map_err(|error| PersistError::store(path, error))?;
         identify(path, &database)?;
         let values = read(path, &database)?;
         Ok((database, values))
     })?;
-    stage.perform().map_err(io)?;
+    staged.commit().map_err(io)?;
     Ok(opened)
 }
 
-/// Checks that a database is a store of ours; makes an empty one into a store.
+/// Checks that a database is a store of ours; turns an empty one into a store.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours, and it grows")]
 fn identify(path: &Path, database: &Database) -> Result<(), PersistError> {
     let store = |error: redb::Error| PersistError::store(path, error);
@@ -168,12 +168,12 @@ fn identify(path: &Path, database: &Database) -> Result<(), PersistError> {
         (_, Some(FORMAT)) => Ok(()),
         (_, Some(found)) => Err(PersistError::Version { path: path.to_owned(), found }),
         (false, None) => Err(PersistError::Foreign { path: path.to_owned() }),
-        (true, None) => found(database).map_err(store),
+        (true, None) => write_format(database).map_err(store),
     }
 }
 
-/// Writes into an empty database what makes it a store.
-fn found(database: &Database) -> Result<(), redb::Error> {
+/// Makes an empty database a store: writes the format and creates the tables.
+fn write_format(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
     transaction.open_table(VALUES)?;
@@ -194,7 +194,7 @@ fn read_all(path: &Path, database: &Database) -> Result<Vec<(String, Value)>, Pe
     let values = read().map_err(|error| PersistError::store(path, error))?;
     let values = values.into_iter().map(|(key, value)| Ok((key, value?)));
     values.collect::<Result<_, _>>().map_err(|error: serde_json::Error| {
-        // What this crate writes it can read, so somebody else has written it.
+        // This crate can read all it writes, so somebody else has written it.
         PersistError::corrupt(path, error)
     })
 }
@@ -226,7 +226,7 @@ fn encode(changes: &Changes) -> Result<Vec<Encoded<'_>>, PersistError> {
             if !is_within(value, MAX_DEPTH) {
                 return Err(too_deep());
             }
-            Ok(serde_json::to_vec(value).expect("a value has a json text"))
+            Ok(serde_json::to_vec(value).expect("a JSON value can be serialized"))
         });
         json.transpose()
     };
@@ -243,9 +243,9 @@ fn is_within(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Makes a new, empty store, whole or not at all: redb does not open a file that a crash has left
-/// half made. So it is made beside its place, under a name of its own that no crash has used
-/// before, and put there when it is done.
+/// Creates a new, empty store atomically: redb does not open a file that a crash has left half
+/// made. So the store is written to a uniquely named file in the same directory, which is renamed
+/// into place when it is complete.
 fn create(path: &Path) -> Result<(), PersistError> {
     let io = |error| PersistError::io(path, error);
     let name = path.file_name().ok_or_else(|| io(io::ErrorKind::IsADirectory.into()))?;
@@ -258,7 +258,7 @@ fn create(path: &Path) -> Result<(), PersistError> {
         let make = || -> Result<_, redb::Error> {
             let disk = backend(new.as_file().try_clone()?)?;
             let database = Builder::new().create_with_backend(disk)?;
-            found(&database)?;
+            write_format(&database)?;
             Ok(database.close()?)
         };
         make().map_err(|error| PersistError::store(path, error))
@@ -267,17 +267,17 @@ fn create(path: &Path) -> Result<(), PersistError> {
     sync_directory(path).map_err(io)
 }
 
-/// Puts a new store in its place, unless there is one by now.
+/// Moves a new store into place, unless there is one by now.
 fn place(new: TempPath, path: &Path) -> io::Result<()> {
     match new.persist_noclobber(path) {
         Ok(()) => Ok(()),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // The file system cannot tell whether there is one.
+        // The file system cannot rename without replacing.
         Err(failed) => failed.path.persist(path).map_err(|failed| failed.error),
     }
 }
 
-/// Makes durable that a file is in its directory.
+/// Makes the directory entry of a file durable.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
@@ -288,9 +288,9 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls the database's code, which panics on some damaged files.
+/// Runs the database's code and turns a panic, which some damaged files cause, into an error.
 fn contain<T>(path: &Path, f: impl FnOnce() -> Result<T, PersistError>) -> Result<T, PersistError> {
     let panicked = |payload: Box<dyn Any + Send>| PersistError::panicked(path, &*payload);
-    // What it has touched is dropped, and opened anew from the file.
+    // Whatever the panic left inconsistent is dropped, and opened anew from the file.
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(panicked(payload)))
 }

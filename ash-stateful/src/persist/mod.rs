@@ -2,9 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `store.rs` | the thread that makes changes durable, and what a context shares with it |
-//! | `file.rs` | the file: what is in it, how it is made, opened, written |
-//! | `rehearsal.rs` | why a file that cannot be opened is untouched |
+//! | `store.rs` | the thread that makes changes durable, and the state it shares with a context |
+//! | `file.rs` | the file: its format, and how it is created, opened and written |
+//! | `staged_disk.rs` | the writes of an opening, staged so that a bad file is left untouched |
 //! | `error.rs` | what can go wrong |
 //!
 //! # Why redb
@@ -12,16 +12,16 @@
 //! The choice was between redb 4 and fjall 3, both pure Rust, both alive. Measured on a 2-core
 //! machine with values of 100 bytes in a store of 10,000 keys, a durable commit of one key takes
 //! redb 0.53 ms and fjall 0.33 ms, of 100 keys 2.3 and 1.1 ms, of 1,000 keys 8.6 and 4.5 ms, of
-//! 10,000 keys 26 and 47 ms. None of it is on the way of a worker: commits run on a thread of
-//! their own and take what has gathered. What decided is the rest. redb is one file of 4 MB there
-//! where fjall has a directory of 44 MB, opens it in 0.14 s where fjall takes 1.9 s, and brings
-//! one dependency in place of some twenty-five. Its pages carry checksums that are verified on
-//! demand, so that damage is told and not read; and its storage can be exchanged, which is how
-//! this crate leaves a bad file untouched and how its tests fill a disk.
+//! 10,000 keys 26 and 47 ms. No worker waits for any of that: commits run on a thread of their own
+//! and batch what has accumulated. What decided is the rest. redb is one file of 4 MB there where
+//! fjall has a directory of 44 MB, opens it in 0.14 s where fjall takes 1.9 s, and brings one
+//! dependency instead of some twenty-five. Its pages carry checksums that are verified on demand,
+//! so that damage is reported instead of read; and its storage backend can be replaced, which is
+//! how this crate leaves a bad file untouched and how its tests fill a disk.
 
 mod error;
 mod file;
-mod rehearsal;
+mod staged_disk;
 mod store;
 
 #[cfg(test)]
@@ -36,28 +36,28 @@ pub(crate) use store::Store;
 use crate::context::WorkerContext;
 
 impl WorkerContext {
-    /// Opens a context that is kept in a file, or makes one if there is no such file: on Unix one
-    /// that is its owner's alone.
+    /// Opens a context that is kept in a file, or creates one if there is no such file: on Unix
+    /// readable and writable by its owner only.
     ///
-    /// It is used as one in memory is, and as fast to read; a change copies its value once more.
-    /// What is changed is written behind the caller's back, on a thread of the context's own, a
-    /// tenth of a second later at the latest, and sooner if [`flush`](Self::flush) asks for it.
-    /// After a crash the file holds all that a flush had confirmed, and of what came later
-    /// everything up to some moment: never an effect without its cause. A
-    /// [`restore`](Self::restore) or [`clear`](Self::clear) is in it as a whole or not at all.
+    /// It is used like a context in memory, and as fast to read; a change copies its value once
+    /// more. Changes are written in the background, on a thread of the context's own, a tenth of a
+    /// second later at the latest, and sooner if [`flush`](Self::flush) asks for it. After a crash
+    /// the file holds everything that a flush had confirmed, and the later changes up to some
+    /// moment: never a change without those that were visible to whoever made it. A
+    /// [`restore`](Self::restore) or [`clear`](Self::clear) is stored as a whole or not at all.
     ///
-    /// A value that is nested more than 127 levels deep cannot be kept, and while the context holds
-    /// one nothing of it is: [`store_failure`](Self::store_failure) tells.
+    /// A value that is nested more than 127 levels deep cannot be stored, and while the context
+    /// holds one nothing is written: [`store_failure`](Self::store_failure) reports it.
     ///
-    /// One context at a time can have a file open, in all processes. The file is read as a whole:
-    /// a context holds all its values in memory. This call reads and writes the file, and the drop
-    /// of the context writes what is left and waits for it, both on the caller's thread.
+    /// A file can be open in one context at a time, over all processes. It is read as a whole: a
+    /// context holds all its values in memory. This call reads and writes the file on the caller's
+    /// thread; dropping the context writes what is left and blocks until that is done.
     ///
     /// # Errors
     ///
     /// [`Locked`](PersistError::Locked), [`Corrupt`](PersistError::Corrupt),
     /// [`Foreign`](PersistError::Foreign), [`Version`](PersistError::Version),
-    /// [`Full`](PersistError::Full) or [`Io`](PersistError::Io). The file is as it was.
+    /// [`Full`](PersistError::Full) or [`Io`](PersistError::Io). The file is left untouched.
     ///
     /// # Examples
     ///
@@ -71,7 +71,7 @@ impl WorkerContext {
     /// # let path = directory.path().join("auction.ctx");
     /// let ctx = WorkerContext::persistent(&path)?;
     /// ctx.set("winner", json!("ann"));
-    /// ctx.flush().await?; // from here on no crash can lose it
+    /// ctx.flush().await?; // from here on it survives a crash
     /// drop(ctx);
     ///
     /// let ctx = WorkerContext::persistent(&path)?;
@@ -95,13 +95,13 @@ impl WorkerContext {
     ///
     /// # Errors
     ///
-    /// Whatever kept them from being written. They are not lost: they stay in the context and are
-    /// tried again, by the next flush at the latest. [`NotPersistent`](PersistError::NotPersistent)
+    /// The reason why they could not be written. They are not lost: they stay in the context and
+    /// are retried, by the next flush at the latest. [`NotPersistent`](PersistError::NotPersistent)
     /// for a context in memory.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: what was asked for at the first poll is done all the same.
+    /// Cancel safe: the write that the first poll asked for happens all the same.
     pub async fn flush(&self) -> Result<(), PersistError> {
         match self.store() {
             Some(store) => store.flush().await,
@@ -109,8 +109,8 @@ impl WorkerContext {
         }
     }
 
-    /// Returns why the last attempt to write to the file failed, if it did: for those who do not
-    /// flush but want to know.
+    /// Returns why the last attempt to write the file failed, if it did: for programs that do not
+    /// call [`flush`](Self::flush).
     #[must_use]
     pub fn store_failure(&self) -> Option<PersistError> {
         self.store().and_then(Store::failure)

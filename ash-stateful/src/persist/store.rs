@@ -1,10 +1,10 @@
-//! The thread that makes changes durable, and what the context shares with it.
+//! The thread that makes changes durable, and the state it shares with the context.
 //!
-//! A context records each change under the lock of its key, so the changes arrive in an order in
-//! which they could be seen. Only the last one of each key is kept. The thread takes all that has
-//! gathered at once and commits it in one transaction. What the file holds is so at any time a
-//! state that the context went through: if one change could be seen by whoever made another, the
-//! file never holds the other without the one.
+//! A context records each change under the lock of its key, so changes arrive in the order in which
+//! they became visible. Only the last one of each key is kept. The thread takes all that has
+//! accumulated at once and commits it in one transaction. So at any time the file holds a state
+//! that the context went through: if the writer of one change could see another, the file never
+//! holds the former without the latter.
 
 use std::io;
 use std::mem;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::persist::error::PersistError;
 use crate::persist::file::{Changes, StoreFile};
 
-/// How long changes gather before they are committed, if nobody asks for it sooner.
+/// How long changes accumulate before they are committed, if no flush asks for it sooner.
 const GATHER: Duration = Duration::from_millis(100);
 /// The longest pause between attempts while commits fail.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ type Answer = oneshot::Sender<Result<(), PersistError>>;
 #[derive(Debug)]
 pub(crate) struct Store {
     shared: Arc<Shared>,
-    /// Only the drop takes it.
+    /// `None` only during the drop.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,18 +41,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is not durable yet.
+    /// The changes that are not durable yet.
     changes: Changes,
-    /// Who waits until it is.
+    /// The callers that wait until they are.
     flushes: Vec<Answer>,
-    /// How many changes of many keys are under way, which must not be cut.
+    /// How many changes of many keys are under way, during which no commit may begin.
     holds: usize,
     /// Why the last commit failed, if it did.
     failure: Option<PersistError>,
     is_closing: bool,
 }
 
-/// What one commit is to do.
+/// The work of one commit.
 struct Batch {
     changes: Changes,
     flushes: Vec<Answer>,
@@ -72,7 +72,7 @@ impl Store {
     pub(crate) fn record(&self, key: &str, value: Option<&Value>) {
         let mut state = self.shared.state();
         let is_first = state.changes.is_empty();
-        // A value that is replaced may be large: it is dropped after the lock is released.
+        // The old value may be large: it is dropped after the lock is released.
         let old = match state.changes.get_mut(key) {
             Some(change) => mem::replace(change, value.cloned()),
             None => state.changes.insert(key.to_owned(), value.cloned()).flatten(),
@@ -84,7 +84,7 @@ impl Store {
         }
     }
 
-    /// Keeps what is recorded while it lives in one transaction.
+    /// Keeps everything that is recorded while the guard lives in one transaction.
     pub(crate) fn hold(&self) -> Hold<'_> {
         self.shared.state().holds += 1;
         Hold(&self.shared)
@@ -107,7 +107,7 @@ impl Drop for Store {
         self.shared.state().is_closing = true;
         self.shared.work.notify_one();
         if let Some(thread) = self.thread.take() {
-            // It panics on a broken invariant only, and has said so on standard error then.
+            // It panics only on a broken invariant, and the panic hook has reported that.
             let _ = thread.join();
         }
     }
@@ -136,7 +136,7 @@ impl Shared {
             pause = if outcome.is_ok() { GATHER } else { (pause * 2).min(MAX_PAUSE) };
             self.settle(changes, &outcome);
             for flush in flushes {
-                // Whoever asked may have gone.
+                // The caller may have dropped its future.
                 let _ = flush.send(outcome.clone());
             }
             if is_last {
@@ -145,7 +145,7 @@ impl Shared {
         }
     }
 
-    /// Waits for something to do, and lets it gather for a while.
+    /// Waits for something to do, and lets changes accumulate for a while.
     fn next_batch(&self, pause: Duration) -> Batch {
         let wait = |state, is_waiting: fn(&mut State) -> bool| {
             self.work.wait_while(state, is_waiting).unwrap_or_else(PoisonError::into_inner)
@@ -166,7 +166,7 @@ impl Shared {
         }
     }
 
-    /// Puts back what could not be committed, where nothing newer has come.
+    /// Puts back the changes that could not be committed, except where there are newer ones.
     fn settle(&self, changes: Changes, outcome: &Result<(), PersistError>) {
         let mut state = self.state();
         state.failure = outcome.as_ref().err().cloned();

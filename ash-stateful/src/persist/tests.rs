@@ -11,10 +11,10 @@ use redb::{BackendError, StorageBackend};
 use serde_json::{Value, json};
 
 use crate::persist::StoreFile;
-use crate::persist::rehearsal::Rehearsal;
+use crate::persist::staged_disk::StagedDisk;
 use crate::{PersistError, WorkerContext};
 
-/// A disk with room for so many more written bytes, which can be freed again.
+/// A disk with room for so many more bytes, which a test can change.
 #[derive(Debug)]
 struct SmallDisk {
     file: FileBackend,
@@ -156,10 +156,10 @@ fn a_store_is_not_opened_on_a_full_disk_and_stays_as_it_was() {
     assert_eq!(ctx.get("key"), Some(json!([1, 2, 3])));
 }
 
-/// What is to happen when the disk is synced next.
+/// What the next sync of the disk runs, and returns.
 type Trap = Arc<Mutex<Option<Box<dyn FnOnce() -> io::Result<()> + Send>>>>;
 
-/// A disk with a trap.
+/// A disk that runs a trap when it is synced.
 struct TrapDisk {
     file: FileBackend,
     trap: Trap,
@@ -241,10 +241,10 @@ async fn what_comes_while_a_commit_fails_is_newer_than_what_it_gives_back() {
     assert_eq!(ctx.snapshot(), json!({ "key": "newer", "other": 1 }));
 }
 
-/// What a rehearsal shows is what the disk holds after it was performed, and before that the disk
-/// is as it was: for any writes, cuts and extensions.
+/// A staged disk reads as the disk will after the commit, and until then the disk is unchanged: for
+/// any writes, truncations and extensions.
 #[test]
-fn a_rehearsal_shows_what_is_performed_later() {
+fn a_staged_disk_reads_as_the_disk_does_after_the_commit() {
     use proptest::prelude::*;
 
     let step = prop_oneof![
@@ -256,29 +256,29 @@ fn a_rehearsal_shows_what_is_performed_later() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &before).unwrap();
         let disk = FileBackend::new(file.reopen().unwrap()).unwrap();
-        let stage = Rehearsal::new(Box::new(disk)).unwrap();
+        let staged = StagedDisk::new(Box::new(disk)).unwrap();
         let mut model = before.clone();
         for step in steps {
             match step {
                 Ok((offset, bytes)) => {
-                    stage.write(offset as u64, &bytes).unwrap();
+                    staged.write(offset as u64, &bytes).unwrap();
                     model.resize(model.len().max(offset + bytes.len()), 0);
                     model[offset..offset + bytes.len()].copy_from_slice(&bytes);
                 }
                 Err(len) => {
-                    stage.set_len(len).unwrap();
+                    staged.set_len(len).unwrap();
                     model.resize(usize::try_from(len).unwrap(), 0);
                 }
             }
             let mut shown = vec![0xff; model.len()];
-            stage.read(0, &mut shown).unwrap();
+            staged.read(0, &mut shown).unwrap();
             prop_assert!(shown == model);
             prop_assert!(std::fs::read(file.path()).unwrap() == before);
         }
-        prop_assert!(stage.read(model.len() as u64, &mut [0]).is_err());
-        stage.perform().unwrap();
+        prop_assert!(staged.read(model.len() as u64, &mut [0]).is_err());
+        staged.commit().unwrap();
         prop_assert!(std::fs::read(file.path()).unwrap() == model);
-        stage.write(0, b"now").unwrap();
+        staged.write(0, b"now").unwrap();
         prop_assert!(std::fs::read(file.path()).unwrap().starts_with(b"now"));
     });
 }

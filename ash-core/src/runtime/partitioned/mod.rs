@@ -67,7 +67,8 @@ use crate::spec::{MAX_PARTITIONS, RestartStrategy};
 ///   and one supervisor starts or restarts hundreds of thousands each second. The callers and the
 ///   workers need their share of the cores, too: on two of them, two partitions took a storm of
 ///   crashes 1.4 times as fast as one supervisor and started children 1.3 times as fast, and lost a
-///   tenth where children came and went, and a quarter where they were listed. Measure before and after, as `make partitioned` does.
+///   tenth where children came and went, and a quarter where they were listed. Measure before and
+///   after, as `make partitioned` does.
 /// - On one core, or where the workers themselves fill the cores: there is nothing to gain.
 /// - For questions: a call to another core's partition can take longer than one that stays, and a
 ///   list of all children asks the partitions in turn.

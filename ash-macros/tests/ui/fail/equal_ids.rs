@@ -6,7 +6,7 @@ fn main() {
         name: "app",
         workers: [("a", || todo(), Permanent), (dynamic(), || todo(), Permanent), ("b", || todo(), Permanent)],
         supervisors: [
-            // Another supervisor's children are another's.
+            // Under another supervisor the same id is fine.
             { name: "c", workers: [("a", || todo(), Permanent), ("a", || todo(), Permanent)] },
             { name: "b" },
         ],

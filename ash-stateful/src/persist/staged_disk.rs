@@ -1,10 +1,10 @@
-//! A disk that is only written when all is known to be well.
+//! A disk whose writes are staged in memory until they are committed.
 //!
 //! Opening a database writes: it repairs what a crash has left, and marks the file as open. On a
 //! file that turns out to be damaged, or somebody else's, that would change what the user may
-//! still want to save. So the opening is rehearsed: its writes are kept here, in front of the
-//! file, and performed, in the same order and with the same syncs, once the file was found good.
-//! An opening that fails leaves the file as it was.
+//! still want to save. So the writes of an opening are staged in memory and committed to the file,
+//! in the same order and with the same syncs, only once the file has been found good. An opening
+//! that fails leaves the file as it was.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,96 +14,100 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 
-/// The writes of a rehearsal are kept in blocks of so many bytes.
+/// The size, in bytes, of the blocks in which staged writes are kept.
 const BLOCK: usize = 4096;
 
-/// A disk, and before it what has not been performed yet.
+/// A disk, with writes in front of it that have not been committed yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Rehearsal(Arc<Stage>);
+pub(crate) struct StagedDisk(Arc<Inner>);
 
 #[derive(Debug)]
-struct Stage {
+struct Inner {
     disk: Box<dyn StorageBackend>,
-    act: Mutex<Act>,
+    mode: Mutex<Mode>,
 }
 
 #[derive(Debug)]
-enum Act {
-    Rehearsed(Script),
-    /// From here on everything goes to the disk.
-    Performed,
+enum Mode {
+    /// Writes are kept in memory; reads see them.
+    Staged(PendingWrites),
+    /// After the commit: everything goes to the disk.
+    Direct,
 }
 
-/// What was written so far: in order, to be performed, and in place, to be read again.
+/// What was written so far: in order, to be committed, and by block, to be read again.
 #[derive(Debug)]
-struct Script {
-    steps: Vec<Step>,
+struct PendingWrites {
+    ops: Vec<DiskOp>,
     blocks: HashMap<usize, Box<[u8]>>,
     len: usize,
-    /// Up to where the disk's own bytes are still to be seen.
+    /// Up to where the disk's own bytes are still visible.
     disk_len: usize,
 }
 
 #[derive(Debug)]
-enum Step {
+enum DiskOp {
     Write(u64, Vec<u8>),
     SetLen(u64),
     Sync,
 }
 
-impl Rehearsal {
+impl StagedDisk {
+    /// Puts an empty stage in front of a disk.
+    ///
     /// # Errors
     ///
     /// If the disk does not tell its length.
     pub(crate) fn new(disk: Box<dyn StorageBackend>) -> io::Result<Self> {
         let len = to_usize(disk.len()?)?;
-        let script = Script { steps: Vec::new(), blocks: HashMap::new(), len, disk_len: len };
-        Ok(Self(Arc::new(Stage { disk, act: Mutex::new(Act::Rehearsed(script)) })))
+        let pending = PendingWrites { ops: Vec::new(), blocks: HashMap::new(), len, disk_len: len };
+        Ok(Self(Arc::new(Inner { disk, mode: Mutex::new(Mode::Staged(pending)) })))
     }
 
-    /// Does for good what was rehearsed, and from now on whatever is to be done.
+    /// Writes to the disk what was staged. From then on every operation goes to it directly.
     ///
     /// # Errors
     ///
     /// If the disk fails. What it holds then is what the database's own writes, cut short there,
     /// would have left: it is repaired when it is opened next.
-    pub(crate) fn perform(&self) -> io::Result<()> {
-        let act = mem::replace(&mut *self.act(), Act::Performed);
-        let Act::Rehearsed(script) = act else { return Ok(()) };
-        for step in script.steps {
-            match step {
-                Step::Write(offset, bytes) => self.0.disk.write(offset, &bytes)?,
-                Step::SetLen(len) => self.0.disk.set_len(len)?,
-                Step::Sync => self.0.disk.sync_data()?,
+    pub(crate) fn commit(&self) -> io::Result<()> {
+        let mode = mem::replace(&mut *self.mode(), Mode::Direct);
+        let Mode::Staged(pending) = mode else { return Ok(()) };
+        for op in pending.ops {
+            match op {
+                DiskOp::Write(offset, bytes) => self.0.disk.write(offset, &bytes)?,
+                DiskOp::SetLen(len) => self.0.disk.set_len(len)?,
+                DiskOp::Sync => self.0.disk.sync_data()?,
             }
         }
         Ok(())
     }
 
-    fn act(&self) -> MutexGuard<'_, Act> {
-        self.0.act.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mode(&self) -> MutexGuard<'_, Mode> {
+        self.0.mode.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the script, or with the disk if there is none any more.
-    fn play<T>(
+    /// Runs an operation: on the pending writes while they are staged, else on the disk.
+    fn dispatch<T>(
         &self,
-        rehearse: impl FnOnce(&mut Script, &dyn StorageBackend) -> io::Result<T>,
-        perform: impl FnOnce(&dyn StorageBackend) -> io::Result<T>,
+        staged: impl FnOnce(&mut PendingWrites, &dyn StorageBackend) -> io::Result<T>,
+        direct: impl FnOnce(&dyn StorageBackend) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut act = self.act();
-        match &mut *act {
-            Act::Rehearsed(script) => rehearse(script, &*self.0.disk),
-            Act::Performed => {
+        let mut mode = self.mode();
+        match &mut *mode {
+            Mode::Staged(pending) => staged(pending, &*self.0.disk),
+            Mode::Direct => {
                 // The database may read and write from several threads.
-                drop(act);
-                perform(&*self.0.disk)
+                drop(mode);
+                direct(&*self.0.disk)
             }
         }
     }
 }
 
-impl Script {
-    /// Reads from one block on: calls `part` with each block's number, and the range in it.
+impl PendingWrites {
+    /// Splits `offset..offset + len` into blocks: each block's number, and the start and size of the
+    /// part in it.
     fn parts(offset: usize, len: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let mut at = offset;
         std::iter::from_fn(move || {
@@ -115,7 +119,7 @@ impl Script {
         })
     }
 
-    /// Reads what the disk holds of a block; nothing where the script has cut it off.
+    /// Reads what the disk holds of a block; zeroes where it was cut off.
     fn disk_block(&self, disk: &dyn StorageBackend, block: usize) -> io::Result<Box<[u8]>> {
         let mut bytes = vec![0; BLOCK].into_boxed_slice();
         let start = block * BLOCK;
@@ -157,7 +161,7 @@ impl Script {
             done += size;
         }
         self.len = self.len.max(at + bytes.len());
-        self.steps.push(Step::Write(offset, bytes.to_vec()));
+        self.ops.push(DiskOp::Write(offset, bytes.to_vec()));
         Ok(())
     }
 
@@ -170,49 +174,52 @@ impl Script {
             start < new
         });
         self.len = new;
-        self.steps.push(Step::SetLen(len));
+        self.ops.push(DiskOp::SetLen(len));
         Ok(())
     }
 }
 
-impl StorageBackend for Rehearsal {
+impl StorageBackend for StagedDisk {
     fn len(&self) -> io::Result<u64> {
-        self.play(|script, _| Ok(to_u64(script.len)), |disk| disk.len())
+        self.dispatch(|pending, _| Ok(to_u64(pending.len)), |disk| disk.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         // Only one of the two closures is run, but both would borrow the buffer.
-        let mut act = self.act();
-        match &mut *act {
-            Act::Rehearsed(script) => script.read(&*self.0.disk, to_usize(offset)?, out),
-            Act::Performed => {
-                drop(act);
+        let mut mode = self.mode();
+        match &mut *mode {
+            Mode::Staged(pending) => pending.read(&*self.0.disk, to_usize(offset)?, out),
+            Mode::Direct => {
+                drop(mode);
                 self.0.disk.read(offset, out)
             }
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.play(|script, _| script.set_len(len), |disk| disk.set_len(len))
+        self.dispatch(|pending, _| pending.set_len(len), |disk| disk.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let rehearse = |script: &mut Script, _: &dyn StorageBackend| {
-            script.steps.push(Step::Sync);
+        let staged = |pending: &mut PendingWrites, _: &dyn StorageBackend| {
+            pending.ops.push(DiskOp::Sync);
             Ok(())
         };
-        self.play(rehearse, |disk| disk.sync_data())
+        self.dispatch(staged, |disk| disk.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.play(|script, disk| script.write(disk, offset, data), |disk| disk.write(offset, data))
+        self.dispatch(
+            |pending, disk| pending.write(disk, offset, data),
+            |disk| disk.write(offset, data),
+        )
     }
 
     fn close(&self) -> io::Result<()> {
         self.0.disk.close()
     }
 
-    // Locks are real from the start: who rehearses must be alone with the file.
+    // Locks are never staged: nobody else may touch the file while its writes are.
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.0.disk.try_lock_range(start, end)
