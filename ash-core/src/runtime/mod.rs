@@ -4,16 +4,17 @@
 //! |---|---|
 //! | `spec.rs`, `child_spec.rs` | what a user describes: attributes and factories |
 //! | `inbox.rs`, `inbox_state.rs`, `turn.rs` | the messages for a supervisor, and whose turn it is to process them |
-//! | `waiting.rs` | who was woken meanwhile is not to wait for the thread |
+//! | `waiting.rs` | yielding to tasks that were woken in this thread, before code runs that may block |
+//! | `discard.rs` | users' values that are dropped after a turn, for their drop may block |
 //! | `driver.rs` | a supervisor at work: feed the machine, drain it |
 //! | `task.rs` | one task for each supervisor: its timer, its turns that nobody else takes, its end |
 //! | `plan.rs` | how a child is made: a factory, or a spec |
-//! | `child.rs` | one task for each incarnation of a worker |
+//! | `child.rs` | the task of a worker, for one incarnation after the other |
 //! | `clock.rs`, `alarm.rs` | the time, and who wakes a supervisor whose runtime has lost sight of it |
 //! | `cell.rs`, `reach.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor shares with its handles and children |
-//! | `handle.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds |
-//! | `call.rs` | what becomes of a call on it |
+//! | `handle.rs`, `children.rs`, `page.rs`, `tree.rs`, `signal.rs` | what a user holds, and the calls on it |
+//! | `call.rs` | how a call gets to the supervisor, and its answer back |
 //! | `report.rs` | what did not stop by itself |
 //! | `partitioned/` | the same, where the children are spread over several supervisors |
 //! | `context.rs` | what a worker holds |
@@ -25,6 +26,7 @@ mod call;
 mod cell;
 mod child;
 mod child_spec;
+mod children;
 mod clock;
 mod context;
 pub(crate) mod discard;

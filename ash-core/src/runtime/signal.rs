@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::error::SupervisorError;
+use crate::exit::WorkerError;
 use crate::runtime::handle::SupervisorHandle;
 
 /// The signal that stopped a tree.
@@ -41,9 +42,24 @@ impl SupervisorHandle {
     ///
     /// Dropping the future before a signal has come changes nothing but this: tokio keeps its
     /// signal handlers, so SIGINT no longer ends the process by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ash_core::{SupervisorHandle, SupervisorSpec};
+    ///
+    /// let handle = SupervisorHandle::start(SupervisorSpec::new("app"));
+    /// handle.ready().await?;
+    /// let signal = handle.shutdown_on_signal().await?;
+    /// println!("stopped by {signal}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown_on_signal(&self) -> Result<Signal, SupervisorError> {
         let signal = tokio::select! {
-            signal = next_signal() => signal.map_err(SupervisorError::signal)?,
+            signal = next_signal() => signal.map_err(|error| SupervisorError::Signal(WorkerError::new(error)))?,
             _ = self.wait() => return Err(self.shared().shutting_down()),
         };
         self.shutdown().await?;

@@ -62,6 +62,35 @@ impl SupervisorHandle {
     /// # Errors
     ///
     /// `ShuttingDown` once this supervisor has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use ash_core::{ChildContext, ChildSpec, SupervisorHandle, SupervisorSpec};
+    ///
+    /// let idle = |child: ChildContext| async move {
+    ///     child.stop_token().cancelled().await;
+    ///     Ok::<_, std::io::Error>(())
+    /// };
+    /// let web = SupervisorSpec::new("web").with_child(ChildSpec::task("http", idle));
+    /// let app = SupervisorSpec::new("app")
+    ///     .with_supervisor(web)
+    ///     .with_child(ChildSpec::task("clock", idle));
+    /// let handle = SupervisorHandle::start(app);
+    /// handle.ready().await.unwrap();
+    ///
+    /// let drawing = "\
+    /// app (OneForOne)
+    /// ├─ web Running #1 (OneForOne)
+    /// │  └─ http Running #1
+    /// └─ clock Running #1
+    /// ";
+    /// assert_eq!(handle.tree().await.unwrap().to_string(), drawing);
+    /// # handle.shutdown().await.unwrap();
+    /// # }
+    /// ```
     pub async fn tree(&self) -> Result<Tree, SupervisorError> {
         let held = self
             .ask(|machine, now| {

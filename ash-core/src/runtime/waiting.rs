@@ -1,4 +1,4 @@
-//! Whoever is woken in a turn is not to wait for what this thread does next.
+//! Yielding to tasks that were woken in this thread, before code runs in it that may block.
 
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
