@@ -99,13 +99,11 @@ impl<P, C> Children<P, C> {
         true
     }
 
-    /// Gives memory back when most of the table has become empty, and none that is left is in its
-    /// second half. It looks through the table, and is done so seldom that a removal costs no more
-    /// for it.
+    /// Shrinks once the table is at most an eighth full and its upper half is vacant. It looks
+    /// through the table, which is rare enough to be amortised over the removals.
     ///
-    /// What is kept for ids is a hundredth of it, and is only given back with the last child:
-    /// finding a smaller place for it would have some allocators tidy up after all the children
-    /// that went, here and now.
+    /// The index of ids is a hundredth of it, and is only freed with the last child: shrinking it
+    /// would make some allocators consolidate all freed memory there and then.
     fn give_back(&mut self) {
         self.removals += 1;
         let capacity = self.slots.capacity();
@@ -138,8 +136,8 @@ impl<P, C> Children<P, C> {
         (entry.serial == key.serial).then_some(&mut entry.child)
     }
 
-    /// Returns the children in no order. Where many have been, it does not look for the last one
-    /// any longer than it takes.
+    /// Returns the children in no order. It stops after the last one, instead of going through the
+    /// vacant places behind it.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child<P, C>> {
         let len = self.slots.len();
         self.slots.iter_mut().take(len).map(|(_, entry)| &mut entry.child)

@@ -96,9 +96,9 @@ impl<P, C> Machine<P, C> {
         }
     }
 
-    /// Returns how many reports of children that have ended as they should may wait, because nothing
-    /// follows from them before one more comes: so many children stop together, and nobody is told
-    /// of each.
+    /// Returns how many regular exits of children may be kept back, to be fed together with the next
+    /// one, because nothing follows from them before: so many children stop together, and nobody is
+    /// told of each.
     #[must_use]
     pub fn deferrable_exits(&self) -> usize {
         match self.phase {

@@ -4,9 +4,8 @@ use alloc::vec::Vec;
 
 /// The occupied slots of a table, from the child that was added first to the last.
 ///
-/// Neighbours are linked apart from the children: whoever is taken out from between two others
-/// does not fetch their memory for it. For the same reason the hashes of the ids lie here: to find
-/// new places for all of them takes the longest of all that a supervisor does at once.
+/// Links and hashes lie apart from the children: so unlinking a child, and rehashing all of them,
+/// which is the longest single step of a supervisor, do not touch the children's memory.
 #[derive(Debug)]
 pub(super) struct StartOrder {
     /// What there is to each slot. For one that is not in use it means nothing.

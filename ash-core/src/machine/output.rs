@@ -35,8 +35,8 @@ pub enum Action<C> {
     Kill(Incarnation),
     /// Tell when this incarnation sent its last heartbeat.
     CheckHeartbeat(Incarnation),
-    /// Let go of whatever is kept of this incarnation, which has ended, for the next one: there is
-    /// none to come unless somebody asks for it.
+    /// Release what is kept of this incarnation, which has ended, for its successor: no restart
+    /// follows unless a caller asks for one.
     Release(Incarnation),
     /// Give this caller its answer.
     Reply(C, Result<(), Box<SupervisorError>>),

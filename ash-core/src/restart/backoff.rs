@@ -216,11 +216,16 @@ mod tests {
         ] {
             let backoff = backoff.with_jitter(1.0);
             for attempt in [0, 1, 2, 31, 32, 33, u32::MAX] {
-                for random in [0.0, 0.5, 0.999_999] {
-                    let due = Attempt { number: attempt, delay: backoff.delay(attempt, random) };
-                    assert!(due.due(Timestamp::ZERO) <= Timestamp::NEVER);
+                assert_eq!(backoff.delay(attempt, 0.0), Duration::ZERO, "jitter takes all of it");
+                for random in [0.5, 0.999_999] {
+                    // Adding it to a time does not overflow, either.
+                    let failed = Attempt { number: attempt, delay: backoff.delay(attempt, random) };
+                    let due = failed.due(Timestamp::ZERO + Duration::MAX);
+                    assert!(due.is_never(), "{backoff:?}, {attempt}, {random}");
                 }
             }
         }
+        let whole = Backoff::constant(Duration::MAX);
+        assert_eq!(whole.delay(1, 0.5), Duration::MAX);
     }
 }

@@ -15,7 +15,6 @@ use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::task::Task;
 use crate::runtime::waiting::Waiting;
 use crate::spec::{RestartStrategy, SpecError};
-use crate::worker::Worker;
 
 /// The handle of a supervisor: starts its tree, asks it, changes it, stops it.
 ///

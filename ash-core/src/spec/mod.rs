@@ -7,10 +7,11 @@ mod policy;
 pub use check::SpecError;
 pub use child::ChildAttributes;
 pub use policy::{
-    AutoShutdown, ChildType, DEFAULT_KILL_GRACE, DEFAULT_SHUTDOWN_TIMEOUT, Origin, RestartPolicy,
+    AutoShutdown, ChildType, DEFAULT_KILL_GRACE, DEFAULT_SHUTDOWN_TIMEOUT, RestartPolicy,
     RestartStrategy, Shutdown,
 };
 
 #[cfg(feature = "tokio")]
 pub(crate) use check::MAX_PARTITIONS;
 pub(crate) use check::{check_child, check_name, join};
+pub(crate) use policy::Origin;

@@ -102,8 +102,7 @@ pub enum ChildType {
 
 /// How a child came to its supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Declared in the spec: started with its supervisor, and kept when it has completed unless it
     /// is temporary.
     Static,

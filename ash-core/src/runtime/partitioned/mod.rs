@@ -212,6 +212,13 @@ impl PartitionedSupervisor {
         self.root.restart_strategy()
     }
 
+    /// Returns why the supervisor stops or has stopped, as
+    /// [`SupervisorHandle::stop_reason`] does.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<ExitReason> {
+        self.root.stop_reason()
+    }
+
     /// Returns how long ago this incarnation of the supervisor was started.
     #[must_use]
     pub fn uptime(&self) -> Duration {

@@ -17,7 +17,9 @@ async fn stop_6_partitions_stop_in_reverse_order_each_with_its_children() {
     let (first, second) = (held(&tree, 0), held(&tree, 1));
     assert!(!first.is_empty() && !second.is_empty());
     record.take();
+    assert!(app.stop_reason().is_none());
     app.shutdown().await.unwrap();
+    assert!(matches!(app.stop_reason(), Some(ExitReason::Shutdown)));
     let stopped = record.take_only("drop");
     assert_eq!(stopped.len(), names.len());
     let of_second = |entry: &String| second.contains(&entry[..1]);
