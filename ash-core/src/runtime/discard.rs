@@ -5,64 +5,99 @@
 //! call and every timer. So what is discarded during a turn is only dropped when that is over: in
 //! the task whose own message it was a consequence of, or else in one that does nothing else.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::Cell;
 
 use crate::contain::contain;
 use crate::exit::BoxError;
 use crate::runtime::plan::Launch;
 
 std::thread_local! {
-    /// What was discarded in the turn that this thread has, if it has one.
-    static DISCARDED: RefCell<Option<Discarded>> = const { RefCell::new(None) };
+    static TURN: Cell<Turn> = const { Cell::new(Turn::Nobodys) };
+    /// What was discarded in the turn of this thread.
+    static PILE: Cell<Option<Box<Pile>>> = const { Cell::new(None) };
 }
 
-/// What was discarded in a turn. Dropped, it is dropped piece by piece: each may panic.
+/// Whether this thread has a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Nobodys,
+    Clean,
+    /// Something was discarded in it.
+    Littered,
+}
+
+/// What was discarded in a turn, if anything was.
 #[must_use = "it is dropped when the turn is over"]
+pub(crate) struct Discarded(Option<Box<Pile>>);
+
+/// Users' values of which these are the last references.
 #[derive(Default)]
-pub(crate) struct Discarded {
+struct Pile {
     factories: Vec<Arc<dyn Launch>>,
     errors: Vec<BoxError>,
 }
 
-/// Does something as a turn: what it discards is returned, and not dropped yet.
-#[inline]
-pub(crate) fn collect<T>(turn: impl FnOnce() -> T) -> (T, Discarded) {
-    let outer = exchange(Some(Discarded::default()));
-    let done = turn();
-    (done, exchange(outer).unwrap_or_default())
+/// A turn has begun: what it discards is not dropped before that is taken. A turn within another
+/// one, of another supervisor, is a part of that.
+#[must_use = "the turn has an end"]
+pub(crate) struct Collecting {
+    is_outermost: bool,
 }
 
-#[inline]
-fn exchange(discarded: Option<Discarded>) -> Option<Discarded> {
-    // A thread that ends has no turn.
-    DISCARDED.try_with(|cell| cell.replace(discarded)).unwrap_or_default()
+impl Collecting {
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        let is_outermost = TURN.get() == Turn::Nobodys;
+        if is_outermost {
+            TURN.set(Turn::Clean);
+        }
+        Self { is_outermost }
+    }
+
+    /// Ends the turn, and returns what it discarded.
+    #[inline]
+    pub(crate) fn end(self) -> Discarded {
+        let is_littered = self.is_outermost && TURN.replace(Turn::Nobodys) == Turn::Littered;
+        Discarded(if is_littered { take_pile() } else { None })
+    }
+}
+
+#[cold]
+fn take_pile() -> Option<Box<Pile>> {
+    PILE.try_with(Cell::take).unwrap_or_default()
 }
 
 /// Drops a factory, or the spec of a nested supervisor; after the turn, if there is one.
 #[inline]
 pub(crate) fn factory(factory: Arc<dyn Launch>) {
     if Arc::strong_count(&factory) == 1 && factory.needs_drop() {
-        discard(factory, |discarded| &mut discarded.factories);
+        discard(factory, |pile| &mut pile.factories);
     }
 }
 
 /// Drops a worker's error; after the turn, if there is one.
 #[cold]
 pub(crate) fn error(error: BoxError) {
-    discard(error, |discarded| &mut discarded.errors);
+    discard(error, |pile| &mut pile.errors);
 }
 
 #[cold]
-fn discard<T>(value: T, list: impl FnOnce(&mut Discarded) -> &mut Vec<T>) {
+fn discard<T>(value: T, list: impl FnOnce(&mut Pile) -> &mut Vec<T>) {
+    if TURN.get() == Turn::Nobodys {
+        let _ = contain(|| drop(value));
+        return;
+    }
     let mut value = Some(value);
-    let _ = DISCARDED.try_with(|cell| {
-        if let Some(discarded) = &mut *cell.borrow_mut() {
-            list(discarded).extend(value.take());
-        }
+    let _ = PILE.try_with(|cell| {
+        let mut pile = cell.take().unwrap_or_default();
+        list(&mut pile).extend(value.take());
+        cell.set(Some(pile));
+        TURN.set(Turn::Littered);
     });
-    // There is no turn.
+    // In a thread that ends there is no place for it.
     let _ = contain(|| drop(value));
 }
 
@@ -78,7 +113,7 @@ impl Discarded {
     /// Drops it where it holds up nobody: in a task of its own.
     #[inline]
     pub(crate) fn drop_elsewhere(self) {
-        if !(self.factories.is_empty() && self.errors.is_empty()) {
+        if self.0.is_some() {
             self.send_away();
         }
     }
@@ -90,7 +125,8 @@ impl Discarded {
     }
 }
 
-impl Drop for Discarded {
+impl Drop for Pile {
+    /// Each of them may panic.
     fn drop(&mut self) {
         for factory in self.factories.drain(..) {
             let _ = contain(|| drop(factory));

@@ -17,6 +17,7 @@ use crate::exit::ExitReason;
 use crate::machine::{Incarnation, Timestamp};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::clock::Clock;
+use crate::runtime::discard::Collecting;
 use crate::runtime::driver::{Driver, End, Outcome};
 use crate::runtime::events::Bus;
 use crate::runtime::inbox::{AfterTurn, Taken};
@@ -141,12 +142,12 @@ impl Task {
             let mut coming = messages.drain(..);
             let outcome = loop {
                 let part = coming.by_ref().take(BATCH);
-                let (outcome, discarded) =
-                    self.shared.run_driver(&mut self.driver, |driver, shared| {
-                        driver.process(shared, part);
-                        driver.outcome(shared, 0)
-                    });
-                discarded.drop_elsewhere();
+                let collecting = Collecting::begin();
+                let outcome = self.shared.run_driver(&mut self.driver, |driver, shared| {
+                    driver.process(shared, part);
+                    driver.outcome(shared, 0)
+                });
+                collecting.end().drop_elsewhere();
                 let Some(outcome @ Outcome { has_ended: false, .. }) = outcome else {
                     return Some(coming.collect());
                 };

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::contain::contain;
 use crate::machine::Timestamp;
-use crate::runtime::discard::{self, Discarded};
+use crate::runtime::discard::Collecting;
 use crate::runtime::driver::{Driver, Outcome};
 use crate::runtime::inbox::{AfterTurn, Pushed, Taken, Woken};
 use crate::runtime::shared::{Message, Shared, SupervisorMachine};
@@ -30,10 +30,12 @@ impl Shared {
         match self.inbox.push_or_take_turn(&mut message, is_deferrable) {
             Pushed::Queued(woken) => Some(woken),
             Pushed::Turn(Taken { mut driver, mut messages }) => {
-                let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
+                let collecting = Collecting::begin();
+                let outcome = self.run_driver(&mut driver, |driver, shared| {
                     driver.process_with(shared, &mut messages, &mut message);
                     driver.outcome(shared, expected)
                 });
+                let discarded = collecting.end();
                 if let Some(unread) = message {
                     drop_unread(unread);
                 }
@@ -51,11 +53,12 @@ impl Shared {
         let Some(Taken { mut driver, mut messages }) = self.inbox.take_deferred() else {
             return Woken::Nobody;
         };
-        let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
+        let collecting = Collecting::begin();
+        let outcome = self.run_driver(&mut driver, |driver, shared| {
             driver.process(shared, messages.drain(..));
             driver.outcome(shared, 0)
         });
-        discarded.drop_elsewhere();
+        collecting.end().drop_elsewhere();
         self.end_turn_outlined(driver, outcome, messages)
     }
 
@@ -69,14 +72,15 @@ impl Shared {
             return Err(question);
         };
         let mut answer = None;
-        let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
+        let collecting = Collecting::begin();
+        let outcome = self.run_driver(&mut driver, |driver, shared| {
             if !messages.is_empty() {
                 driver.process(shared, messages.drain(..));
             }
             answer = Some(question(driver.machine(), shared.clock.now()));
             driver.outcome(shared, 0)
         });
-        discarded.drop_elsewhere();
+        collecting.end().drop_elsewhere();
         Ok((answer, self.end_turn_outlined(driver, outcome, messages)))
     }
 
@@ -116,11 +120,12 @@ impl Shared {
         let Taken { mut driver, mut messages } = more;
         let mut woken = Woken::Nobody;
         for rounds_left in (0..ROUNDS).rev() {
-            let (outcome, discarded) = self.run_driver(&mut driver, |driver, shared| {
+            let collecting = Collecting::begin();
+            let outcome = self.run_driver(&mut driver, |driver, shared| {
                 driver.process(shared, messages.drain(..));
                 driver.outcome(shared, 0)
             });
-            discarded.drop_elsewhere();
+            collecting.end().drop_elsewhere();
             let Some(Outcome { next, has_ended: false, woken: also }) = outcome else {
                 return self.hand_to_task(driver);
             };
@@ -142,22 +147,19 @@ impl Shared {
         drop_driver(self.inbox.hand_to_task(driver))
     }
 
-    /// Has the driver do something, for whoever has the turn, and returns what it discarded beside.
-    /// Returns nothing else if there is no driver any more. One that panics is dropped, and its
-    /// children with it.
+    /// Has the driver do something, for whoever has the turn. Returns nothing if there is no driver
+    /// any more. One that panics is dropped, and its children with it.
     pub(crate) fn run_driver<T>(
         self: &Arc<Self>,
         driver: &mut Option<Box<Driver>>,
         work: impl FnOnce(&mut Driver, &Arc<Self>) -> T,
-    ) -> (Option<T>, Discarded) {
-        let Some(at_work) = driver.as_deref_mut() else {
-            return (None, Discarded::default());
-        };
-        let (done, discarded) = discard::collect(|| contain(|| work(at_work, self)));
-        if done.is_err() {
-            let _ = drop_driver(driver.take());
+    ) -> Option<T> {
+        let at_work = driver.as_deref_mut()?;
+        if let Ok(done) = contain(|| work(at_work, self)) {
+            return Some(done);
         }
-        (done.ok(), discarded)
+        let _ = drop_driver(driver.take());
+        None
     }
 }
 
