@@ -68,6 +68,7 @@ mod error;
 pub mod fuzzing;
 mod limits;
 mod link;
+mod lock;
 mod log;
 mod outbound;
 mod protocol;

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use ash_core::{ExitReason, Worker, async_trait};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::client::{Connector, Loss, RemoteSupervisorHandle};
+use crate::client::{Connector, Loss, RemoteSupervisorHandle, RetryDelay};
 use crate::error::ConnectError;
 
 /// How long is tried to connect before that counts as a failed start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long is waited between two attempts to connect, at first and at most.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// How long the pause between two attempts to connect is at most.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// A worker that holds a connection to a remote supervisor: it is up while the remote tree can be
@@ -93,14 +92,13 @@ impl RemoteLink {
 
     /// Connects, however often it takes. Leaves why the last attempt was in vain.
     async fn keep_trying(&self, reason: &mut Option<ConnectError>) -> RemoteSupervisorHandle {
-        let mut delay = FIRST_DELAY;
+        let mut delay = RetryDelay::new(LONGEST_DELAY);
         loop {
             match self.connector.connect_once().await {
                 Ok(remote) => return remote,
                 Err(error) => *reason = Some(error),
             }
-            sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
+            delay.wait().await;
         }
     }
 

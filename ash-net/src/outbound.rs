@@ -6,13 +6,14 @@
 //! time, so bytes leave in the order in which they were appended.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::lock;
 use crate::sender::{Batch, Sender};
 use crate::transport::Writer;
 
@@ -111,7 +112,7 @@ impl Outbound {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// Appends encoded frames, and a permit to give back when they have been written. They are

@@ -1,7 +1,7 @@
 //! One connection of a client: what callers share of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use ash_core::ShutdownReport;
 use tokio::sync::oneshot;
@@ -17,6 +17,7 @@ use crate::client::reading::Reading;
 use crate::client::waiting::{Caller, Phase, Waiter, Waiting};
 use crate::error::{ProtocolError, RemoteError};
 use crate::limits::Limits;
+use crate::lock::lock;
 use crate::outbound::{self, Outbound, Unsent};
 use crate::protocol::{Answer, Call, ClientFrame, Failure, Outcome, RequestFrame, encode};
 
@@ -68,7 +69,7 @@ impl Connection {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
     /// Tells whether calls may be made.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 
 use ash_core::{Event, Lagged, SupervisorError};
@@ -13,6 +13,7 @@ use futures_core::Stream;
 use crate::client::connection::{Connection, LOST};
 use crate::client::handle::Inner;
 use crate::error::RemoteError;
+use crate::lock::lock;
 
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;
@@ -80,7 +81,7 @@ impl Subscription {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     pub(super) fn path(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use ash_core::{ChildId, ExitReason, ShutdownReport};
@@ -16,14 +16,15 @@ use crate::client::connection::Connection;
 use crate::client::connector::{Connector, Established};
 use crate::client::events::Subscription;
 use crate::client::handle::RemoteSupervisorHandle;
+use crate::client::retry::RetryDelay;
 use crate::client::state::ConnectionState;
 use crate::dormant::Dormant;
 use crate::error::{ConnectError, RemoteError};
+use crate::lock::lock;
 use crate::log::tell;
 use crate::protocol::Welcomed;
 
-/// How long is waited before the first and at most before each further attempt to connect.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// How long the pause before an attempt to connect is at most.
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
 /// How many connections are kept to servers that go and have answers to give.
@@ -68,10 +69,6 @@ pub(super) struct Shared {
     pub(super) link: watch::Sender<Link>,
     welcomed: Mutex<Welcomed>,
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Connects, and starts the task that keeps the connection.
@@ -161,7 +158,7 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
     let shared = &keeper.0;
     let mut running = first;
     let mut leaving = Leaving::default();
-    let mut delay = FIRST_DELAY;
+    let mut delay = RetryDelay::new(LONGEST_DELAY);
     loop {
         let begun = Instant::now();
         let outcome = running.run().await;
@@ -188,19 +185,17 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
         }
         // A server that lets go at once is no better than one that is not there.
         if begun.elapsed() >= LONGEST_DELAY {
-            delay = FIRST_DELAY;
+            delay.reset();
         }
         running = Running::begin(shared, reconnect(shared, &mut delay).await);
     }
 }
 
 /// Connects, however often it takes.
-async fn reconnect(shared: &Shared, delay: &mut Duration) -> Established {
+async fn reconnect(shared: &Shared, delay: &mut RetryDelay) -> Established {
     let connector = &shared.connector;
     loop {
-        // Many clients lose a server at the same moment; they must not all come back at once.
-        tokio::time::sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
-        *delay = (*delay * 2).min(LONGEST_DELAY);
+        delay.wait().await;
         let established = connector.establish().await.and_then(|established| {
             // Whoever has another one is not who the handle is for.
             let is_ours = established.welcomed.path == shared.path();

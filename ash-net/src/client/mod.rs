@@ -6,6 +6,7 @@
 //! | `call.rs` | how a call is made, and when it is made once more |
 //! | `connector.rs` | where to connect to, and how |
 //! | `manager.rs` | the task that keeps a connection, and gets a new one when it is lost |
+//! | `retry.rs` | the pause between two attempts to connect |
 //! | `connection.rs` | one connection: what is said on it |
 //! | `waiting.rs` | who waits there for which answer |
 //! | `reading.rs` | its reading side |
@@ -23,11 +24,13 @@ mod handle;
 mod manager;
 mod parts;
 mod reading;
+mod retry;
 mod state;
 mod tree;
 mod waiting;
 
 pub(crate) use manager::Loss;
+pub(crate) use retry::RetryDelay;
 
 pub use connector::Connector;
 pub use events::RemoteEvents;

@@ -1,11 +1,12 @@
 //! How many connections there may be, and of whom.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
+use crate::lock::lock;
 use crate::transport::Peer;
 
 /// The connections of one server, over all its addresses.
@@ -48,7 +49,7 @@ impl Admissions {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Gives a new connection a place. Where there is none, the oldest connection that is still in

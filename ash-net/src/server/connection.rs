@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ash_core::{ExitReason, SupervisorHandle, WorkerError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::limits::Limits;
+use crate::lock::lock;
 use crate::outbound::{Outbound, Unsent};
 use crate::protocol::{Admit, Answer, EncodeError, GoAway, Outcome, Requests, ServerFrame, encode};
 use crate::server::Config;
@@ -42,10 +43,6 @@ pub(super) struct Connection {
     pub(super) bulk: Arc<Semaphore>,
     /// Cancelled when the connection begins to end.
     pub(super) draining: CancellationToken,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns how large a short answer may be.
