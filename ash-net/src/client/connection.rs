@@ -138,7 +138,7 @@ impl Connection {
             let watched = caller.deadline;
             (self.enter(&mut waiting, Waiter::Call(caller))?, watched)
         };
-        let _patience = Patience { connection: self, id };
+        let _cancel = CancelOnDrop { connection: self, id };
         self.request(id, path, call)?;
         let lost = RemoteError::Disconnected { maybe_executed: true };
         match deadline {
@@ -352,13 +352,13 @@ fn explain(failure: Failure, template: Option<String>) -> RemoteError {
     }
 }
 
-/// That somebody waits for an answer.
-struct Patience<'a> {
+/// Cancels the request when its caller goes away.
+struct CancelOnDrop<'a> {
     connection: &'a Connection,
     id: u64,
 }
 
-impl Drop for Patience<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         self.connection.cancel(self.id);
     }

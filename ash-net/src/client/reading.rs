@@ -48,10 +48,10 @@ pub(super) struct Reading {
     source: Source,
     vigil: Vigil,
     strikes: Strikes,
-    /// How long a server may take that goes.
-    patience: Duration,
-    /// When one that goes is given up.
-    given_up: Option<Instant>,
+    /// How long a server that goes away may take for its last answers.
+    leaving_timeout: Duration,
+    /// When a server that goes away is given up.
+    give_up_at: Option<Instant>,
     again: Again,
     writer: AbortOnDropHandle<()>,
 }
@@ -92,8 +92,8 @@ impl Reading {
             vigil: Vigil::new(Instant::now(), limits),
             strikes: Strikes::new(),
             // As long as it says, and as long again as it may be silent.
-            patience: limits.drain.saturating_add(limits.close_after),
-            given_up: None,
+            leaving_timeout: limits.drain.saturating_add(limits.close_after),
+            give_up_at: None,
             again: Again::default(),
             writer,
         }
@@ -165,14 +165,14 @@ impl Reading {
         if self.guard.0.is_open() {
             return self.again.next().map_or(due, |at| at.min(due));
         }
-        let patience = self.patience;
-        due.min(*self.given_up.get_or_insert_with(|| after(Instant::now(), patience)))
+        let timeout = self.leaving_timeout;
+        due.min(*self.give_up_at.get_or_insert_with(|| after(Instant::now(), timeout)))
     }
 
     /// Does what is due. Returns when there is more to do.
     fn on_timer(&mut self) -> Result<Instant, Close> {
         let now = Instant::now();
-        if self.given_up.is_some_and(|given_up| given_up <= now) {
+        if self.give_up_at.is_some_and(|at| at <= now) {
             return Err(Close);
         }
         match self.vigil.handle_timeout(now) {

@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 use crate::protocol::Call;
 
 /// How long requests are held back for subscriptions at most.
-const PATIENCE: Duration = Duration::from_secs(1);
+const HOLD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request that has been taken.
 pub(super) struct Request {
@@ -59,7 +59,7 @@ impl Gate {
             return guard;
         }
         let token = CancellationToken::new();
-        let until = tokio::time::timeout(PATIENCE, token.clone().cancelled_owned());
+        let until = tokio::time::timeout(HOLD_TIMEOUT, token.clone().cancelled_owned());
         let guard = Arc::new(token.drop_guard());
         self.waits = Some(Waits { until: Box::pin(until), guard: Arc::downgrade(&guard) });
         guard
@@ -125,9 +125,9 @@ mod tests {
         let mut gate = Gate::default();
         let _first = gate.shut();
         hold(&mut gate, 1);
-        tokio::time::advance(PATIENCE / 2).await;
+        tokio::time::advance(HOLD_TIMEOUT / 2).await;
         let _second = gate.shut();
         assert_eq!(gate.opened().await.len(), 1);
-        assert_eq!(begun.elapsed(), PATIENCE, "counted from the first");
+        assert_eq!(begun.elapsed(), HOLD_TIMEOUT, "counted from the first");
     }
 }

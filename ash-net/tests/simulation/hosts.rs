@@ -91,7 +91,7 @@ pub(crate) fn connector() -> Connector {
 
 /// A tree with a link to the server, that must be up when the storm is over.
 pub(crate) async fn linker(truth: Truth) -> turmoil::Result {
-    let link = || RemoteLink::new(connector()).with_patience(Duration::from_secs(30));
+    let link = || RemoteLink::new(connector()).with_connect_timeout(Duration::from_secs(30));
     let spec = SupervisorSpec::new("watch")
         .with_restart_intensity(RestartIntensity::new(usize::MAX, 1))
         .with_worker("link", link, RestartPolicy::Permanent);
