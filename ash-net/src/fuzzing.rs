@@ -193,8 +193,8 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&header[..], body].concat()
 }
 
-/// Connects a client to a server that admits it and then says this. Returns how many of the
-/// client's wishes came true.
+/// Connects a client to a server that admits it and then says this. Returns how many
+/// calls and events succeeded.
 async fn ask(bytes: &[u8]) -> usize {
     let said = Arc::new(std::sync::Mutex::new(Some(bytes.to_vec())));
     let connector = simulation::connector(move || {
@@ -208,13 +208,14 @@ async fn ask(bytes: &[u8]) -> usize {
         }
     });
     match connector.connect().await {
-        Ok(remote) => wish(remote.with_timeout(Duration::from_secs(1))).await,
+        Ok(remote) => make_all_calls(remote.with_timeout(Duration::from_secs(1))).await,
         Err(_) => 0,
     }
 }
 
-/// Has a client ask for all kinds of things at once. Returns how much of it came.
-async fn wish(remote: RemoteSupervisorHandle) -> usize {
+/// Makes every kind of call at once, and takes the events. Returns how many calls and events
+/// succeeded.
+async fn make_all_calls(remote: RemoteSupervisorHandle) -> usize {
     let mut events = remote.events();
     let answers = tokio::join!(
         remote.which_children(),
@@ -227,7 +228,7 @@ async fn wish(remote: RemoteSupervisorHandle) -> usize {
         remote.restart_child("a"),
         remote.terminate_child("b"),
     );
-    let mut came = usize::from(answers.0.is_ok())
+    let mut succeeded = usize::from(answers.0.is_ok())
         + usize::from(answers.1.is_ok_and(|tree| !tree.to_string().is_empty()))
         + usize::from(answers.2.is_ok())
         + usize::from(answers.3.is_ok())
@@ -239,11 +240,11 @@ async fn wish(remote: RemoteSupervisorHandle) -> usize {
         + usize::from(remote.shutdown_within(Duration::ZERO).await.is_ok());
     let drained = async {
         while let Some(event) = events.next().await {
-            came += usize::from(event.is_ok_and(|event| !event.to_string().is_empty()));
+            succeeded += usize::from(event.is_ok_and(|event| !event.to_string().is_empty()));
         }
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
-    came
+    succeeded
 }
 
 /// What the server of that client does.

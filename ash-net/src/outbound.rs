@@ -33,12 +33,12 @@ pub(crate) struct Outbound {
 struct Queue {
     waiting: Batch,
     is_closed: bool,
-    sender: Place,
+    sender: SenderSlot,
 }
 
 /// Where the sender is.
 #[derive(Debug)]
-enum Place {
+enum SenderSlot {
     /// Nobody sends, though something may wait for the writer.
     Here(Sender),
     /// Somebody sends, and looks afterwards for what has come meanwhile.
@@ -59,19 +59,19 @@ pub(crate) enum Unsent {
 impl Queue {
     fn has_work(&self) -> bool {
         match &self.sender {
-            Place::Here(sender) => {
+            SenderSlot::Here(sender) => {
                 !self.waiting.bytes.is_empty() || !sender.is_done() || self.is_closed
             }
-            Place::Lent => false,
-            Place::Nowhere => true,
+            SenderSlot::Lent => false,
+            SenderSlot::Nowhere => true,
         }
     }
 
     /// Returns how much waits, beside what somebody is sending.
     fn unsent(&self) -> usize {
         let taken = match &self.sender {
-            Place::Here(sender) => sender.rest(),
-            Place::Lent | Place::Nowhere => 0,
+            SenderSlot::Here(sender) => sender.rest(),
+            SenderSlot::Lent | SenderSlot::Nowhere => 0,
         };
         self.waiting.bytes.len() + taken
     }
@@ -84,10 +84,10 @@ impl Queue {
     }
 
     fn borrow(&mut self) -> Option<Sender> {
-        match std::mem::replace(&mut self.sender, Place::Lent) {
-            Place::Here(sender) => Some(sender),
-            place @ (Place::Lent | Place::Nowhere) => {
-                self.sender = place;
+        match std::mem::replace(&mut self.sender, SenderSlot::Lent) {
+            SenderSlot::Here(sender) => Some(sender),
+            slot @ (SenderSlot::Lent | SenderSlot::Nowhere) => {
+                self.sender = slot;
                 None
             }
         }
@@ -101,7 +101,8 @@ fn extend(bytes: &mut Vec<u8>, frames: &[u8]) -> Result<(), Unsent> {
 
 impl Outbound {
     pub(crate) fn new(limit: usize) -> Self {
-        let queue = Queue { waiting: Batch::default(), is_closed: false, sender: Place::Nowhere };
+        let queue =
+            Queue { waiting: Batch::default(), is_closed: false, sender: SenderSlot::Nowhere };
         Self {
             queue: Mutex::new(queue),
             limit,
@@ -204,13 +205,13 @@ impl Outbound {
     /// Takes the sender back from one who is not the writer.
     fn hand_back(&self, mut sender: Sender) {
         let mut queue = self.queue();
-        if matches!(queue.sender, Place::Nowhere) {
+        if matches!(queue.sender, SenderSlot::Nowhere) {
             // The writer was dropped meanwhile, and could not say the last words itself.
             sender.load(&mut queue.waiting);
             drop(queue);
             return sender.say_last_words();
         }
-        queue.sender = Place::Here(sender);
+        queue.sender = SenderSlot::Here(sender);
         let has_work = queue.has_work();
         drop(queue);
         if has_work {
@@ -286,7 +287,7 @@ pub(crate) fn write(
     writer: Writer,
     stall: Duration,
 ) -> impl Future<Output = ()> + Send {
-    outbound.queue().sender = Place::Here(Sender::new(writer));
+    outbound.queue().sender = SenderSlot::Here(Sender::new(writer));
     let mut task = Task { outbound, sender: None };
     async move {
         let sent = task.run(stall).await;
@@ -316,7 +317,7 @@ impl Task {
                 return sender.shut_down(stall).await;
             }
             if let Some(sender) = self.sender.take() {
-                self.outbound.queue().sender = Place::Here(sender);
+                self.outbound.queue().sender = SenderSlot::Here(sender);
             }
         }
     }
@@ -327,7 +328,7 @@ impl Drop for Task {
         let mut queue = self.outbound.queue();
         queue.is_closed = true;
         let parked = queue.borrow();
-        queue.sender = Place::Nowhere;
+        queue.sender = SenderSlot::Nowhere;
         // If somebody else is sending, that one says the last words.
         if let Some(mut sender) = self.sender.take().or(parked) {
             sender.load(&mut queue.waiting);

@@ -42,7 +42,7 @@ pub(super) struct Subscription {
 
 #[derive(Debug, Default)]
 struct Queue {
-    events: VecDeque<Waiting>,
+    events: VecDeque<QueuedEvent>,
     /// How much these take, in bytes.
     size: usize,
     /// How many older ones were lost, because they were not taken in time; `Some(0)` if all that
@@ -70,7 +70,7 @@ enum Phase {
 
 /// An event that waits to be taken.
 #[derive(Debug)]
-struct Waiting {
+struct QueuedEvent {
     event: Result<Event, Lagged>,
     size: usize,
 }
@@ -157,7 +157,7 @@ impl Subscription {
     /// Adds an event that was so many bytes on the wire; if too many wait, or too much, the oldest
     /// are lost.
     pub(super) fn push(&self, event: Result<Event, Lagged>, size: usize) {
-        let size = size.saturating_add(size_of::<Waiting>());
+        let size = size.saturating_add(size_of::<QueuedEvent>());
         let mut queue = self.queue();
         let room = self.limit.saturating_sub(size);
         while queue.events.len() >= BUFFER || queue.size > room {
@@ -168,7 +168,7 @@ impl Subscription {
             queue.lose(&event);
         } else {
             queue.size += size;
-            queue.events.push_back(Waiting { event, size });
+            queue.events.push_back(QueuedEvent { event, size });
         }
         queue.wake();
     }
@@ -199,7 +199,7 @@ impl Subscription {
 impl Queue {
     /// Takes the oldest out.
     fn take(&mut self) -> Option<Result<Event, Lagged>> {
-        let Waiting { event, size } = self.events.pop_front()?;
+        let QueuedEvent { event, size } = self.events.pop_front()?;
         self.size -= size;
         Some(event)
     }
@@ -312,7 +312,7 @@ mod tests {
             event.incarnation = incarnation;
             Ok(event)
         };
-        let small = size_of::<Waiting>() + 100;
+        let small = size_of::<QueuedEvent>() + 100;
         let subscription = Subscription::new("".into(), 3 * small);
         let holds = || subscription.queue().size;
         for lived in 0..5 {

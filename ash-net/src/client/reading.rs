@@ -203,7 +203,7 @@ impl Reading {
                     if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
                         connection.on_malformed(id);
                     }
-                    if self.strikes.is_out() {
+                    if self.strikes.strike() {
                         return Err(Close);
                     }
                 }

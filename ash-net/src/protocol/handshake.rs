@@ -132,7 +132,9 @@ impl ClientHandshake {
             return Err(HandshakeError::Refused(refusal));
         }
         let Versions { min, max } = versions;
-        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        if !VERSIONS.overlaps(versions) {
+            return Err(HandshakeError::Version { min, max });
+        }
         let Some(ServerHello::Hello { frame: limit, demand, .. }) = hello else {
             return Err(HandshakeError::Malformed);
         };
@@ -307,7 +309,9 @@ impl ServerHandshake {
     fn on_hello(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
         let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
         let Versions { min, max } = versions;
-        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        if !VERSIONS.overlaps(versions) {
+            return Err(HandshakeError::Version { min, max });
+        }
         let client = decode::<ClientHello>(rest).ok_or(HandshakeError::Malformed)?;
         let demand = if self.secrets.is_empty() { Demand::Nothing } else { Demand::Proof };
         let mut hello = preamble();

@@ -24,10 +24,9 @@ pub(crate) struct Versions {
 }
 
 impl Versions {
-    /// Returns the newest version that both speak.
-    pub(super) fn common(self, other: Self) -> Option<u16> {
-        let newest = self.max.min(other.max);
-        (newest >= self.min.max(other.min)).then_some(newest)
+    /// Tells whether there is a version that both speak.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.max.min(other.max) >= self.min.max(other.min)
     }
 }
 

@@ -24,4 +24,4 @@ pub(crate) use message::{
     Answer, Below, Call, ClientFrame, Failure, Fault, GoAway, Node, Outcome, Refusal, RequestFrame,
     RequestHead, ServerFrame,
 };
-pub(crate) use session::{Admit, Due, Pending, Requests, Strikes, Vigil, after};
+pub(crate) use session::{Due, Pending, RequestVerdict, Requests, Strikes, Vigil, after};

@@ -93,7 +93,7 @@ impl Strikes {
     }
 
     /// Counts one more. Tells whether it was one too many.
-    pub(crate) const fn is_out(&mut self) -> bool {
+    pub(crate) const fn strike(&mut self) -> bool {
         self.0 += 1;
         self.0 >= 3
     }
@@ -115,7 +115,7 @@ enum Wanted {
 
 /// Whether a request is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admit {
+pub(crate) enum RequestVerdict {
     Taken,
     /// There are too many.
     Busy,
@@ -128,14 +128,14 @@ impl Requests {
         Self { limit, held: HashMap::new() }
     }
 
-    pub(crate) fn begin(&mut self, id: u64) -> Admit {
+    pub(crate) fn begin(&mut self, id: u64) -> RequestVerdict {
         let is_full = self.held.len() >= self.limit;
         match self.held.entry(id) {
-            Entry::Occupied(_) => Admit::Twice,
-            Entry::Vacant(_) if is_full => Admit::Busy,
+            Entry::Occupied(_) => RequestVerdict::Twice,
+            Entry::Vacant(_) if is_full => RequestVerdict::Busy,
             Entry::Vacant(place) => {
                 place.insert(Wanted::Yes);
-                Admit::Taken
+                RequestVerdict::Taken
             }
         }
     }
@@ -263,15 +263,15 @@ mod tests {
     #[test]
     fn a_cancelled_request_counts_until_it_is_done() {
         let mut requests = Requests::new(2);
-        assert_eq!(requests.begin(1), Admit::Taken);
-        assert_eq!(requests.begin(1), Admit::Twice);
-        assert_eq!(requests.begin(2), Admit::Taken);
+        assert_eq!(requests.begin(1), RequestVerdict::Taken);
+        assert_eq!(requests.begin(1), RequestVerdict::Twice);
+        assert_eq!(requests.begin(2), RequestVerdict::Taken);
         assert!(requests.cancel(1));
         assert!(!requests.cancel(9));
         assert!(!requests.is_wanted(1));
-        assert_eq!(requests.begin(3), Admit::Busy);
+        assert_eq!(requests.begin(3), RequestVerdict::Busy);
         assert!(!requests.finish(1), "nobody waits for it");
-        assert_eq!(requests.begin(3), Admit::Taken);
+        assert_eq!(requests.begin(3), RequestVerdict::Taken);
         assert!(requests.finish(2));
         assert!(!requests.finish(2));
     }
@@ -293,6 +293,6 @@ mod tests {
     #[test]
     fn the_third_strike_is_out() {
         let mut strikes = Strikes::default();
-        assert_eq!([strikes.is_out(), strikes.is_out(), strikes.is_out()], [false, false, true]);
+        assert_eq!([strikes.strike(), strikes.strike(), strikes.strike()], [false, false, true]);
     }
 }

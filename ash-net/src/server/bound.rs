@@ -21,8 +21,8 @@ use crate::access::Access;
 use crate::error::ServerError;
 use crate::log::tell;
 use crate::protocol::{Refusal, ServerHandshake};
-use crate::server::admission::{Admissions, Place};
 use crate::server::lifecycle::{Lifecycle, ServerShutdown};
+use crate::server::slots::{ConnectionSlot, ConnectionSlots};
 use crate::server::{Config, Strangers, SupervisorServer, greet, reading};
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
@@ -43,7 +43,7 @@ pub struct Bound<A> {
     address: A,
     listener: Listener,
     config: Arc<Config>,
-    admissions: Arc<Admissions>,
+    slots: Arc<ConnectionSlots>,
     /// What ends it here, and what ends it at all addresses of the server.
     lifecycles: [Lifecycle; 2],
 }
@@ -141,7 +141,7 @@ impl<A> Bound<A> {
             address,
             listener,
             config: Arc::new(server.config.clone()),
-            admissions: Arc::clone(&server.admissions),
+            slots: Arc::clone(&server.slots),
             lifecycles: [server.lifecycle.below(), server.lifecycle.clone()],
         }
     }
@@ -172,7 +172,7 @@ impl<A> Bound<A> {
     /// Dropping the future closes the connections. Whoever waits there for the tree to be shut
     /// down gets the answer that the shutdown has begun.
     pub async fn serve(self) -> Result<(), ServerError> {
-        let Self { listener, config, admissions, lifecycles, .. } = self;
+        let Self { listener, config, slots, lifecycles, .. } = self;
         let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
         let stop = lifecycles[0].stop_token();
         let mut ended = Box::pin(all_ended(config.supervisors.clone()));
@@ -192,9 +192,9 @@ impl<A> Bound<A> {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((accepted, peer)) => match admissions.admit(peer) {
-                    Ok(place) => {
-                        let client = Client { accepted, peer, place };
+                Ok((accepted, peer)) => match slots.acquire(peer) {
+                    Ok(slot) => {
+                        let client = Client { accepted, peer, slot };
                         let connection = attend(Arc::clone(&config), stop.clone(), client);
                         connections.spawn(connection);
                     }
@@ -227,7 +227,7 @@ async fn all_ended(supervisors: Vec<SupervisorHandle>) {
     }
 }
 
-/// Turns a connection away for which there is no place.
+/// Turns away a connection for which there is no slot.
 fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
     // Not one line for each: an attacker must not fill the log.
     if count.is_power_of_two() {
@@ -281,16 +281,16 @@ impl Accepted {
     }
 }
 
-/// A connection that has a place.
+/// A connection that has a slot.
 struct Client {
     accepted: Accepted,
     peer: Peer,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
 /// Attends to one connection, from its handshake to its end.
 async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
-    let Client { accepted, peer, place } = client;
+    let Client { accepted, peer, slot } = client;
     let greeting = async {
         let (stream, access) = identify(&config, peer, accepted).await?;
         greet::greet(&config, peer, access, stream).await
@@ -298,11 +298,11 @@ async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
     let guest = tokio::select! {
         biased;
         () = stop.cancelled() => return,
-        () = place.shed.cancelled() => None,
+        () = slot.shed.cancelled() => None,
         guest = tokio::time::timeout(config.limits.handshake, greeting) => guest.ok().flatten(),
     };
     if let Some(guest) = guest
-        && place.keep()
+        && slot.keep()
     {
         reading::run(config, stop, guest).await;
     }

@@ -13,7 +13,9 @@ use crate::access::Access;
 use crate::limits::Limits;
 use crate::lock::lock;
 use crate::outbound::{Outbound, Unsent};
-use crate::protocol::{Admit, Answer, EncodeError, GoAway, Outcome, Requests, ServerFrame, encode};
+use crate::protocol::{
+    Answer, EncodeError, GoAway, Outcome, RequestVerdict, Requests, ServerFrame, encode,
+};
 use crate::server::Config;
 use crate::server::listing::PAGE_BYTES;
 
@@ -142,11 +144,11 @@ impl Connection {
         self.end(id);
     }
 
-    pub(super) fn begin(&self, id: u64) -> Admit {
+    pub(super) fn begin(&self, id: u64) -> RequestVerdict {
         let mut requests = lock(&self.requests);
-        let admit = requests.begin(id);
+        let verdict = requests.begin(id);
         self.outbound.set_crowd(requests.len());
-        admit
+        verdict
     }
 
     pub(super) fn end(&self, id: u64) -> bool {

@@ -20,12 +20,12 @@ use crate::server::reads::{self, Reply};
 const EVENT_BATCH: usize = 32 * 1024;
 
 /// Ends a request, however its handler ends.
-struct Request {
+struct RequestGuard {
     connection: Arc<Connection>,
     id: u64,
 }
 
-impl Drop for Request {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let _ = self.connection.answer(self.id, Err(Failure::Panicked));
@@ -37,7 +37,7 @@ impl Drop for Request {
 
 /// Answers a call.
 pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, call: Call) {
-    let request = Request { connection, id };
+    let request = RequestGuard { connection, id };
     let connection = &request.connection;
     let waits_for_stop = matches!(call, Call::Shutdown);
     let result = match resolve(connection, &path).await {
@@ -55,7 +55,7 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
 
 /// Gives an answer that is not short.
 pub(super) async fn go_on(connection: Arc<Connection>, id: u64, reply: Reply) {
-    let request = Request { connection, id };
+    let request = RequestGuard { connection, id };
     let connection = &request.connection;
     match reply {
         Reply::Outcome(long) => listing::send_long(connection, id, long).await,
@@ -157,7 +157,7 @@ pub(super) async fn subscribe(
     source: Source,
     end: CancellationToken,
 ) {
-    let request = Request { connection, id };
+    let request = RequestGuard { connection, id };
     tokio::select! {
         biased;
         () = end.cancelled() => {}

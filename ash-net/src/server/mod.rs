@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `bound.rs` | a server at an address: the accept loop |
 //! | `lifecycle.rs` | how long it serves, and what shuts it down |
-//! | `admission.rs` | how many connections there may be, and of whom |
+//! | `slots.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
 //! | `connection.rs` | what the handlers of one connection share |
 //! | `reading.rs`, `reading/farewell.rs` | its reading side, and how it ends |
@@ -13,7 +13,6 @@
 //! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
 //! | `template.rs` | what can be started from elsewhere |
 
-mod admission;
 mod bound;
 mod connection;
 mod gate;
@@ -23,6 +22,7 @@ mod lifecycle;
 mod listing;
 mod reading;
 mod reads;
+mod slots;
 mod template;
 
 use std::collections::HashMap;
@@ -40,8 +40,8 @@ use crate::auth::Auth;
 use crate::error::ServerError;
 use crate::limits::Limits;
 use crate::log::Log;
-use admission::Admissions;
 use lifecycle::Lifecycle;
+use slots::ConnectionSlots;
 use template::{JsonTemplate, Template};
 
 pub use bound::Bound;
@@ -86,7 +86,7 @@ pub use lifecycle::ServerShutdown;
 #[must_use = "a server serves nobody until it listens"]
 pub struct SupervisorServer {
     config: Config,
-    admissions: Arc<Admissions>,
+    slots: Arc<ConnectionSlots>,
     lifecycle: Lifecycle,
 }
 
@@ -121,7 +121,7 @@ impl SupervisorServer {
     pub fn new(supervisor: impl Into<SupervisorHandle>) -> Self {
         let limits = Limits::default();
         Self {
-            admissions: Arc::new(Admissions::new(&limits)),
+            slots: Arc::new(ConnectionSlots::new(&limits)),
             config: Config {
                 supervisors: vec![supervisor.into()],
                 templates: HashMap::new(),
@@ -181,7 +181,7 @@ impl SupervisorServer {
 
     /// Sets how much peers may use. See [`Limits`].
     pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.admissions = Arc::new(Admissions::new(&limits));
+        self.slots = Arc::new(ConnectionSlots::new(&limits));
         self.config.limits = limits;
         self
     }
@@ -280,7 +280,7 @@ impl SupervisorServer {
 
     #[cfg(feature = "simulation")]
     pub(crate) fn connections(&self) -> usize {
-        self.admissions.count()
+        self.slots.count()
     }
 
     /// Returns what shuts this server down at all its addresses.

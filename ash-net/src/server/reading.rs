@@ -18,8 +18,8 @@ use crate::access::Access;
 use crate::dormant::Dormant;
 use crate::outbound;
 use crate::protocol::{
-    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, Outcome, RequestHead, ServerFrame,
-    Strikes, Vigil, after, decode, encode,
+    Call, ClientFrame, Due, Failure, Fault, FrameDecoder, Outcome, RequestHead, RequestVerdict,
+    ServerFrame, Strikes, Vigil, after, decode, encode,
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
@@ -210,7 +210,7 @@ impl Reading {
             let result = Err(Failure::BadRequest);
             self.say(&ServerFrame::Response { id, result });
         }
-        if self.strikes.is_out() {
+        if self.strikes.strike() {
             return Err(Fault::BadFrames);
         }
         Ok(())
@@ -226,9 +226,9 @@ impl Reading {
             Some(Failure::GoingAway)
         } else {
             match connection.begin(id) {
-                Admit::Taken => None,
-                Admit::Busy => Some(Failure::Busy),
-                Admit::Twice => return Err(Fault::BadFrames),
+                RequestVerdict::Taken => None,
+                RequestVerdict::Busy => Some(Failure::Busy),
+                RequestVerdict::Twice => return Err(Fault::BadFrames),
             }
         };
         if let Some(failure) = refused {

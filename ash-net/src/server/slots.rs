@@ -11,7 +11,7 @@ use crate::transport::Peer;
 
 /// The connections of one server, over all its addresses.
 #[derive(Debug)]
-pub(super) struct Admissions {
+pub(super) struct ConnectionSlots {
     connections: usize,
     unauthenticated: usize,
     per_peer: usize,
@@ -20,25 +20,25 @@ pub(super) struct Admissions {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// Every connection, by the order in which they came.
+    /// Every connection, in the order in which they came.
     peers: BTreeMap<u64, Peer>,
     counts: HashMap<Peer, usize>,
-    /// Those whose handshake goes on, with what ends it.
+    /// Those still in their handshake, with the token that ends it.
     greeting: BTreeMap<u64, CancellationToken>,
     next: u64,
     refused: u64,
 }
 
-/// The place of one connection, given back when it is dropped.
+/// The slot of one connection, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    admissions: Arc<Admissions>,
+pub(super) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     number: u64,
-    /// Cancelled when the place is needed for another: only while the handshake goes on.
+    /// Cancelled when another connection needs the slot: only while the handshake goes on.
     pub(super) shed: CancellationToken,
 }
 
-impl Admissions {
+impl ConnectionSlots {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             connections: limits.connections,
@@ -52,11 +52,11 @@ impl Admissions {
         lock(&self.held)
     }
 
-    /// Gives a new connection a place. Where there is none, the oldest connection that is still in
-    /// its handshake makes room, so that those who never finish theirs keep nobody out.
+    /// Gives a new connection a slot. Where none is free, the oldest connection that is still in its
+    /// handshake is shed, so that peers that never finish theirs keep nobody out.
     ///
-    /// Without a place, returns how many have been refused so far.
-    pub(super) fn admit(self: &Arc<Self>, peer: Peer) -> Result<Place, u64> {
+    /// Without a slot, returns how many have been refused so far.
+    pub(super) fn acquire(self: &Arc<Self>, peer: Peer) -> Result<ConnectionSlot, u64> {
         let mut held = self.held();
         let has_room = (held.counts.get(&peer).copied().unwrap_or(0) < self.per_peer
             || held.shed(Some(peer)))
@@ -73,20 +73,20 @@ impl Admissions {
         let shed = CancellationToken::new();
         held.greeting.insert(number, shed.clone());
         drop(held);
-        Ok(Place { admissions: Arc::clone(self), number, shed })
+        Ok(ConnectionSlot { slots: Arc::clone(self), number, shed })
     }
 }
 
 #[cfg(feature = "simulation")]
-impl Admissions {
-    /// Returns how many places are taken.
+impl ConnectionSlots {
+    /// Returns how many slots are taken.
     pub(super) fn count(&self) -> usize {
         self.held().peers.len()
     }
 }
 
 impl Held {
-    /// Ends the oldest handshake, of this peer or of anybody. Tells whether there was one.
+    /// Ends the oldest handshake, of this peer or of any. Returns whether there was one.
     fn shed(&mut self, of: Option<Peer>) -> bool {
         let oldest = self.greeting.keys().copied().find(|number| match of {
             None => true,
@@ -115,16 +115,16 @@ impl Held {
     }
 }
 
-impl Place {
-    /// The handshake has ended: the place is kept. Tells whether it had not been shed before.
+impl ConnectionSlot {
+    /// The handshake has ended: the slot is kept. Returns whether it had not been shed before.
     pub(super) fn keep(&self) -> bool {
-        self.admissions.held().greeting.remove(&self.number).is_some()
+        self.slots.held().greeting.remove(&self.number).is_some()
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.admissions.held().release(self.number);
+        self.slots.held().release(self.number);
     }
 }
 
@@ -137,49 +137,49 @@ mod tests {
         Peer::Ip(IpAddr::from([10, 0, 0, number]))
     }
 
-    fn admissions(connections: usize, unauthenticated: usize, per_peer: usize) -> Arc<Admissions> {
+    fn slots(connections: usize, unauthenticated: usize, per_peer: usize) -> Arc<ConnectionSlots> {
         let mut limits = Limits::default();
         (limits.connections, limits.unauthenticated) = (connections, unauthenticated);
         limits.per_peer = per_peer;
-        Arc::new(Admissions::new(&limits))
+        Arc::new(ConnectionSlots::new(&limits))
     }
 
     #[test]
     fn those_that_never_finish_make_room_oldest_first() {
-        let all = admissions(100, 2, 100);
-        let first = all.admit(peer(1)).unwrap();
-        let second = all.admit(peer(2)).unwrap();
-        let third = all.admit(peer(3)).unwrap();
+        let all = slots(100, 2, 100);
+        let first = all.acquire(peer(1)).unwrap();
+        let second = all.acquire(peer(2)).unwrap();
+        let third = all.acquire(peer(3)).unwrap();
         assert!(first.shed.is_cancelled() && !second.shed.is_cancelled());
         assert!(!first.keep(), "it comes too late");
         assert!(second.keep() && third.keep());
         drop(first);
-        assert_eq!(all.held().peers.len(), 2, "a place is given back once");
+        assert_eq!(all.held().peers.len(), 2, "a slot is given back once");
     }
 
     #[test]
-    fn a_peer_takes_its_own_places_only() {
-        let all = admissions(100, 100, 2);
-        let other = all.admit(peer(2)).unwrap();
-        let first = all.admit(peer(1)).unwrap();
-        let second = all.admit(peer(1)).unwrap();
+    fn a_peer_takes_its_own_slots_only() {
+        let all = slots(100, 100, 2);
+        let other = all.acquire(peer(2)).unwrap();
+        let first = all.acquire(peer(1)).unwrap();
+        let second = all.acquire(peer(1)).unwrap();
         assert!(first.keep());
-        let third = all.admit(peer(1)).unwrap();
+        let third = all.acquire(peer(1)).unwrap();
         assert!(second.shed.is_cancelled() && !other.shed.is_cancelled());
         assert!(third.keep());
-        assert_eq!(all.admit(peer(1)).unwrap_err(), 2, "both have ended theirs");
+        assert_eq!(all.acquire(peer(1)).unwrap_err(), 2, "both have ended theirs");
         drop(third);
-        assert!(all.admit(peer(1)).is_ok());
+        assert!(all.acquire(peer(1)).is_ok());
     }
 
     #[test]
     fn established_connections_are_never_shed() {
-        let all = admissions(2, 100, 100);
-        let places = [all.admit(peer(1)).unwrap(), all.admit(peer(2)).unwrap()];
-        assert!(places.iter().all(Place::keep));
-        assert!(all.admit(peer(3)).is_err());
-        assert!(places.iter().all(|place| !place.shed.is_cancelled()));
-        drop(places);
+        let all = slots(2, 100, 100);
+        let held = [all.acquire(peer(1)).unwrap(), all.acquire(peer(2)).unwrap()];
+        assert!(held.iter().all(ConnectionSlot::keep));
+        assert!(all.acquire(peer(3)).is_err());
+        assert!(held.iter().all(|slot| !slot.shed.is_cancelled()));
+        drop(held);
         assert!(all.held().counts.is_empty() && all.held().peers.is_empty());
     }
 }
