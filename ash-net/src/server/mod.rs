@@ -8,6 +8,7 @@
 //! | `greet.rs` | the handshake of one connection |
 //! | `connection.rs` | what the handlers of one connection share |
 //! | `reading.rs`, `reading/farewell.rs` | its reading side, and how it ends |
+//! | `reply_batch.rs` | frames gathered there, so that many leave with one write |
 //! | `gate.rs` | what is held back until a subscription has begun |
 //! | `reads.rs` | requests that the supervisor answers from what it knows |
 //! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
@@ -22,6 +23,7 @@ mod lifecycle;
 mod listing;
 mod reading;
 mod reads;
+mod reply_batch;
 mod slots;
 mod template;
 

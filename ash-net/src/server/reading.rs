@@ -4,7 +4,6 @@
 mod farewell;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +17,8 @@ use crate::access::Access;
 use crate::dormant::Dormant;
 use crate::outbound;
 use crate::protocol::{
-    Call, ClientFrame, Due, Failure, Fault, FrameDecoder, Outcome, RequestHead, RequestVerdict,
-    ServerFrame, Strikes, Vigil, after, decode, encode,
+    Call, ClientFrame, Due, Failure, Fault, FrameDecoder, RequestHead, RequestVerdict, ServerFrame,
+    Strikes, Vigil, after, decode,
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
@@ -28,17 +27,11 @@ use crate::server::greet::Guest;
 use crate::server::handler::{self, Source};
 use crate::server::reading::farewell::{Farewell, ending};
 use crate::server::reads::{self, Reads, Reply};
+use crate::server::reply_batch::ReplyBatch;
 use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// How much is gathered before it is sent, in bytes.
-const MOUTHFUL: usize = 64 * 1024;
-
-/// How many frames are gathered before they are sent: not all that there are to say, so that the
-/// peer works on the first while this side works on the others.
-const FRAMES: usize = 16;
 
 /// Serves an admitted client until one of both sides ends the connection.
 pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
@@ -55,13 +48,12 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
         handlers: JoinSet::new(),
         reads: Reads::default(),
         gate: Gate::default(),
-        said: Vec::new(),
-        said_frames: 0,
+        replies: ReplyBatch::new(connection),
     };
     if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
-        reading.say(&ServerFrame::Fault(fault));
+        reading.replies.queue(&ServerFrame::Fault(fault));
     }
-    reading.speak();
+    reading.replies.flush();
     reading.farewell.part();
     drop(reading);
     let _ = tokio::time::timeout(LAST_WORDS, writer).await;
@@ -72,10 +64,8 @@ struct Reading {
     handlers: JoinSet<()>,
     reads: Reads,
     gate: Gate,
-    /// What is to be sent at the end of the turn, if it is not too much until then.
-    said: Vec<u8>,
-    /// How many frames those are.
-    said_frames: usize,
+    /// Flushed at the end of each turn.
+    replies: ReplyBatch,
     vigil: Vigil,
     strikes: Strikes,
 }
@@ -98,7 +88,7 @@ impl Reading {
         let mut timer = Dormant::new(tokio::time::sleep_until(self.vigil.poll_timeout()));
         let mut close_at = None;
         loop {
-            self.speak();
+            self.replies.flush();
             if close_at.is_some() && self.is_idle() {
                 return Ok(());
             }
@@ -147,7 +137,7 @@ impl Reading {
     fn on_timer(&mut self) -> Result<(), Fault> {
         match self.vigil.handle_timeout(Instant::now()) {
             Some(Due::Ping) => {
-                self.say(&ServerFrame::Ping);
+                self.replies.queue(&ServerFrame::Ping);
                 Ok(())
             }
             Some(Due::Close(fault)) => Err(fault),
@@ -197,7 +187,7 @@ impl Reading {
                 Ok(())
             }
             Some(ClientFrame::Ping) => {
-                self.say(&ServerFrame::Pong);
+                self.replies.queue(&ServerFrame::Pong);
                 Ok(())
             }
             Some(ClientFrame::Pong) => Ok(()),
@@ -208,7 +198,7 @@ impl Reading {
     fn on_malformed(&mut self, body: &[u8]) -> Result<(), Fault> {
         if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
             let result = Err(Failure::BadRequest);
-            self.say(&ServerFrame::Response { id, result });
+            self.replies.queue(&ServerFrame::Response { id, result });
         }
         if self.strikes.strike() {
             return Err(Fault::BadFrames);
@@ -233,7 +223,7 @@ impl Reading {
         };
         if let Some(failure) = refused {
             let result = Err(failure);
-            self.say(&ServerFrame::Response { id, result });
+            self.replies.queue(&ServerFrame::Response { id, result });
             return Ok(());
         }
         if matches!(call, Call::Events) {
@@ -291,7 +281,7 @@ impl Reading {
 
     fn on_reply(&mut self, id: u64, reply: Reply) {
         let long = match reply {
-            Reply::Outcome(result) => match self.say_outcome(id, result) {
+            Reply::Outcome(result) => match self.replies.queue_answer(id, result) {
                 Ok(()) => return,
                 Err(long) => Reply::Outcome(long),
             },
@@ -300,60 +290,13 @@ impl Reading {
         let connection = Arc::clone(self.connection());
         self.handlers.spawn(handler::go_on(connection, id, long));
     }
-
-    /// Says how a call went, if that is short; else gives it back.
-    fn say_outcome(&mut self, id: u64, result: Outcome) -> Result<(), Outcome> {
-        let connection = &self.farewell.connection;
-        let before = self.said.len();
-        // Texts of users' errors are made while it is encoded, and may panic.
-        let encode = AssertUnwindSafe(|| connection.encode_short(id, result, &mut self.said));
-        let encoded = catch_unwind(encode);
-        if let Ok(Err(long)) = encoded {
-            return Err(long);
-        }
-        let is_wanted = connection.end(id);
-        if encoded.is_err() || !is_wanted {
-            self.said.truncate(before);
-        }
-        if encoded.is_err() && is_wanted {
-            let result = Err(Failure::Panicked);
-            self.say(&ServerFrame::Response { id, result });
-        }
-        self.pause();
-        Ok(())
-    }
-
-    /// Says something at the end of the turn. It does not depend on anybody's errors and texts.
-    fn say(&mut self, frame: &ServerFrame) {
-        let limit = self.connection().frame;
-        let _ = encode(frame, &mut self.said, limit);
-        self.pause();
-    }
-
-    /// Sends what was said so far if it is much.
-    fn pause(&mut self) {
-        self.said_frames += 1;
-        if self.said_frames >= FRAMES || self.said.len() >= MOUTHFUL {
-            self.speak();
-        }
-    }
-
-    /// Sends what was said in this turn.
-    fn speak(&mut self) {
-        if !self.said.is_empty() {
-            let connection = &self.farewell.connection;
-            let _ = connection.check(connection.outbound.push_all(&self.said));
-            self.said.clear();
-            self.said_frames = 0;
-            self.said.shrink_to(MOUTHFUL);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::Limits;
+    use crate::protocol::encode;
     use crate::server::SupervisorServer;
     use crate::transport::Stream;
     use ash_core::{RestartPolicy, SupervisorHandle, SupervisorSpec, Worker, async_trait};

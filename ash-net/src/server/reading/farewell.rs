@@ -63,11 +63,11 @@ impl Reading {
             Ending::Draining => {
                 connection.end_subscriptions();
                 // Also where the tree stops, of which nobody knows when it will be down.
-                self.say(&ServerFrame::GoAway(GoAway::Draining));
+                self.replies.queue(&ServerFrame::GoAway(GoAway::Draining));
             }
             Ending::Ended(reason, report) => self.say_end(reason, report),
         }
-        self.speak();
+        self.replies.flush();
         let connection = self.connection();
         connection.draining.cancel();
         // From now on they are calls in flight as others are: the server does not go because the
@@ -78,9 +78,8 @@ impl Reading {
     /// Says that the supervisor has ended, whether or not its reason can be told; and what that
     /// took, if it is not too much for a frame.
     fn say_end(&mut self, reason: ExitReason, report: ShutdownReport) {
-        self.say(&ServerFrame::Report(report));
+        self.replies.queue(&ServerFrame::Report(report));
         let ended = self.connection().encode_end(reason);
-        self.said.extend(ended);
-        self.pause();
+        self.replies.queue_encoded(&ended);
     }
 }
