@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use ash_core::{ExitReason, SupervisorHandle, WorkerError};
+use ash_core::SupervisorHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -13,9 +13,7 @@ use crate::access::Access;
 use crate::limits::Limits;
 use crate::lock::lock;
 use crate::outbound::{Outbound, Unsent};
-use crate::protocol::{
-    Answer, EncodeError, GoAway, Outcome, RequestVerdict, Requests, ServerFrame, encode,
-};
+use crate::protocol::{EncodeError, Outcome, RequestVerdict, Requests, ServerFrame, encode};
 use crate::server::Config;
 use crate::server::listing::PAGE_BYTES;
 
@@ -34,8 +32,8 @@ pub(super) struct Connection {
     requests: Mutex<Requests>,
     /// What ends the subscriptions.
     subscriptions: Mutex<HashMap<u64, CancellationToken>>,
-    /// The calls that wait for the tree to be down, and are answered if the server goes with it.
-    stops: Mutex<Vec<u64>>,
+    /// The calls that wait for the tree to be down, and are answered if the server goes down with it.
+    pub(super) shutdowns: Mutex<Vec<u64>>,
     /// How large an answer may be that is short. As many of these as there may be requests take up
     /// half of what may wait to be sent, so that a peer that asks no more than it may and reads the
     /// answers is never given up.
@@ -66,7 +64,7 @@ impl Connection {
             outbound: Arc::new(Outbound::new(config.limits.outbound)),
             requests: Mutex::new(Requests::new(config.limits.in_flight)),
             subscriptions: Mutex::default(),
-            stops: Mutex::default(),
+            shutdowns: Mutex::default(),
             short: short(&config.limits),
             bulk: Arc::new(Semaphore::new(1)),
             draining: CancellationToken::new(),
@@ -178,57 +176,9 @@ impl Connection {
         }
     }
 
-    /// Notes that a call waits for the tree to be down.
-    pub(super) fn on_stop_begun(&self, id: u64) {
-        let mut stops = lock(&self.stops);
-        if !self.draining.is_cancelled() {
-            stops.push(id);
-        }
-    }
-
-    /// Notes that a call has its answer.
-    pub(super) fn on_stop_over(&self, id: u64) {
-        lock(&self.stops).retain(|&waits| waits != id);
-    }
-
-    /// Those who wait for the tree to be down hear of it when it is, or not at all.
-    pub(super) fn forget_stops(&self) {
-        lock(&self.stops).clear();
-    }
-
     /// Has nothing more said.
     pub(super) fn close(&self) {
         self.outbound.close();
-    }
-
-    /// Says that the tree goes down, if it does, where the connection is dropped in the middle of
-    /// its work.
-    pub(super) fn say_farewell(&self) {
-        let stops = std::mem::take(&mut *lock(&self.stops));
-        for id in stops {
-            let _ = self.answer(id, Ok(Answer::Done));
-        }
-        // One that was killed went with its process or its runtime, most likely, and comes back with
-        // that: then the connection is lost, and that is all.
-        if !self.draining.is_cancelled()
-            && let Some(reason) = self.supervisor.stop_reason()
-            && !matches!(reason, ExitReason::Killed)
-        {
-            let _ = self.send(&self.encode_end(reason), None);
-        }
-    }
-
-    /// Encodes that the supervisor has ended, whether or not its reason can be told.
-    pub(super) fn encode_end(&self, reason: ExitReason) -> Vec<u8> {
-        let ended = |reason| {
-            let name = self.supervisor.name().into();
-            ServerFrame::GoAway(GoAway::Ended { name, reason })
-        };
-        let told = self.encode(&ended(reason)).or_else(|_| {
-            let untold = WorkerError::from_texts(["a reason that cannot be told".to_owned()]);
-            self.encode(&ended(ExitReason::Error(untold)))
-        });
-        told.unwrap_or_default()
     }
 
     /// Returns what ends a subscription that is about to begin.

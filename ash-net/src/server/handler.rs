@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use ash_core::{Event, Events, Lagged, SupervisorError, SupervisorHandle};
 use futures_core::Stream;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
 use crate::server::connection::Connection;
+use crate::server::farewell;
 use crate::server::gate::Guard;
 use crate::server::listing;
 use crate::server::reads::{self, Reply};
@@ -39,7 +39,7 @@ impl Drop for RequestGuard {
 pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, call: Call) {
     let request = RequestGuard { connection, id };
     let connection = &request.connection;
-    let waits_for_stop = matches!(call, Call::Shutdown);
+    let is_shutdown = matches!(call, Call::Shutdown);
     let result = match resolve(connection, &path).await {
         Err(error) => Err(error.into()),
         Ok(target) => perform(connection, id, &target, call).await,
@@ -48,8 +48,8 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
     if let Some(outcome) = result.transpose() {
         listing::answer(connection, id, outcome).await;
     }
-    if waits_for_stop {
-        connection.on_stop_over(id);
+    if is_shutdown {
+        connection.on_shutdown_over(id);
     }
 }
 
@@ -93,7 +93,7 @@ async fn perform(
     };
     let answer = match call {
         Call::Tree => return listing::tree(connection, id, target).await,
-        Call::Shutdown => shut_down(connection, id, target).await?,
+        Call::Shutdown => farewell::shut_down(connection, id, target).await?,
         Call::StartChild { id, template, args, policy } => {
             let template = connection.config.templates.get(&template);
             let template = template.ok_or(Failure::UnknownTemplate)?;
@@ -120,25 +120,6 @@ async fn perform(
 fn done(result: Result<(), SupervisorError>) -> Outcome {
     result?;
     Ok(Answer::Done)
-}
-
-/// How long a server that goes waits for a tree that is to be shut down before it only says that
-/// this has begun: less than a worker has to stop by default.
-const STOP_BEGUN: Duration = Duration::from_secs(1);
-
-/// Shuts a tree down, and waits until it is down; or until this server is dropped or has been going
-/// for a while, which it may because it stands in that tree, and that waits for it.
-async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) -> Outcome {
-    connection.on_stop_begun(id);
-    let going = async {
-        connection.draining.cancelled().await;
-        tokio::time::sleep(STOP_BEGUN).await;
-    };
-    tokio::select! {
-        biased;
-        result = target.shutdown() => done(result),
-        () = going => Ok(Answer::Done),
-    }
 }
 
 /// Where the events of a subscription come from.

@@ -7,15 +7,17 @@
 //! | `slots.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
 //! | `connection.rs` | what the handlers of one connection share |
-//! | `reading.rs`, `reading/farewell.rs` | its reading side, and how it ends |
+//! | `reading.rs` | its reading side |
 //! | `reply_batch.rs` | frames gathered there, so that many leave with one write |
 //! | `gate.rs` | what is held back until a subscription has begun |
 //! | `reads.rs` | requests that the supervisor answers from what it knows |
 //! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
+//! | `farewell.rs` | how a connection ends when the server or its supervisor goes |
 //! | `template.rs` | what can be started from elsewhere |
 
 mod bound;
 mod connection;
+mod farewell;
 mod gate;
 mod greet;
 mod handler;

@@ -1,8 +1,6 @@
 //! The reading side of one connection: it takes requests in, answers the simple ones, and never
 //! waits for the handlers of the others.
 
-mod farewell;
-
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +20,10 @@ use crate::protocol::{
 };
 use crate::server::Config;
 use crate::server::connection::Connection;
+use crate::server::farewell::{Farewell, ending};
 use crate::server::gate::{Gate, Request};
 use crate::server::greet::Guest;
 use crate::server::handler::{self, Source};
-use crate::server::reading::farewell::{Farewell, ending};
 use crate::server::reads::{self, Reads, Reply};
 use crate::server::reply_batch::ReplyBatch;
 use crate::transport::Reader;
@@ -44,22 +42,24 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     let mut reading = Reading {
         vigil: Vigil::new(Instant::now(), limits),
         farewell: Farewell::new(Arc::clone(&connection)),
+        replies: ReplyBatch::new(Arc::clone(&connection)),
         strikes: Strikes::new(),
         handlers: JoinSet::new(),
         reads: Reads::default(),
         gate: Gate::default(),
-        replies: ReplyBatch::new(connection),
+        connection,
     };
     if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
         reading.replies.queue(&ServerFrame::Fault(fault));
     }
     reading.replies.flush();
-    reading.farewell.part();
+    reading.farewell.disarm();
     drop(reading);
     let _ = tokio::time::timeout(LAST_WORDS, writer).await;
 }
 
 struct Reading {
+    connection: Arc<Connection>,
     farewell: Farewell,
     handlers: JoinSet<()>,
     reads: Reads,
@@ -79,7 +79,7 @@ impl Reading {
         mut decoder: FrameDecoder,
         stop: CancellationToken,
     ) -> Result<(), Fault> {
-        let connection = Arc::clone(&self.farewell.connection);
+        let connection = Arc::clone(&self.connection);
         let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
         let mut broken = Dormant::new(connection.outbound.broken());
         // The client may have said something right after its hello.
@@ -97,7 +97,7 @@ impl Reading {
                 biased;
                 () = &mut broken => return Ok(()),
                 why = &mut ending, if close_at.is_none() => {
-                    self.begin_to_end(why);
+                    connection.begin_ending(&mut self.replies, why);
                     close_at = Some(after(Instant::now(), connection.config.limits.drain));
                 }
                 Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
@@ -162,10 +162,6 @@ impl Reading {
         Ok(true)
     }
 
-    fn connection(&self) -> &Arc<Connection> {
-        &self.farewell.connection
-    }
-
     /// Takes in the frames that have arrived, and returns how many there were.
     fn take_frames(&mut self, decoder: &mut FrameDecoder) -> Result<usize, Fault> {
         let mut frames = 0;
@@ -183,7 +179,7 @@ impl Reading {
         match decode::<ClientFrame>(body) {
             Some(ClientFrame::Request { id, path, call }) => self.on_request(id, path, call),
             Some(ClientFrame::Cancel { id }) => {
-                self.connection().cancel(id);
+                self.connection.cancel(id);
                 Ok(())
             }
             Some(ClientFrame::Ping) => {
@@ -207,7 +203,7 @@ impl Reading {
     }
 
     fn on_request(&mut self, id: u64, path: String, call: Call) -> Result<(), Fault> {
-        let connection = self.connection();
+        let connection = &self.connection;
         let needed = Access::needed(&call);
         let granted = connection.access;
         let refused = if needed > granted {
@@ -248,7 +244,7 @@ impl Reading {
 
     /// Begins a subscription: a call that was sent after this one must be seen.
     fn subscribe(&mut self, id: u64, path: String) {
-        let connection = Arc::clone(self.connection());
+        let connection = Arc::clone(&self.connection);
         let source = if path.is_empty() {
             Source::Begun(connection.supervisor.events())
         } else {
@@ -260,7 +256,7 @@ impl Reading {
 
     /// Has something done for a request that has been taken.
     fn work_on(&mut self, Request { id, path, call }: Request) {
-        let connection = Arc::clone(self.connection());
+        let connection = Arc::clone(&self.connection);
         let call = if path.is_empty() {
             match reads::ask(&connection.supervisor, call) {
                 Ok(replying) => return self.reads.push(id, replying),
@@ -287,7 +283,7 @@ impl Reading {
             },
             Reply::Listing(listing) => Reply::Listing(listing),
         };
-        let connection = Arc::clone(self.connection());
+        let connection = Arc::clone(&self.connection);
         self.handlers.spawn(handler::go_on(connection, id, long));
     }
 }
