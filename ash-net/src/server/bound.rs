@@ -17,13 +17,14 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
 use crate::error::ServerError;
 use crate::log::tell;
 use crate::protocol::{Refusal, ServerHandshake};
+use crate::server::config::Config;
+use crate::server::exposure::{check_exposure, identify, warn_if_open};
 use crate::server::lifecycle::{Lifecycle, ServerShutdown};
 use crate::server::slots::{ConnectionSlot, ConnectionSlots};
-use crate::server::{Config, Strangers, SupervisorServer, greet, reading};
+use crate::server::{SupervisorServer, greet, reading};
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
 #[cfg(unix)]
@@ -59,7 +60,7 @@ enum Listener {
 }
 
 /// A connection of which nothing is known yet.
-enum Accepted {
+pub(super) enum Accepted {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -82,41 +83,9 @@ impl Bound<SocketAddr> {
         }
         let listener = tcp::listen(&addresses).await.map_err(failed(shown.clone()))?;
         let address = listener.local_addr().map_err(failed(shown))?;
-        warn_of_openness(&server.config, address);
+        warn_if_open(&server.config, address);
         Ok(Self::new(server, address, Listener::Tcp(listener)))
     }
-}
-
-/// Refuses to listen where strangers could drive the tree.
-fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), ServerError> {
-    #[cfg(feature = "tls")]
-    let (has_tls, has_certificates) = match &config.tls {
-        Some(tls) => (true, tls.is_mutual()),
-        None => (false, false),
-    };
-    #[cfg(not(feature = "tls"))]
-    let (has_tls, has_certificates) = (false, false);
-    let is_closed = has_tls && (has_certificates || !config.secrets.is_empty());
-    if tcp::is_local(address) || is_closed || config.strangers == Strangers::Served {
-        return Ok(());
-    }
-    Err(ServerError::Exposed { address: address.to_string() })
-}
-
-/// Says once that a server has no door.
-fn warn_of_openness(config: &Config, address: SocketAddr) {
-    #[cfg(feature = "tls")]
-    let has_certificates = config.tls.as_ref().is_some_and(crate::tls::TlsServer::is_mutual);
-    #[cfg(not(feature = "tls"))]
-    let has_certificates = false;
-    if !config.secrets.is_empty() || has_certificates {
-        return;
-    }
-    tell!(
-        config.log, warn,
-        "everybody who can reach this address can drive the tree: no secret and no client certificates are asked for";
-        address = address, access = config.access
-    );
 }
 
 #[cfg(unix)]
@@ -233,11 +202,8 @@ fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals:
     if count.is_power_of_two() {
         tell!(config.log, warn, "too many connections: one was refused"; peer = peer, refused = count);
     }
-    #[cfg(feature = "tls")]
-    let is_plain = config.tls.is_none() || !matches!(accepted, Accepted::Tcp(_));
-    #[cfg(not(feature = "tls"))]
-    let is_plain = true;
-    if is_plain && refusals.len() < MAX_REFUSALS {
+    let speaks_tls = config.has_tls() && matches!(accepted, Accepted::Tcp(_));
+    if !speaks_tls && refusals.len() < MAX_REFUSALS {
         refusals.spawn(async move {
             if let Ok(mut stream) = accepted.plain() {
                 let answer = ServerHandshake::refuse_hello(Refusal::TooManyConnections);
@@ -270,7 +236,8 @@ impl Listener {
 }
 
 impl Accepted {
-    fn plain(self) -> io::Result<Stream> {
+    /// Takes the connection as it is, without TLS.
+    pub(super) fn plain(self) -> io::Result<Stream> {
         match self {
             Self::Tcp(stream) => tcp::stream(stream),
             #[cfg(unix)]
@@ -306,38 +273,4 @@ async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
     {
         reading::run(config, stop, guest).await;
     }
-}
-
-/// Finds out who a peer is from what carries the connection, and what it may do at most: `None`
-/// if it may do nothing.
-async fn identify(
-    config: &Config,
-    peer: Peer,
-    accepted: Accepted,
-) -> Option<(Stream, Option<Access>)> {
-    #[cfg(feature = "tls")]
-    if let (Some(tls), Accepted::Tcp(_)) = (&config.tls, &accepted) {
-        let Accepted::Tcp(stream) = accepted else {
-            return None;
-        };
-        return match tls.accept(stream).await {
-            Ok(identified) => Some(identified),
-            Err(failed) => {
-                tell!(config.log, info, "client refused"; peer = peer, reason = failed);
-                None
-            }
-        };
-    }
-    let access = match peer {
-        Peer::Ip(_) => Some(Access::Admin),
-        #[cfg(unix)]
-        Peer::Uid(uid) => {
-            let is_served = match &config.uids {
-                Some(uids) => uids.contains(&uid),
-                None => uid == 0 || uid == unix::own_uid(),
-            };
-            is_served.then_some(Access::Admin)
-        }
-    };
-    Some((accepted.plain().ok()?, access))
 }

@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::lock::lock;
 use crate::outbound::{Outbound, Unsent};
 use crate::protocol::{EncodeError, Outcome, RequestVerdict, Requests, ServerFrame, encode};
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::server::listing::PAGE_BYTES;
 
 /// How large an answer may always be that does not wait for its place, in bytes.

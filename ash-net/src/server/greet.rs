@@ -15,7 +15,7 @@ use crate::protocol::{
     Admission, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal, ServerHandshake,
     ServerStep,
 };
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::transport::{Peer, Stream, handshake};
 
 /// How long is waited for a peer to take in why it was refused.

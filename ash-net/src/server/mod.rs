@@ -2,7 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `config.rs` | what it was told to serve, and to whom |
 //! | `bound.rs` | a server at an address: the accept loop |
+//! | `exposure.rs` | where it may listen, and what the transport tells of a peer |
 //! | `lifecycle.rs` | how long it serves, and what shuts it down |
 //! | `slots.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
@@ -16,7 +18,9 @@
 //! | `template.rs` | what can be started from elsewhere |
 
 mod bound;
+mod config;
 mod connection;
+mod exposure;
 mod farewell;
 mod gate;
 mod greet;
@@ -29,7 +33,6 @@ mod reply_batch;
 mod slots;
 mod template;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -44,9 +47,10 @@ use crate::auth::Auth;
 use crate::error::ServerError;
 use crate::limits::Limits;
 use crate::log::Log;
+use config::{Config, Strangers};
 use lifecycle::Lifecycle;
 use slots::ConnectionSlots;
-use template::{JsonTemplate, Template};
+use template::JsonTemplate;
 
 pub use bound::Bound;
 pub use lifecycle::ServerShutdown;
@@ -94,53 +98,13 @@ pub struct SupervisorServer {
     lifecycle: Lifecycle,
 }
 
-/// What a server was told.
-#[derive(Clone)]
-pub(crate) struct Config {
-    /// The one that is served by default comes first.
-    supervisors: Vec<SupervisorHandle>,
-    templates: HashMap<String, Arc<dyn Template>>,
-    limits: Limits,
-    secrets: Vec<Auth>,
-    access: Access,
-    strangers: Strangers,
-    #[cfg(unix)]
-    uids: Option<Vec<u32>>,
-    #[cfg(unix)]
-    socket_mode: u32,
-    #[cfg(feature = "tls")]
-    tls: Option<crate::tls::TlsServer>,
-    log: Log,
-}
-
-/// Whether peers from other machines are served that have not shown who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strangers {
-    Refused,
-    Served,
-}
-
 impl SupervisorServer {
     /// Describes a server of one supervisor and all below it.
     pub fn new(supervisor: impl Into<SupervisorHandle>) -> Self {
-        let limits = Limits::default();
+        let config = Config::new(supervisor.into());
         Self {
-            slots: Arc::new(ConnectionSlots::new(&limits)),
-            config: Config {
-                supervisors: vec![supervisor.into()],
-                templates: HashMap::new(),
-                limits,
-                secrets: Vec::new(),
-                access: Access::Admin,
-                strangers: Strangers::Refused,
-                #[cfg(unix)]
-                uids: None,
-                #[cfg(unix)]
-                socket_mode: 0o600,
-                #[cfg(feature = "tls")]
-                tls: None,
-                log: Log::new(None),
-            },
+            slots: Arc::new(ConnectionSlots::new(&config.limits)),
+            config,
             lifecycle: Lifecycle::default(),
         }
     }
@@ -297,24 +261,5 @@ impl SupervisorServer {
     /// and what they have asked for may finish within the [drain time](Limits::drain).
     pub async fn shutdown(&self) {
         self.lifecycle.handle().shutdown().await;
-    }
-}
-
-impl Config {
-    /// Returns the supervisor of that name; the default one if it is empty.
-    fn supervisor(&self, name: &str) -> Option<&SupervisorHandle> {
-        let mut all = self.supervisors.iter();
-        all.find(|supervisor| name.is_empty() || supervisor.name() == name)
-    }
-}
-
-impl std::fmt::Debug for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Config")
-            .field("supervisors", &self.supervisors)
-            .field("templates", &self.templates.keys())
-            .field("limits", &self.limits)
-            .field("access", &self.access)
-            .finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ use crate::protocol::{
     Call, ClientFrame, Due, Failure, Fault, FrameDecoder, RequestHead, RequestVerdict, ServerFrame,
     Strikes, Vigil, after, decode,
 };
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::server::connection::Connection;
 use crate::server::farewell::{Farewell, ending};
 use crate::server::gate::{Gate, Request};
