@@ -33,8 +33,8 @@ pub(super) fn warn_if_open(config: &Config, address: SocketAddr) {
     );
 }
 
-/// Finds out who a peer is from what carries the connection, and what it may do at most: `None`
-/// if it may do nothing.
+/// Finds out from the transport what a peer may do at most: `None` beside the stream if it may do
+/// nothing, and nothing at all if there is no stream to tell it so.
 pub(super) async fn identify(
     config: &Config,
     peer: Peer,

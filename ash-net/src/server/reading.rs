@@ -22,7 +22,7 @@ use crate::server::config::Config;
 use crate::server::connection::Connection;
 use crate::server::farewell::{Farewell, ending};
 use crate::server::gate::{Gate, Request};
-use crate::server::greet::Guest;
+use crate::server::greet::{Admitted, Guest};
 use crate::server::handler::{self, Source};
 use crate::server::reads::{self, Reads, Reply};
 use crate::server::reply_batch::ReplyBatch;
@@ -33,10 +33,11 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves an admitted client until one of both sides ends the connection.
 pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
-    let connection = Arc::new(Connection::new(config, guest.supervisor, guest.access, guest.frame));
+    let Guest { stream, admitted } = guest;
+    let Admitted { decoder, supervisor, access, frame } = admitted;
+    let connection = Arc::new(Connection::new(config, supervisor, access, frame));
     let limits = &connection.config.limits;
-    let writing =
-        outbound::write(Arc::clone(&connection.outbound), guest.stream.writer, limits.stall);
+    let writing = outbound::write(Arc::clone(&connection.outbound), stream.writer, limits.stall);
     // Dropped in reverse: the last words are said before the writer and the handlers go.
     let writer = AbortOnDropHandle::new(tokio::spawn(writing));
     let mut reading = Reading {
@@ -49,7 +50,7 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
         gate: Gate::default(),
         connection,
     };
-    if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
+    if let Err(fault) = reading.run(stream.reader, decoder, stop).await {
         reading.replies.queue(&ServerFrame::Fault(fault));
     }
     reading.replies.flush();
@@ -331,7 +332,8 @@ mod tests {
             Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
         let (mut decoder, frame) = (FrameDecoder::new(1_024), 1_024);
         decoder.space().extend_from_slice(early);
-        let guest = Guest { stream, decoder, supervisor, access: Access::Admin, frame };
+        let admitted = Admitted { decoder, supervisor, access: Access::Admin, frame };
+        let guest = Guest { stream, admitted };
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(Arc::new(server.config), stop.clone(), guest));
         (theirs, stop, running)
