@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::access::Access;
-use crate::client::manager::Link;
 use crate::client::parts::child;
+use crate::client::shared::ConnectionStatus;
 use crate::protocol::{FrameDecoder, GoAway, ServerFrame, Welcomed, decode};
 use crate::transport::Stream;
 use ash_core::{ChildInfo, Lagged, SupervisorError};
@@ -24,7 +24,9 @@ fn connect_within(limits: &Limits) -> (Arc<Connection>, DuplexStream) {
     let established = Established { stream, decoder: FrameDecoder::new(frame), welcomed };
     let (connection, mut reading) = Connection::new(established, limits);
     let shared = Arc::clone(&connection);
-    tokio::spawn(async move { reading.run(&shared, &watch::Sender::new(Link::Down)).await });
+    tokio::spawn(
+        async move { reading.run(&shared, &watch::Sender::new(ConnectionStatus::Down)).await },
+    );
     (connection, theirs)
 }
 

@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::client::call::unexpected;
 use crate::client::connector::Connector;
 use crate::client::events::RemoteEvents;
-use crate::client::manager::{Loss, Shared};
+use crate::client::shared::{Loss, Shared};
 use crate::client::state::{ConnectionState, ConnectionStates};
 use crate::client::tree;
 use crate::error::{ConnectError, RemoteError};

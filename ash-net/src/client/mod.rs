@@ -5,6 +5,7 @@
 //! | `handle.rs` | the handle: the local one's calls |
 //! | `call.rs` | how a call is made, and when it is made once more |
 //! | `connector.rs` | where to connect to, and how |
+//! | `shared.rs` | what all handles share that have the same connection |
 //! | `manager.rs` | the task that keeps a connection, and gets a new one when it is lost |
 //! | `retry.rs` | the pause between two attempts to connect |
 //! | `connection.rs` | one connection: what is said on it |
@@ -25,12 +26,13 @@ mod manager;
 mod parts;
 mod reading;
 mod retry;
+mod shared;
 mod state;
 mod tree;
 mod waiting;
 
-pub(crate) use manager::Loss;
 pub(crate) use retry::RetryDelay;
+pub(crate) use shared::Loss;
 
 pub use connector::Connector;
 pub use events::RemoteEvents;

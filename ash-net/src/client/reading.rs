@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::connection::Connection;
 use crate::client::events::Subscription;
-use crate::client::manager::Link;
+use crate::client::shared::ConnectionStatus;
 use crate::dormant::Dormant;
 use crate::limits::Limits;
 use crate::protocol::{
@@ -100,8 +100,12 @@ impl Reading {
     }
 
     /// Reads until the connection ends.
-    pub(super) async fn run(&mut self, connection: &Arc<Connection>, link: &watch::Sender<Link>) {
-        let _ = self.read(connection, link).await;
+    pub(super) async fn run(
+        &mut self,
+        connection: &Arc<Connection>,
+        status: &watch::Sender<ConnectionStatus>,
+    ) {
+        let _ = self.read(connection, status).await;
         connection.end();
         let _ = tokio::time::timeout(LAST_WORDS, &mut self.writer).await;
     }
@@ -109,10 +113,10 @@ impl Reading {
     async fn read(
         &mut self,
         connection: &Arc<Connection>,
-        link: &watch::Sender<Link>,
+        status: &watch::Sender<ConnectionStatus>,
     ) -> Result<(), Close> {
         let mut broken = Dormant::new(connection.broken());
-        let frames = self.take_frames(link)?;
+        let frames = self.take_frames(status)?;
         self.vigil.on_bytes(Instant::now(), frames, self.source.decoder.is_partial());
         let first = connection.expire(Instant::now(), self.poll_timeout());
         let mut timer = Dormant::new(tokio::time::sleep_until(first));
@@ -121,7 +125,7 @@ impl Reading {
             tokio::select! {
                 biased;
                 () = &mut broken => {
-                    let _ = tokio::time::timeout(LAST_WORDS, self.read_last_words(link)).await;
+                    let _ = tokio::time::timeout(LAST_WORDS, self.read_last_words(status)).await;
                     return Err(Close);
                 }
                 () = &mut timer => has_fired = true,
@@ -129,7 +133,7 @@ impl Reading {
                     if matches!(read, Ok(0) | Err(_)) {
                         return Err(Close);
                     }
-                    let frames = self.take_frames(link)?;
+                    let frames = self.take_frames(status)?;
                     let is_partial = self.source.decoder.is_partial();
                     self.vigil.on_bytes(Instant::now(), frames, is_partial);
                 }
@@ -149,12 +153,15 @@ impl Reading {
 
     /// Takes in what a server has said before it closed the connection: who found it closed while
     /// writing may not have read that yet.
-    async fn read_last_words(&mut self, link: &watch::Sender<Link>) -> Result<(), Close> {
+    async fn read_last_words(
+        &mut self,
+        status: &watch::Sender<ConnectionStatus>,
+    ) -> Result<(), Close> {
         while !matches!(
             self.source.reader.read_buf(self.source.decoder.space()).await,
             Ok(0) | Err(_)
         ) {
-            self.take_frames(link)?;
+            self.take_frames(status)?;
         }
         Ok(())
     }
@@ -192,13 +199,13 @@ impl Reading {
         Ok(self.guard.0.expire(now, due))
     }
 
-    fn take_frames(&mut self, link: &watch::Sender<Link>) -> Result<usize, Close> {
+    fn take_frames(&mut self, status: &watch::Sender<ConnectionStatus>) -> Result<usize, Close> {
         let connection = &self.guard.0;
         let mut frames = 0;
         while let Some(body) = self.source.decoder.next().map_err(|_| Close)? {
             frames += 1;
             match decode::<ServerFrame>(body) {
-                Some(frame) => on_frame(connection, frame, body.len(), link, &mut self.again)?,
+                Some(frame) => on_frame(connection, frame, body.len(), status, &mut self.again)?,
                 None => {
                     if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
                         connection.on_malformed(id);
@@ -218,7 +225,7 @@ fn on_frame(
     connection: &Arc<Connection>,
     frame: ServerFrame,
     size: usize,
-    link: &watch::Sender<Link>,
+    status: &watch::Sender<ConnectionStatus>,
     again: &mut Again,
 ) -> Result<(), Close> {
     match frame {
@@ -244,18 +251,19 @@ fn on_frame(
             let next = match why {
                 GoAway::Draining => {
                     connection.leave();
-                    Link::Down
+                    ConnectionStatus::Down
                 }
                 GoAway::Ended { name, reason } => {
                     connection.on_end();
-                    Link::Ended { name, reason, report: connection.report() }
+                    ConnectionStatus::Ended { name, reason, report: connection.report() }
                 }
             };
-            // Who has been left already has nothing more to say about that.
-            link.send_if_modified(|link| {
-                let is_this = matches!(link, Link::Up(held) if Arc::ptr_eq(held, connection));
+            // Only if this is still the current connection.
+            status.send_if_modified(|status| {
+                let is_this =
+                    matches!(status, ConnectionStatus::Up(held) if Arc::ptr_eq(held, connection));
                 if is_this {
-                    *link = next;
+                    *status = next;
                 }
                 is_this
             });
