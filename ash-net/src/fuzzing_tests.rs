@@ -1,4 +1,4 @@
-//! The seeds in `fuzz/seeds` lead the targets past their doors.
+//! The seeds in `fuzz/seeds` lead the targets past the first checks.
 //!
 //! With `ASH_SEEDS=write` they are recorded anew, which is of use when the protocol has grown.
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// What one peer may cost the other. Every field can be set; the defaults suit most.
 ///
-/// A server uses all but the last two, a client those and what concerns a connection.
+/// A server uses all but `answers` and `events`. A client uses `frame`, `outbound`, `handshake`,
+/// `frame_time`, `stall`, `ping_after`, `close_after`, `drain`, `answers` and `events`.
 ///
 /// # Examples
 ///
@@ -44,12 +45,12 @@ pub struct Limits {
     /// How long calls in flight may take to finish when a server is shut down: 5 s. A client waits
     /// that long for the answers of a server that goes, and `close_after` on top.
     pub drain: Duration,
-    /// How much a client holds of long answers that are not complete, over all calls of one
+    /// How much a client may hold of long answers that are not complete, over all calls of one
     /// connection, in bytes of memory: 1 GiB, which is about 1,000 for each of a million children.
     /// Past it a call gives [`AnswersTooLarge`](crate::ProtocolError::AnswersTooLarge).
     pub answers: usize,
-    /// How much may wait for one subscriber of a client, in bytes: 4 MiB. Past it, as past 1,024
-    /// events, the oldest are lost, and the subscriber is told how many.
+    /// How many bytes of events may be queued for one subscriber of a client: 4 MiB. Past it, as
+    /// past 1,024 events, the oldest are lost, and the subscriber is told how many.
     pub events: usize,
 }
 

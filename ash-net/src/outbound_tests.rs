@@ -67,7 +67,7 @@ async fn who_is_alone_sends_at_once_and_nobody_is_woken() {
     let slots = Arc::new(Semaphore::new(1));
     let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
     let _writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-    outbound.set_crowd(1);
+    outbound.set_in_flight(1);
     outbound.push(b"one", Some(permit)).unwrap();
     assert_eq!(received(&mut theirs).await, "one", "the writer has never run");
     assert!(slots.try_acquire().is_ok(), "it has been written");
@@ -76,11 +76,11 @@ async fn who_is_alone_sends_at_once_and_nobody_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_crowd_all_that_is_ready_leaves_together() {
+async fn with_several_requests_in_flight_all_that_is_ready_leaves_together() {
     let (ours, mut theirs) = tokio::io::duplex(64);
     let outbound = Arc::new(Outbound::new(1_000));
     let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-    outbound.set_crowd(2);
+    outbound.set_in_flight(2);
     outbound.push(b"one ", None).unwrap();
     outbound.push(b"two ", None).unwrap();
     assert_eq!(received(&mut theirs).await, "");

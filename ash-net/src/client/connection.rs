@@ -176,7 +176,7 @@ impl Connection {
             return Err(Unsent::Closed.into());
         }
         let id = waiting.insert(waiter);
-        self.outbound.set_crowd(waiting.crowd());
+        self.outbound.set_in_flight(waiting.callers());
         Ok(id)
     }
 

@@ -94,7 +94,7 @@ impl Waiting {
     }
 
     /// Returns how many callers there are.
-    pub(super) fn crowd(&self) -> usize {
+    pub(super) fn callers(&self) -> usize {
         self.calls.len() - self.subscriptions
     }
 
@@ -129,7 +129,7 @@ impl Waiting {
     /// Tells whether there was something to wait for at a server that goes, and that has come: then
     /// nobody will wait any more.
     pub(super) fn finish(&mut self) -> bool {
-        let is_done = self.phase == Phase::Leaving && self.crowd() == 0;
+        let is_done = self.phase == Phase::Leaving && self.callers() == 0;
         if is_done {
             self.phase = Phase::Over;
         }

@@ -145,7 +145,7 @@ impl Connection {
     pub(super) fn begin(&self, id: u64) -> RequestVerdict {
         let mut requests = lock(&self.requests);
         let verdict = requests.begin(id);
-        self.outbound.set_crowd(requests.len());
+        self.outbound.set_in_flight(requests.len());
         verdict
     }
 
@@ -153,7 +153,7 @@ impl Connection {
         let mut requests = lock(&self.requests);
         let is_wanted = requests.finish(id);
         // The one that ends has its answer yet to send.
-        self.outbound.set_crowd(requests.len() + 1);
+        self.outbound.set_in_flight(requests.len() + 1);
         is_wanted
     }
 
