@@ -21,7 +21,7 @@ pub(crate) struct Dormant<F> {
     task: Option<Waker>,
 }
 
-/// What the future wakes, and what in turn wakes the task.
+/// The waker of the future: it notes that it was woken, and wakes the task.
 #[derive(Debug)]
 struct WakeFlag {
     is_woken: AtomicBool,

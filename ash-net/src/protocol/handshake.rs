@@ -9,8 +9,8 @@
 //!                                 ◄───      proof, if it says that the supervisor has ended
 //! ```
 //!
-//! Invariant: a client that has a secret takes nobody's word for the end of its supervisor who does
-//! not know that secret.
+//! Invariant: a client that has a secret believes that its supervisor has ended only if the peer
+//! has proved to know that secret.
 
 use crate::access::Access;
 use crate::auth::{Auth, Proof, Side, Transcript};
@@ -59,7 +59,8 @@ enum ClientState {
         server_hello: Vec<u8>,
         frame: usize,
     },
-    /// It has been told that the supervisor has ended, but not yet by whom.
+    /// It has been told that the supervisor has ended, and waits for a proof that the server says
+    /// so.
     Doubting {
         server_hello: Vec<u8>,
     },
@@ -110,7 +111,7 @@ impl ClientHandshake {
         &self.hello
     }
 
-    /// Takes a frame in. After an error the connection is of no use.
+    /// Takes a frame in. After an error the connection cannot be used.
     pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ClientStep, HandshakeError> {
         match std::mem::replace(&mut self.state, ClientState::Over) {
             ClientState::Greeting => self.on_hello(frame),
@@ -141,7 +142,7 @@ impl ClientHandshake {
         let limit = self.frame.min(limit as usize);
         let server_hello = frame.to_vec();
         let step = match (demand, &self.auth) {
-            // Who has a secret wants to know that the server has it, too.
+            // A client that has a secret demands that the server knows it, too.
             (Demand::Nothing, Some(_)) => return Err(HandshakeError::BadServerProof),
             (Demand::Proof, None) => return Err(HandshakeError::SecretDemanded),
             (Demand::Nothing, None) => ClientStep::Wait,
@@ -239,7 +240,7 @@ pub(crate) struct Admission {
     proofs: Option<Proofs>,
 }
 
-/// That the server knows the secret of its client, whatever it decides.
+/// Proves that the server knows the secret of its client, for either decision.
 #[derive(Debug)]
 struct Proofs {
     admitted: Proof,
@@ -295,7 +296,7 @@ impl ServerHandshake {
         }
     }
 
-    /// Takes a frame in. After an error the connection is of no use.
+    /// Takes a frame in. After an error the connection cannot be used.
     pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
         match std::mem::replace(&mut self.state, ServerState::Over) {
             ServerState::Greeting => self.on_hello(frame),

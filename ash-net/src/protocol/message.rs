@@ -1,7 +1,7 @@
 //! What is said on the wire.
 //!
-//! The order of variants and fields is the encoding. Enums only ever grow at their end, and
-//! structs not at all; the golden bytes in the tests hold everyone to that.
+//! The order of variants and fields is the encoding. Enums only ever grow at their end, and structs
+//! not at all; the golden bytes in the tests enforce that.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) enum ClientFrame {
     Pong,
 }
 
-/// [`ClientFrame::Request`], of parts that lie elsewhere.
+/// [`ClientFrame::Request`] with borrowed fields: it has the same encoding.
 #[derive(Debug, Serialize)]
 pub(crate) enum RequestFrame<'a> {
     Request { id: u64, path: &'a str, call: &'a Call },
@@ -101,8 +101,7 @@ pub(crate) enum ServerFrame {
     GoAway(GoAway),
     /// Why the connection is closed at once.
     Fault(Fault),
-    /// What the stop of the supervisor had to kill or leave behind: said before it is said that it
-    /// has ended.
+    /// What the stop of the supervisor had to kill or leave behind: sent before [`GoAway::Ended`].
     Report(ShutdownReport),
 }
 
@@ -199,10 +198,10 @@ pub(crate) enum Refusal {
         min: u16,
         max: u16,
     },
-    /// Who the peer is, or claims to be, does not suffice. Never says more.
+    /// The peer's credentials do not suffice. Never says more.
     Unauthenticated,
     TooManyConnections,
-    /// No supervisor of that name is served. Said only to who is authenticated.
+    /// No supervisor of that name is served. Only authenticated peers are told.
     UnknownSupervisor,
     ShuttingDown,
 }

@@ -1,4 +1,4 @@
-//! An established connection without its socket: who is waited for, and since when.
+//! An established connection without its socket: ids, time-outs and counts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,30 +10,30 @@ use tokio::time::Instant;
 use crate::limits::Limits;
 use crate::protocol::Fault;
 
-/// What lies too far off to be told: in about thirty years.
+/// Stands for a time that is too long to be added to an instant: about thirty years.
 const NEVER: Duration = Duration::from_secs(1 << 30);
 
-/// Returns the time so long after another; if that cannot be told, one that never comes.
+/// Adds a time to an instant. If it is too long for that, returns an instant that never comes.
 pub(crate) fn after(start: Instant, time: Duration) -> Instant {
     start.checked_add(time).unwrap_or_else(|| start + NEVER)
 }
 
-/// Watches that the peer is alive and finishes what it begins.
+/// Watches that the peer is alive and finishes the frames that it begins.
 #[derive(Debug)]
 pub(crate) struct Vigil {
     limits: Limits,
     /// When the peer was last heard.
     heard: Instant,
-    /// Whether it was asked for a sign of life since.
+    /// Whether a ping has been sent since.
     has_pinged: bool,
-    /// When the frame began that has not ended.
+    /// When the unfinished frame began, if there is one.
     begun: Option<Instant>,
 }
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The peer is to be asked for a sign of life.
+    /// A ping is to be sent.
     Ping,
     /// The peer is to be given up.
     Close(Fault),
@@ -83,7 +83,7 @@ impl Vigil {
     }
 }
 
-/// Counts what a peer does wrong.
+/// Counts the frames of a peer that cannot be decoded.
 #[derive(Debug, Default)]
 pub(crate) struct Strikes(u32);
 
@@ -119,7 +119,7 @@ pub(crate) enum RequestVerdict {
     Taken,
     /// There are too many.
     Busy,
-    /// One with this id is in flight: the peer is confused.
+    /// One with this id is in flight already.
     Twice,
 }
 

@@ -34,7 +34,7 @@ use crate::transport::{Peer, Stream, tcp};
 /// How long is waited after the system could not accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many refused connections are told why at a time; more are closed without a word.
+/// How many refused connections are told why at a time; more are just closed.
 const MAX_REFUSALS: usize = 16;
 
 /// A server that listens at an address and serves once [`serve`](Self::serve) is awaited.
@@ -45,7 +45,7 @@ pub struct Bound<A> {
     listener: Listener,
     config: Arc<Config>,
     slots: Arc<ConnectionSlots>,
-    /// What ends it here, and what ends it at all addresses of the server.
+    /// That of this address, and that of all addresses of the server.
     lifecycles: [Lifecycle; 2],
 }
 
@@ -124,7 +124,7 @@ impl<A> Bound<A> {
         self.address.clone()
     }
 
-    /// Returns what shuts it down from elsewhere.
+    /// Returns a handle that shuts it down from elsewhere.
     #[must_use]
     pub fn shutdown_handle(&self) -> ServerShutdown {
         self.lifecycles[0].handle()
@@ -138,8 +138,8 @@ impl<A> Bound<A> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connections. Whoever waits there for the tree to be shut
-    /// down gets the answer that the shutdown has begun.
+    /// Dropping the future closes the connections. Clients that wait for the tree to be shut down
+    /// are answered that this has begun.
     pub async fn serve(self) -> Result<(), ServerError> {
         let Self { listener, config, slots, lifecycles, .. } = self;
         let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
@@ -198,7 +198,7 @@ async fn all_ended(supervisors: Vec<SupervisorHandle>) {
 
 /// Turns away a connection for which there is no slot.
 fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
-    // Not one line for each: an attacker must not fill the log.
+    // Not one line for each: an attacker must not be able to fill the log.
     if count.is_power_of_two() {
         tell!(config.log, warn, "too many connections: one was refused"; peer = peer, refused = count);
     }

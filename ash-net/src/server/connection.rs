@@ -17,7 +17,7 @@ use crate::protocol::{EncodeError, Outcome, RequestVerdict, Requests, ServerFram
 use crate::server::config::Config;
 use crate::server::listing::PAGE_BYTES;
 
-/// How large an answer may always be that does not wait for its place, in bytes.
+/// Up to which size an answer counts as short whatever the limits are, in bytes.
 const LEAST_SHORT: usize = 256;
 
 /// What the handlers of one connection share.
@@ -30,22 +30,22 @@ pub(super) struct Connection {
     pub(super) frame: usize,
     pub(super) outbound: Arc<Outbound>,
     requests: Mutex<Requests>,
-    /// What ends the subscriptions.
+    /// Cancelled to end a subscription, by the id of its request.
     subscriptions: Mutex<HashMap<u64, CancellationToken>>,
     /// The calls that wait for the tree to be down, and are answered if the server goes down with it.
     pub(super) shutdowns: Mutex<Vec<u64>>,
-    /// How large an answer may be that is short. As many of these as there may be requests take up
-    /// half of what may wait to be sent, so that a peer that asks no more than it may and reads the
-    /// answers is never given up.
+    /// Up to which size an answer is short, and queued without waiting for `bulk`. Short answers to
+    /// as many requests as may be in flight fill half of the outbound queue, so that a peer that
+    /// keeps to its limits and reads its answers is never given up.
     short: usize,
-    /// The one place for a page, or what else is not short, in what waits to be sent, so that
-    /// nothing else has to wait behind more than one of them.
+    /// The one permit for pages and other answers that are not short: only one of them is in the
+    /// outbound queue at a time, so that nothing else waits behind more than one.
     pub(super) bulk: Arc<Semaphore>,
     /// Cancelled when the connection begins to end.
     pub(super) draining: CancellationToken,
 }
 
-/// Returns how large a short answer may be.
+/// Returns up to which size an answer is short.
 fn short(limits: &Limits) -> usize {
     (limits.outbound / 2 / limits.in_flight.max(1)).clamp(LEAST_SHORT, PAGE_BYTES)
 }
@@ -72,14 +72,13 @@ impl Connection {
         }
     }
 
-    /// Encodes a frame. Texts of users' errors are made for that, and one that panics has no
-    /// encoding.
+    /// Encodes a frame. That formats users' errors; a frame with one that panics has no encoding.
     pub(super) fn encode(&self, frame: &ServerFrame) -> Result<Vec<u8>, EncodeError> {
         let encode = AssertUnwindSafe(|| self.encode_within(frame, self.frame));
         catch_unwind(encode).unwrap_or(Err(EncodeError::Impossible))
     }
 
-    /// Encodes a frame that should be smaller than it may be.
+    /// Encodes a frame that must keep to a limit of its own, too.
     pub(super) fn encode_within(
         &self,
         frame: &ServerFrame,
@@ -99,7 +98,7 @@ impl Connection {
         self.check(self.outbound.push(bytes, permit))
     }
 
-    /// A peer that lets too much pile up is given up.
+    /// Gives a peer up that lets its outbound queue fill.
     pub(super) fn check(&self, sent: Result<(), Unsent>) -> Result<(), Unsent> {
         if sent == Err(Unsent::Full) {
             self.outbound.give_up();
@@ -127,7 +126,7 @@ impl Connection {
     /// Ends a request and sends its answer, if it is waited for and short; else gives it back.
     pub(super) fn answer(&self, id: u64, result: Outcome) -> Result<(), Outcome> {
         let mut bytes = Vec::with_capacity(256);
-        // Before anything is locked: texts of users' errors are made while it is encoded.
+        // Before anything is locked, because it formats users' errors.
         self.encode_short(id, result, &mut bytes)?;
         self.forget_subscription(id);
         if self.end(id) && !bytes.is_empty() {
@@ -152,7 +151,7 @@ impl Connection {
     pub(super) fn end(&self, id: u64) -> bool {
         let mut requests = lock(&self.requests);
         let is_wanted = requests.finish(id);
-        // The one that ends has its answer yet to send.
+        // The answer of the one that ends is yet to be sent.
         self.outbound.set_in_flight(requests.len() + 1);
         is_wanted
     }
@@ -176,21 +175,21 @@ impl Connection {
         }
     }
 
-    /// Has nothing more said.
+    /// Has the writer send what is queued and close.
     pub(super) fn close(&self) {
         self.outbound.close();
     }
 
-    /// Returns what ends a subscription that is about to begin.
+    /// Returns the token that ends a subscription that is about to begin.
     ///
-    /// Its task is not aborted: before it has run for the first time, it could not end its request.
+    /// Its task is not aborted instead: one that has not run yet would not end its request.
     pub(super) fn hold_subscription(&self, id: u64) -> CancellationToken {
         let end = CancellationToken::new();
         lock(&self.subscriptions).insert(id, end.clone());
         end
     }
 
-    /// Ends all subscriptions: nothing else would.
+    /// Ends all subscriptions, which do not end by themselves.
     pub(super) fn end_subscriptions(&self) {
         for (_, subscription) in lock(&self.subscriptions).drain() {
             subscription.cancel();

@@ -18,7 +18,7 @@ use crate::protocol::{
 use crate::server::config::Config;
 use crate::transport::{Peer, Stream, handshake};
 
-/// How long is waited for a peer to take in why it was refused.
+/// How long a peer is given to read why it was refused.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of what such a peer has sent is read, in bytes.
@@ -114,7 +114,7 @@ async fn converse(
     }
 }
 
-/// Decides about a client that has shown who it is. Returns the frames in which it is told, too.
+/// Decides about a client that has shown who it is. Also returns the frames that tell it.
 fn decide(
     config: &Arc<Config>,
     admission: Admission,
@@ -137,7 +137,8 @@ fn decide(
     (Ok(admitted), verdict)
 }
 
-/// Tells whether a supervisor has ended: it could only be told so, and would come back at once.
+/// Tells whether a supervisor has ended: its client would only be told so, and connect again at
+/// once.
 fn has_ended(supervisor: &SupervisorHandle) -> bool {
     let ended = pin!(supervisor.wait());
     ended.poll(&mut Context::from_waker(Waker::noop())).is_ready()

@@ -44,7 +44,7 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
         Err(error) => Err(error.into()),
         Ok(target) => perform(connection, id, &target, call).await,
     };
-    // If there is none, it has been given in pages.
+    // If there is no outcome, the answer has been sent in pages.
     if let Some(outcome) = result.transpose() {
         listing::answer(connection, id, outcome).await;
     }
@@ -53,8 +53,8 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
     }
 }
 
-/// Gives an answer that is not short.
-pub(super) async fn go_on(connection: Arc<Connection>, id: u64, reply: Reply) {
+/// Sends an answer that is not short.
+pub(super) async fn answer_long(connection: Arc<Connection>, id: u64, reply: Reply) {
     let request = RequestGuard { connection, id };
     let connection = &request.connection;
     match reply {
@@ -75,7 +75,7 @@ async fn resolve(connection: &Connection, path: &str) -> Result<SupervisorHandle
     connection.supervisor.supervisor(path).await
 }
 
-/// Makes a call. Returns its answer, if it has not been given in pages.
+/// Makes a call. Returns its answer, if it has not been sent in pages.
 async fn perform(
     connection: &Arc<Connection>,
     id: u64,
@@ -126,8 +126,8 @@ fn done(result: Result<(), SupervisorError>) -> Outcome {
 pub(super) enum Source {
     /// It has begun.
     Begun(Events),
-    /// From a supervisor below, which is to be found. What was asked for later is held back until
-    /// this guard is dropped.
+    /// From a supervisor below, which is yet to be found. Later requests are held back until this
+    /// guard is dropped.
     Below(String, Guard),
 }
 
@@ -165,8 +165,8 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
     };
     let mut is_over = false;
     while !is_over {
-        // What is ready travels together; a peer that takes its time has the rest wait in the
-        // supervisor's own buffer, whose oldest are lost at some point.
+        // What is ready is sent together. If the peer is slow, the rest waits in the supervisor's
+        // own buffer, which loses the oldest once it is full.
         while let Some(event) = ready_or_first(&mut events, batch.is_empty()).await {
             let frame = match event {
                 Some(Ok(event)) => ServerFrame::Event { id, event },
@@ -174,7 +174,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
                 None => ServerFrame::EventsEnded { id },
             };
             is_over = matches!(frame, ServerFrame::EventsEnded { .. });
-            // One that does not fit into a frame, or cannot be told, is one that is lost.
+            // An event that does not fit into a frame, or cannot be encoded, is lost.
             let encoded = connection
                 .encode(&frame)
                 .or_else(|_| connection.encode(&ServerFrame::Lagged { id, lost: 1 }));
@@ -193,7 +193,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
     }
 }
 
-/// Returns the next event; if none is to be waited for, only one that is there already.
+/// Returns the next event; if it is not to wait, only one that is there already.
 async fn ready_or_first(events: &mut Events, waits: bool) -> Option<Option<Result<Event, Lagged>>> {
     poll_fn(|context| match Pin::new(&mut *events).poll_next(context) {
         Poll::Ready(event) => Poll::Ready(Some(event)),

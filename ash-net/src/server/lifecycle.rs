@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How long something serves, and what ends it.
+/// Whether something serves, and what ends it.
 #[derive(Clone, Debug)]
 pub(super) struct Lifecycle {
     stop: CancellationToken,
@@ -17,7 +17,7 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// Returns one that this one ends, too.
+    /// Returns one that ends with this one.
     pub(super) fn below(&self) -> Self {
         Self { stop: self.stop.child_token(), serving: watch::Sender::new(0) }
     }
@@ -28,7 +28,7 @@ impl Lifecycle {
         Serving(self.serving.clone())
     }
 
-    /// Returns what is cancelled when it is to end.
+    /// Returns the token that is cancelled when it is to end.
     pub(super) fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -38,7 +38,7 @@ impl Lifecycle {
     }
 }
 
-/// That something serves.
+/// Counts as something that serves, until it is dropped.
 pub(super) struct Serving(watch::Sender<usize>);
 
 impl Drop for Serving {
@@ -53,12 +53,13 @@ pub struct ServerShutdown(Lifecycle);
 
 impl ServerShutdown {
     /// Shuts the server down, and returns when it is down: nobody is accepted any more, clients are
-    /// told, and what they have asked for may finish within the
-    /// [drain time](crate::Limits::drain). Who has asked for the tree to be shut down is answered
-    /// when it is down, or after a second, when it only hears that this has begun.
+    /// told, and what they have asked for may finish within the [drain time](crate::Limits::drain).
+    /// Clients that have asked for the tree to be shut down are answered when it is down or after a
+    /// second, and then only know that this has begun.
     ///
     /// A server that stands in the tree that it serves needs none of this when it is stopped: it is
-    /// enough that its `serve` is dropped. Where it is shut down, the tree waits for it that second.
+    /// enough that its `serve` is dropped. If it is shut down instead, the tree waits that second
+    /// for it.
     ///
     /// # Cancel safety
     ///

@@ -1,5 +1,4 @@
-//! Long answers, in pages if they have any, of which one at a time has a place in what waits to be
-//! sent.
+//! Long answers, in pages where they can be cut. One page at a time is in the outbound queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -96,7 +95,7 @@ pub(super) async fn tree(
     Ok(None)
 }
 
-/// Answers a request: at once if the answer is short, and else when there is a place for it.
+/// Answers a request: at once if the answer is short, and else when no other long one is queued.
 pub(super) async fn answer(connection: &Arc<Connection>, id: u64, result: Outcome) {
     if let Err(long) = connection.answer(id, result) {
         send_long(connection, id, long).await;
@@ -151,7 +150,7 @@ async fn send_page<T: Clone>(
             Err(_) => return Err(Failure::TooLarge),
         };
         let permit = Arc::clone(&connection.bulk).acquire_owned().await;
-        // Who has the last part may ask for something else at once.
+        // A client that has the last part may send another request at once.
         let is_wanted = if is_last { connection.end(id) } else { connection.is_wanted(id) };
         if !is_wanted {
             return Ok(false);
@@ -170,7 +169,7 @@ async fn send_whole(
     result: Outcome,
 ) -> Result<bool, Failure> {
     let permit = Arc::clone(&connection.bulk).acquire_owned().await;
-    // Not before there is a place for it: many may wait for that.
+    // Encoded only now: many may have waited for the permit.
     let frame = ServerFrame::Response { id, result };
     let bytes = connection.encode_within(&frame, usize::MAX).map_err(|_| Failure::TooLarge)?;
     Ok(connection.end(id) && connection.send(&bytes, permit.ok()).is_ok())

@@ -67,8 +67,8 @@ pub use lifecycle::ServerShutdown;
 /// | a loopback address | all processes of the machine, whoever runs them |
 /// | any other address | refused by `bind_tcp`: it wants TLS, and a secret or client certificates |
 ///
-/// It can be a worker in a tree, also in the one it serves: a future of [`listen_tcp`](Self::listen_tcp) may be
-/// dropped at any time, and its connections end with it.
+/// It can be a worker in a tree, also in the one that it serves: the future of
+/// [`listen_tcp`](Self::listen_tcp) may be dropped at any time, and its connections end with it.
 ///
 /// # Examples
 ///
@@ -154,7 +154,7 @@ impl SupervisorServer {
         self
     }
 
-    /// Sets the logger. Without one it is that which `slog-scope` has now.
+    /// Sets the logger. The default is the one that `slog-scope` has when the server is made.
     pub fn with_logger(mut self, logger: &slog::Logger) -> Self {
         self.config.log = Log::new(Some(logger));
         self
@@ -196,7 +196,7 @@ impl SupervisorServer {
     ///
     /// # Errors
     ///
-    /// If the address cannot be had, or would let strangers in.
+    /// If the server cannot listen at the address, or would let strangers in there.
     pub async fn bind_tcp(
         &self,
         address: impl ToSocketAddrs,
@@ -251,7 +251,7 @@ impl SupervisorServer {
         self.slots.count()
     }
 
-    /// Returns what shuts this server down at all its addresses.
+    /// Returns a handle that shuts this server down at all its addresses.
     #[must_use]
     pub fn shutdown_handle(&self) -> ServerShutdown {
         self.lifecycle.handle()

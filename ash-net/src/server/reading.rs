@@ -29,7 +29,7 @@ use crate::server::reply_batch::ReplyBatch;
 use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves an admitted client until one of both sides ends the connection.
 pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
@@ -38,7 +38,8 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     let connection = Arc::new(Connection::new(config, supervisor, access, frame));
     let limits = &connection.config.limits;
     let writing = outbound::write(Arc::clone(&connection.outbound), stream.writer, limits.stall);
-    // Dropped in reverse: the last words are said before the writer and the handlers go.
+    // Locals are dropped in reverse order: the farewell of `reading` is sent before the writer
+    // goes.
     let writer = AbortOnDropHandle::new(tokio::spawn(writing));
     let mut reading = Reading {
         vigil: Vigil::new(Instant::now(), limits),
@@ -56,7 +57,7 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Gue
     reading.replies.flush();
     reading.farewell.disarm();
     drop(reading);
-    let _ = tokio::time::timeout(LAST_WORDS, writer).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, writer).await;
 }
 
 struct Reading {
@@ -72,8 +73,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads until the end of the connection, or until the peer did something for which it is
-    /// closed.
+    /// Reads until the end of the connection, or until a fault of the peer for which it is closed.
     async fn run(
         &mut self,
         mut reader: Reader,
@@ -83,7 +83,7 @@ impl Reading {
         let connection = Arc::clone(&self.connection);
         let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
         let mut broken = Dormant::new(connection.outbound.broken());
-        // The client may have said something right after its hello.
+        // The client may have sent requests right after its hello.
         let frames = self.take_frames(&mut decoder)?;
         self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         let mut timer = Dormant::new(tokio::time::sleep_until(self.vigil.poll_timeout()));
@@ -106,7 +106,7 @@ impl Reading {
                     self.on_timer()?;
                     has_fired = true;
                 }
-                held = self.gate.opened(), if self.gate.is_shut() => self.go_on(held),
+                held = self.gate.opened(), if self.gate.is_shut() => self.work_on_held(held),
                 (id, reply) = self.reads.next() => {
                     self.on_reply(id, reply);
                     self.take_replies();
@@ -130,7 +130,7 @@ impl Reading {
         }
     }
 
-    /// Tells whether no request is being worked on, or waits for that.
+    /// Tells whether no request is being worked on or held back.
     fn is_idle(&self) -> bool {
         self.handlers.is_empty() && self.reads.is_empty() && self.gate.is_empty()
     }
@@ -157,7 +157,7 @@ impl Reading {
         }
         while !self.handlers.is_empty() && self.handlers.try_join_next().is_some() {}
         let frames = self.take_frames(decoder)?;
-        // Most of what was asked for has been answered meanwhile.
+        // The supervisor has replied to most of the calls meanwhile.
         self.take_replies();
         self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         Ok(true)
@@ -237,13 +237,13 @@ impl Reading {
     }
 
     /// Works on what was held back.
-    fn go_on(&mut self, held: Vec<Request>) {
+    fn work_on_held(&mut self, held: Vec<Request>) {
         for request in held {
             self.work_on(request);
         }
     }
 
-    /// Begins a subscription: a call that was sent after this one must be seen.
+    /// Begins a subscription, which must see what a call that was sent after it causes.
     fn subscribe(&mut self, id: u64, path: String) {
         let connection = Arc::clone(&self.connection);
         let source = if path.is_empty() {
@@ -255,7 +255,7 @@ impl Reading {
         self.handlers.spawn(handler::subscribe(connection, id, source, end));
     }
 
-    /// Has something done for a request that has been taken.
+    /// Works on a request that has been taken.
     fn work_on(&mut self, Request { id, path, call }: Request) {
         let connection = Arc::clone(&self.connection);
         let call = if path.is_empty() {
@@ -285,7 +285,7 @@ impl Reading {
             Reply::Listing(listing) => Reply::Listing(listing),
         };
         let connection = Arc::clone(&self.connection);
-        self.handlers.spawn(handler::go_on(connection, id, long));
+        self.handlers.spawn(handler::answer_long(connection, id, long));
     }
 }
 
@@ -358,7 +358,7 @@ mod tests {
         begun.elapsed()
     }
 
-    /// Runs with paused time, on a thread of its own: what spins lets that time stand still.
+    /// Runs with paused time, on a thread of its own: a busy loop would stop that time.
     fn on_a_thread<T: Send + 'static>(test: impl Future<Output = T> + Send + 'static) -> T {
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
