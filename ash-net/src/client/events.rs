@@ -1,4 +1,4 @@
-//! Events from elsewhere, in a stream that outlives connections.
+//! Events of a remote supervisor, in a stream that outlives connections.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,8 +21,8 @@ const BUFFER: usize = 1_024;
 /// The events of a remote supervisor and all below it, as a [`Stream`] that ends with the
 /// supervisor.
 ///
-/// It holds on to the connection as a handle does. One of a supervisor below waits after a lost
-/// connection until that supervisor is there again: the next server's tree may yet have to start.
+/// It keeps the connection, as a handle does. The stream of a supervisor below waits after a lost
+/// connection until that supervisor is there again: the next server's tree may still be starting.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RemoteEvents {
     subscription: Arc<Subscription>,
@@ -33,7 +33,7 @@ pub struct RemoteEvents {
 #[derive(Debug)]
 pub(super) struct Subscription {
     path: Arc<str>,
-    /// How many bytes of events may wait.
+    /// How many bytes of events may be queued.
     limit: usize,
     /// The number of the connection that it was last given to.
     attached: AtomicU64,
@@ -46,29 +46,30 @@ struct Queue {
     /// How much these take, in bytes.
     size: usize,
     /// How many older ones were lost, because they were not taken in time; `Some(0)` if all that
-    /// was lost is the word that some may be missing.
+    /// was lost is a `Lagged(0)`.
     lost: Option<u64>,
     phase: Phase,
-    /// Whether it was refused since some came last, so that others may be missing.
+    /// Whether it was refused since the last event, so that some may be missing.
     has_gap: bool,
     waker: Option<Waker>,
-    /// Where it is to be cancelled when nobody listens any more.
-    place: Option<(Weak<Connection>, u64)>,
+    /// The request that is to be cancelled when the stream is dropped.
+    request: Option<(Weak<Connection>, u64)>,
 }
 
-/// How far a subscription is.
+/// The phase of a subscription.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// The first server that is asked has what it is for, or nobody has.
+    /// It is on its first connection. If that server has no such supervisor, the stream ends.
     #[default]
     First,
-    /// It has gone from one connection to another, or began without one.
+    /// It has gone from one connection to another, or began without one. If the server has no such
+    /// supervisor, it is asked again.
     Renewed,
-    /// No more events will come, or nobody listens any more.
+    /// No more events will come, or the stream was dropped.
     Over,
 }
 
-/// An event that waits to be taken.
+/// An event that has not been taken yet.
 #[derive(Debug)]
 struct QueuedEvent {
     event: Result<Event, Lagged>,
@@ -102,31 +103,31 @@ impl Subscription {
         let before = self.attached.fetch_max(number, Ordering::AcqRel);
         if before != 0 && before < number {
             self.queue().renew();
-            // Nobody knows what happened since it was asked for them, or should have been.
+            // There may have been events between the two connections.
             self.push(Err(Lagged(0)), 0);
         }
         before < number
     }
 
-    /// Notes where it is to be cancelled: there and then, if nobody listens any more.
+    /// Notes the request, to cancel it later, or cancels it at once if the stream was dropped.
     pub(super) fn on_attached(&self, connection: &Arc<Connection>, id: u64) {
         let mut queue = self.queue();
         if queue.phase == Phase::Over {
             drop(queue);
             connection.cancel(id);
         } else {
-            queue.place = Some((Arc::downgrade(connection), id));
+            queue.request = Some((Arc::downgrade(connection), id));
         }
     }
 
-    /// The server refuses the events. Tells whether it is to be asked again: a stream of them cannot
-    /// say so, and its end would mean another thing.
+    /// The server refuses the events. Tells whether it is to be asked again: the stream cannot
+    /// report an error, and its end would mean that the supervisor has ended.
     pub(super) fn on_refused(&self, why: &RemoteError) -> bool {
         let mut queue = self.queue();
         let is_asked_again = match why {
-            // There is no place for them now.
+            // Too many requests are in flight now.
             RemoteError::Busy => true,
-            // The tree of the next server may yet have to start.
+            // The tree of the next server may still be starting.
             RemoteError::Call(
                 SupervisorError::ChildNotFound(_) | SupervisorError::ChildNotRunning(_),
             ) => queue.phase == Phase::Renewed,
@@ -154,8 +155,8 @@ impl Subscription {
         }
     }
 
-    /// Adds an event that was so many bytes on the wire; if too many wait, or too much, the oldest
-    /// are lost.
+    /// Adds an event that was so many bytes on the wire. If too many are queued, or too many bytes,
+    /// the oldest are lost.
     pub(super) fn push(&self, event: Result<Event, Lagged>, size: usize) {
         let size = size.saturating_add(size_of::<QueuedEvent>());
         let mut queue = self.queue();
@@ -211,7 +212,7 @@ impl Queue {
         }
     }
 
-    /// Notes what is not there to be taken any more.
+    /// Counts what is lost.
     fn lose(&mut self, event: &Result<Event, Lagged>) {
         let count = match event {
             Ok(_) => 1,
@@ -236,7 +237,7 @@ impl RemoteEvents {
     }
 
     /// Waits for the next event; `None` when the supervisor has ended. The same as
-    /// `StreamExt::next`, for those who have none at hand.
+    /// `StreamExt::next`, without that trait.
     ///
     /// # Errors
     ///
@@ -261,8 +262,8 @@ impl Stream for RemoteEvents {
 impl Drop for RemoteEvents {
     fn drop(&mut self) {
         self.subscription.end();
-        let place = self.subscription.queue().place.take();
-        if let Some((connection, id)) = place
+        let request = self.subscription.queue().request.take();
+        if let Some((connection, id)) = request
             && let Some(connection) = connection.upgrade()
         {
             connection.cancel(id);

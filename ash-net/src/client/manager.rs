@@ -20,7 +20,7 @@ use crate::log::tell;
 /// How long the pause before an attempt to connect is at most.
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
-/// How many connections are kept to servers that go and have answers to give.
+/// How many connections are kept to servers that go away and still have answers to give.
 const MAX_LEAVING: usize = 2;
 
 /// Whether a connection that is lost is replaced.
@@ -60,7 +60,7 @@ impl Running {
         Self { connection, reading }
     }
 
-    /// Reads until the connection is over, or the server goes: then there may yet be answers.
+    /// Reads until the connection is over, or the server goes away: then answers may still come.
     async fn run(&mut self) -> Outcome {
         let mut left = Dormant::new(self.connection.left());
         tokio::select! {
@@ -74,18 +74,18 @@ impl Running {
 /// What becomes of a connection.
 enum Outcome {
     Over,
-    /// The server goes, or takes no calls any more.
+    /// The server goes away, or takes no calls any more.
     Left,
 }
 
-/// Connections to servers that go, in the background, for the answers that are under way. Each ends
-/// when these have come, or by itself when that takes too long; and all with the manager.
+/// Connections to servers that go away, which are read in the background for the answers that are
+/// under way. Each ends when these have come or take too long, and all end with the manager.
 #[derive(Default)]
 struct Leaving(VecDeque<AbortOnDropHandle<()>>);
 
 impl Leaving {
-    /// Keeps one more, in place of the oldest if there are too many: whoever waits there is told
-    /// that it is lost.
+    /// Keeps one more, in place of the oldest if there are too many: callers that wait there are
+    /// told that it is lost.
     fn keep(&mut self, running: Running) {
         self.0.retain(|reading| !reading.is_finished());
         self.0.push_back(AbortOnDropHandle::new(tokio::spawn(running.reading)));
@@ -93,8 +93,8 @@ impl Leaving {
     }
 }
 
-/// Tells the handles that are left when nobody keeps their connection any more, be it that its
-/// runtime is gone.
+/// Tells the handles that are left when the task that keeps their connection ends, also if it ends
+/// with its runtime.
 struct Keeper(Arc<Shared>);
 
 impl Drop for Keeper {
@@ -122,7 +122,7 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
             Outcome::Left => tell!(log, info, "server of a supervisor goes"; address = address),
         }
         if shared.has_ended() {
-            // A server that went with its supervisor could not say so of each.
+            // A server that went down with its supervisor may not have ended each of them.
             shared.end_subscriptions();
         }
         match renewal {
@@ -135,7 +135,7 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
             (Outcome::Over, Renewal::Never) => return,
             (Outcome::Left, Renewal::Never) => return running.reading.await,
         }
-        // A server that lets go at once is no better than one that is not there.
+        // A server that closes at once counts as one that is not there.
         if begun.elapsed() >= LONGEST_DELAY {
             delay.reset();
         }
@@ -143,13 +143,13 @@ async fn manage(keeper: Keeper, first: Running, renewal: Renewal) {
     }
 }
 
-/// Connects, however often it takes.
+/// Retries until it is connected.
 async fn reconnect(shared: &Shared, delay: &mut RetryDelay) -> Established {
     let connector = &shared.connector;
     loop {
         delay.wait().await;
         let established = connector.establish().await.and_then(|established| {
-            // Whoever has another one is not who the handle is for.
+            // A server with a supervisor at another path is not the one that the handle is for.
             let is_ours = established.welcomed.path == shared.path();
             if is_ours { Ok(established) } else { Err(connector.unknown()) }
         });

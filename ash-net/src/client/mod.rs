@@ -1,4 +1,4 @@
-//! The client: a supervisor elsewhere, driven as if it were here.
+//! The client: a supervisor elsewhere, driven as if it were local.
 //!
 //! | file | holds |
 //! |---|---|
@@ -8,13 +8,13 @@
 //! | `shared.rs` | what all handles share that have the same connection |
 //! | `manager.rs` | the task that keeps a connection, and gets a new one when it is lost |
 //! | `retry.rs` | the pause between two attempts to connect |
-//! | `connection.rs` | one connection: what is said on it |
+//! | `connection.rs` | one connection: what callers share of it |
 //! | `waiting.rs` | who waits there for which answer |
 //! | `reading.rs` | its reading side |
 //! | `parts.rs` | answers that come in parts |
 //! | `events.rs`, `state.rs` | streams that outlive connections |
 //! | `tree.rs` | a tree out of its nodes |
-//! | `clock.rs` | time-outs for whoever calls, from wherever |
+//! | `clock.rs` | time-outs for callers in any runtime, or in none |
 
 mod call;
 mod clock;

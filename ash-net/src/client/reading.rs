@@ -1,5 +1,5 @@
-//! The reading side of a client's connection: it takes answers in and keeps watch, over the server
-//! and over the time that calls may take.
+//! The reading side of a client's connection: it takes answers in, and watches that the server is
+//! alive and that calls end in their time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -21,12 +21,12 @@ use crate::protocol::{
 use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent, or to be read.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After which time a server is asked again for events that it could not give.
+/// How long after a refusal a server is asked again for events.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Ends a connection, wherever its task ends.
+/// Ends a connection with its task, however that ends.
 struct Guard(Arc<Connection>);
 
 impl Drop for Guard {
@@ -35,7 +35,7 @@ impl Drop for Guard {
     }
 }
 
-/// Where bytes come from, and what has come of them.
+/// Where bytes come from, and those that have come.
 struct Source {
     reader: Reader,
     decoder: FrameDecoder,
@@ -43,7 +43,7 @@ struct Source {
 
 /// The reading side of a connection.
 pub(super) struct Reading {
-    /// Dropped first: what it still has to say the writer can send.
+    /// Dropped first, so that the writer can send what is still queued.
     guard: Guard,
     source: Source,
     vigil: Vigil,
@@ -52,20 +52,20 @@ pub(super) struct Reading {
     leaving_timeout: Duration,
     /// When a server that goes away is given up.
     give_up_at: Option<Instant>,
-    again: Again,
+    retries: Retries,
     writer: AbortOnDropHandle<()>,
 }
 
 /// The subscriptions for which the server is asked again, and when.
 #[derive(Default)]
-struct Again(VecDeque<(Instant, Weak<Subscription>)>);
+struct Retries(VecDeque<(Instant, Weak<Subscription>)>);
 
-impl Again {
+impl Retries {
     fn push(&mut self, subscription: &Arc<Subscription>) {
         self.0.push_back((Instant::now() + ASK_AGAIN_AFTER, Arc::downgrade(subscription)));
     }
 
-    /// Takes one out whose time has come.
+    /// Takes out one that is due.
     fn pop(&mut self, now: Instant) -> Option<Weak<Subscription>> {
         self.next().filter(|&at| at <= now)?;
         self.0.pop_front().map(|(_, subscription)| subscription)
@@ -76,7 +76,7 @@ impl Again {
     }
 }
 
-/// That the connection is to be closed.
+/// The connection is to be closed.
 struct Close;
 
 impl Reading {
@@ -91,10 +91,10 @@ impl Reading {
             source: Source { reader, decoder },
             vigil: Vigil::new(Instant::now(), limits),
             strikes: Strikes::new(),
-            // As long as it says, and as long again as it may be silent.
+            // As long as it drains, and as long again as a peer may be silent.
             leaving_timeout: limits.drain.saturating_add(limits.close_after),
             give_up_at: None,
-            again: Again::default(),
+            retries: Retries::default(),
             writer,
         }
     }
@@ -107,7 +107,7 @@ impl Reading {
     ) {
         let _ = self.read(connection, status).await;
         connection.end();
-        let _ = tokio::time::timeout(LAST_WORDS, &mut self.writer).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut self.writer).await;
     }
 
     async fn read(
@@ -125,7 +125,8 @@ impl Reading {
             tokio::select! {
                 biased;
                 () = &mut broken => {
-                    let _ = tokio::time::timeout(LAST_WORDS, self.read_last_words(status)).await;
+                    let last = self.read_last_frames(status);
+                    let _ = tokio::time::timeout(CLOSE_TIMEOUT, last).await;
                     return Err(Close);
                 }
                 () = &mut timer => has_fired = true,
@@ -151,9 +152,9 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes in what a server has said before it closed the connection: who found it closed while
-    /// writing may not have read that yet.
-    async fn read_last_words(
+    /// Takes in what a server sent before it closed the connection: a write may have failed before
+    /// that was read.
+    async fn read_last_frames(
         &mut self,
         status: &watch::Sender<ConnectionStatus>,
     ) -> Result<(), Close> {
@@ -166,11 +167,12 @@ impl Reading {
         Ok(())
     }
 
-    /// Returns when [`on_timer`](Self::on_timer) is to be called, for what the server does or not.
+    /// Returns when [`on_timer`](Self::on_timer) is to be called, apart from the time-outs of
+    /// calls.
     fn poll_timeout(&mut self) -> Instant {
         let due = self.vigil.poll_timeout();
         if self.guard.0.is_open() {
-            return self.again.next().map_or(due, |at| at.min(due));
+            return self.retries.next().map_or(due, |at| at.min(due));
         }
         let timeout = self.leaving_timeout;
         due.min(*self.give_up_at.get_or_insert_with(|| after(Instant::now(), timeout)))
@@ -187,7 +189,7 @@ impl Reading {
             Some(Due::Close(_)) => return Err(Close),
             None => {}
         }
-        while let Some(subscription) = self.again.pop(now) {
+        while let Some(subscription) = self.retries.pop(now) {
             if let Some(subscription) = subscription.upgrade()
                 && self.guard.0.is_open()
                 && !subscription.is_over()
@@ -205,7 +207,7 @@ impl Reading {
         while let Some(body) = self.source.decoder.next().map_err(|_| Close)? {
             frames += 1;
             match decode::<ServerFrame>(body) {
-                Some(frame) => on_frame(connection, frame, body.len(), status, &mut self.again)?,
+                Some(frame) => on_frame(connection, frame, body.len(), status, &mut self.retries)?,
                 None => {
                     if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
                         connection.on_malformed(id);
@@ -226,12 +228,12 @@ fn on_frame(
     frame: ServerFrame,
     size: usize,
     status: &watch::Sender<ConnectionStatus>,
-    again: &mut Again,
+    retries: &mut Retries,
 ) -> Result<(), Close> {
     match frame {
         ServerFrame::Response { id, result } => {
             if let Some(subscription) = connection.on_response(id, result, size) {
-                again.push(&subscription);
+                retries.push(&subscription);
             }
         }
         ServerFrame::Event { id, event } => {

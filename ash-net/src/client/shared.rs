@@ -26,7 +26,7 @@ pub(super) enum ConnectionStatus {
     Ended {
         name: ChildId,
         reason: ExitReason,
-        /// What its stop had to kill or leave behind, if anybody has said so.
+        /// What its stop had to kill or leave behind, if the server has said so.
         report: Option<Arc<ShutdownReport>>,
     },
     /// There is none, and there will be none.

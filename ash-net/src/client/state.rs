@@ -33,7 +33,7 @@ impl ConnectionState {
 
 /// The changes of a connection's state, as a [`Stream`].
 ///
-/// Who takes them late gets the latest; `Connected` twice in a row tells that the connection was
+/// A late reader gets the latest only; `Connected` twice in a row tells that the connection was
 /// lost between the two.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct ConnectionStates {
@@ -47,7 +47,7 @@ impl ConnectionStates {
     }
 
     /// Waits for the next change. `None` when there is no handle any more, or the runtime is gone
-    /// that kept the connection. The same as `StreamExt::next`, for those who have none at hand.
+    /// that kept the connection. The same as `StreamExt::next`, without that trait.
     ///
     /// # Cancel safety
     ///

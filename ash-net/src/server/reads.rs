@@ -19,7 +19,7 @@ use crate::status::SupervisorStatus;
 /// The reply to such a call.
 pub(super) enum Reply {
     Outcome(Outcome),
-    /// An answer that is too long for one frame.
+    /// A listing that is sent in pages.
     Listing(Listing),
 }
 

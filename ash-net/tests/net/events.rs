@@ -168,7 +168,7 @@ async fn a_subscription_that_is_dropped_at_once_frees_its_place() {
     limits.in_flight = 2;
     let (remote, _served) = serve(server(&local).with_limits(limits)).await;
     for _ in 0..10 {
-        // The server reads that nobody listens together with the request.
+        // The server reads the cancel together with the request.
         drop(remote.events());
         tokio::task::yield_now().await;
     }

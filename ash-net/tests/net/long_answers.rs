@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use crate::support::*;
 
-/// How long a text is that is told of an error, in bytes.
+/// How long the text of an error is, in bytes.
 const TEXT: usize = 4_000;
 
 /// An error with a long text, and another one behind it, and so on.
@@ -75,7 +75,7 @@ fn has_failed(child: &ChildInfo) -> bool {
     child.state == ChildState::Running && child.last_exit.is_some()
 }
 
-/// A server that cuts off whom more than a few long answers are waiting for.
+/// A server that gives a peer up once more than a few long answers are queued for it.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.in_flight = 64;

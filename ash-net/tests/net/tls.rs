@@ -59,7 +59,7 @@ impl Authority {
 
 fn client(uris: &[&str]) -> CertificateParams {
     let mut params = CertificateParams::default();
-    // Whatever it is called, that says nothing.
+    // The common name has no effect.
     params.distinguished_name.push(DnType::CommonName, "admin");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let names = uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap()));

@@ -26,7 +26,7 @@ pub(crate) fn limits() -> Limits {
     limits
 }
 
-/// What executes an order: once, and for the record.
+/// Executes an order once, and records it.
 struct Order {
     number: u64,
     truth: Truth,
@@ -97,7 +97,7 @@ pub(crate) async fn linker(truth: Truth) -> turmoil::Result {
         .with_worker("link", link, RestartPolicy::Permanent);
     let handle = SupervisorHandle::start(spec);
     tokio::time::sleep(STORM).await;
-    // What is left of the storm may yet have to be noticed, and then a connection made.
+    // The last mishap may yet have to be noticed, and a new connection made.
     tokio::time::sleep(Duration::from_secs(10)).await;
     let link = handle.child("link").await?;
     if link.state != ChildState::Running {
