@@ -117,7 +117,7 @@ impl Auth {
         Self::secret(secret)
     }
 
-    /// Sets what those may do who prove to a server that they know this secret. The default is
+    /// Sets what clients may do that prove to a server that they know this secret. The default is
     /// [`Access::Admin`]. On the client's side it has no effect.
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {

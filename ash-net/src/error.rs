@@ -16,7 +16,7 @@ pub enum ServerError {
     Listen {
         /// The address, as it was given; `the address` if it could not be looked up and has no text.
         address: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -51,7 +51,7 @@ pub enum ConnectError {
     Io {
         /// The address, as it was given; `the address` if it could not be looked up and has no text.
         target: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },

@@ -175,7 +175,7 @@ async fn converse(bytes: &[u8]) -> Vec<u8> {
             let _ = door.send(theirs);
             async move { io::Result::Ok(tokio::io::split(ours)) }
         });
-        // It may have been told to shut the tree down.
+        // The bytes may have shut the tree down.
         if let Ok(another) = another.connect().await {
             match another.status().await {
                 Ok(_) | Err(RemoteError::Call(_) | RemoteError::Disconnected { .. }) => {}

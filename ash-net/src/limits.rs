@@ -43,7 +43,7 @@ pub struct Limits {
     /// After which silence the peer is given up: 45 s.
     pub close_after: Duration,
     /// How long calls in flight may take to finish when a server is shut down: 5 s. A client waits
-    /// that long for the answers of a server that goes, and `close_after` on top.
+    /// that long for the answers of a server that goes away, and `close_after` on top.
     pub drain: Duration,
     /// How much a client may hold of long answers that are not complete, over all calls of one
     /// connection, in bytes of memory: 1 GiB, which is about 1,000 for each of a million children.

@@ -3,7 +3,7 @@
 //! Certificates are checked against a certificate authority of your own, never against those that
 //! browsers trust: whoever has a certificate of that authority belongs to the cluster.
 //!
-//! What a client may do stands in its certificate, in a URI among its alternative names:
+//! What a client may do is written in its certificate, in a URI among its alternative names:
 //! `ash://<cluster>/<level>/<name>`, where the level is `observer`, `operator` or `admin`. A
 //! certificate without such a URI, or with several that contradict each other, lets nobody in.
 //! Neither common names nor addresses are looked at.
@@ -120,8 +120,8 @@ impl TlsServer {
         Ok(Self { chain, key, cluster: None, is_mutual: false, config: finished(config) })
     }
 
-    /// Demands that clients have a certificate of this authority, given as PEM. What they may do
-    /// stands in it.
+    /// Demands that clients have a certificate of this authority, given as PEM. What they may do is
+    /// written in it.
     ///
     /// # Errors
     ///

@@ -131,7 +131,7 @@ impl Subscription {
             RemoteError::Call(
                 SupervisorError::ChildNotFound(_) | SupervisorError::ChildNotRunning(_),
             ) => queue.phase == Phase::Renewed,
-            // The server goes, not the supervisor: the next connection is asked.
+            // The server goes away, not the supervisor: the next connection is asked.
             RemoteError::Disconnected { .. } => return false,
             RemoteError::Call(_)
             | RemoteError::TimedOut

@@ -308,7 +308,7 @@ impl RemoteSupervisorHandle {
         RemoteEvents::subscribe(&self.inner, &self.path)
     }
 
-    /// Stops the tree gracefully. Returns when all of it is down; where the server stands in that
+    /// Stops the tree gracefully. Returns when all of it is down; if the server is part of that
     /// tree, when it goes down with it.
     ///
     /// # Errors
@@ -336,7 +336,7 @@ impl RemoteSupervisorHandle {
     ///
     /// As [`shutdown`](Self::shutdown). `ShuttingDown` when the tree had ended before and nobody
     /// has told how: there was no connection then, or this is the handle of a supervisor below. And
-    /// `Disconnected` where the server stands in that tree: it goes down with it, before anybody
+    /// `Disconnected` if the server is part of that tree: it goes down with it, before anybody
     /// knows how that went.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, RemoteError> {
         let answer = match self.call_within(Call::ShutdownWithin(limit), None).await {

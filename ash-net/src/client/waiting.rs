@@ -1,4 +1,4 @@
-//! Those who wait for an answer on one connection.
+//! The callers and subscribers that wait for an answer on one connection.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::client::parts::{NoRoom, Parts};
 use crate::error::{ProtocolError, RemoteError};
 use crate::protocol::{Answer, Pending};
 
-/// All who wait for an answer.
+/// All that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub(super) calls: Pending<Waiter>,

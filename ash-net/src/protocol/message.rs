@@ -1,4 +1,4 @@
-//! What is said on the wire.
+//! The messages on the wire.
 //!
 //! The order of variants and fields is the encoding. Enums only ever grow at their end, and structs
 //! not at all; the golden bytes in the tests enforce that.
@@ -43,7 +43,7 @@ pub(crate) enum RequestFrame<'a> {
 /// number, which is 0, and the id.
 pub(crate) type RequestHead = (u32, u64);
 
-/// What a supervisor is asked or told.
+/// A call to a supervisor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Call {
     WhichChildren,
@@ -186,7 +186,7 @@ pub(crate) enum Failure {
     Panicked,
     /// The answer does not fit into a frame.
     TooLarge,
-    /// The request came after the server had said that it goes away.
+    /// The request came after the server had sent `GoAway`.
     GoingAway,
 }
 

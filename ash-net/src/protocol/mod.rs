@@ -5,7 +5,7 @@
 //! | `message.rs` | what is said: the enums of the wire, whose order is frozen |
 //! | `codec.rs` | how it is framed and encoded |
 //! | `handshake.rs` | how two peers agree on a version and on who they are |
-//! | `hello.rs` | what they say for that |
+//! | `hello.rs` | the messages for that |
 //! | `session.rs` | ids, time-outs and counts of an established connection |
 
 mod codec;

@@ -1,9 +1,9 @@
-//! The end of a connection from this side: the server or its supervisor goes.
+//! How a connection ends from this side, because the server or its supervisor goes away.
 //!
 //! - The supervisor ends by itself: the client gets `Report` and `GoAway::Ended`.
 //! - The server drains: the client gets `GoAway::Draining`, and a `Shutdown` call in flight is
 //!   answered when the tree is down, or after [`STOP_BEGUN`].
-//! - The server is dropped, with the tree that it stands in: [`Farewell`] answers the `Shutdown`
+//! - The server is dropped with the tree that it is part of: [`Farewell`] answers the `Shutdown`
 //!   calls in flight and sends `GoAway::Ended`.
 
 use std::sync::Arc;
@@ -40,7 +40,8 @@ pub(super) async fn ending(supervisor: SupervisorHandle, stop: CancellationToken
 }
 
 /// Tells the client that the tree goes down, where the connection is dropped in the middle of its
-/// work: a server that stands in the tree it serves goes down with it, and nobody else will say so.
+/// work: a server that is part of the tree it serves goes down with it, and nobody else will say
+/// so.
 ///
 /// Dropped, it closes the connection.
 pub(super) struct Farewell {
@@ -134,7 +135,7 @@ impl Connection {
 }
 
 /// Shuts a tree down for a call of `Shutdown`. Returns when it is down, or when the server has been
-/// draining for a while: the server may stand in that tree, which then waits for it.
+/// draining for a while: the server may be part of that tree, which then waits for it.
 pub(super) async fn shut_down(
     connection: &Connection,
     id: u64,

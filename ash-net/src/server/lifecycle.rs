@@ -57,9 +57,9 @@ impl ServerShutdown {
     /// Clients that have asked for the tree to be shut down are answered when it is down or after a
     /// second, and then only know that this has begun.
     ///
-    /// A server that stands in the tree that it serves needs none of this when it is stopped: it is
-    /// enough that its `serve` is dropped. If it is shut down instead, the tree waits that second
-    /// for it.
+    /// A server that is part of the tree that it serves needs none of this when it is stopped: it
+    /// is enough that its `serve` is dropped. If it is shut down instead, the tree waits that
+    /// second for it.
     ///
     /// # Cancel safety
     ///

@@ -14,7 +14,7 @@
 //! | `gate.rs` | what is held back until a subscription has begun |
 //! | `reads.rs` | requests that the supervisor answers from what it knows |
 //! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
-//! | `farewell.rs` | how a connection ends when the server or its supervisor goes |
+//! | `farewell.rs` | how a connection ends when the server or its supervisor goes away |
 //! | `template.rs` | what can be started from elsewhere |
 
 mod bound;
@@ -58,7 +58,7 @@ pub use lifecycle::ServerShutdown;
 /// Serves supervisors to other processes and machines.
 ///
 /// It is described first, with the `with_…` methods, and then bound to one or several addresses.
-/// Who may do what is told by the transport (the user behind a Unix socket, a client's
+/// Who may do what is decided by the transport (the user behind a Unix socket, a client's
 /// certificate), by a shared secret, and by [`with_access`](Self::with_access):
 ///
 /// | listens on | without more, its peers are |
