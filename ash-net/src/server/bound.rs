@@ -1,7 +1,6 @@
 //! A server at an address: it accepts connections, and nothing that happens to one of them, or to
 //! the accepting itself, keeps it from accepting the next.
 
-use std::io;
 #[cfg(feature = "simulation")]
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -11,9 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash_core::SupervisorHandle;
-#[cfg(unix)]
-use tokio::net::UnixStream;
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,13 +20,16 @@ use crate::protocol::{Refusal, ServerHandshake};
 use crate::server::config::Config;
 use crate::server::exposure::{check_exposure, identify, warn_if_open};
 use crate::server::lifecycle::{Lifecycle, ServerShutdown};
+use crate::server::listener::{Accepted, HeldListener, Listener, ServedListener};
 use crate::server::slots::{ConnectionSlot, ConnectionSlots};
 use crate::server::{SupervisorServer, greet, reading};
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
+#[cfg(feature = "simulation")]
+use crate::transport::Stream;
 #[cfg(unix)]
 use crate::transport::unix;
-use crate::transport::{Peer, Stream, tcp};
+use crate::transport::{Peer, tcp};
 
 /// How long is waited after the system could not accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -42,30 +42,10 @@ const MAX_REFUSALS: usize = 16;
 #[must_use = "it listens, and serves nobody until `serve` is awaited"]
 pub struct Bound<A> {
     address: A,
-    listener: Listener,
+    listener: Arc<HeldListener>,
     config: Arc<Config>,
     slots: Arc<ConnectionSlots>,
-    /// That of this address, and that of all addresses of the server.
-    lifecycles: [Lifecycle; 2],
-}
-
-/// What connections are accepted from.
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix(unix::Socket),
-    #[cfg(feature = "simulation")]
-    Simulated(Source<(Stream, IpAddr)>),
-}
-
-/// A connection of which nothing is known yet.
-pub(super) enum Accepted {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
-    #[cfg(feature = "simulation")]
-    Simulated(Stream),
+    lifecycle: Lifecycle,
 }
 
 impl Bound<SocketAddr> {
@@ -106,12 +86,13 @@ impl Bound<()> {
 
 impl<A> Bound<A> {
     fn new(server: &SupervisorServer, address: A, listener: Listener) -> Self {
+        let lifecycle = server.lifecycle.below();
         Self {
             address,
-            listener,
+            listener: HeldListener::new(listener, [&lifecycle, &server.lifecycle]),
             config: Arc::new(server.config.clone()),
             slots: Arc::clone(&server.slots),
-            lifecycles: [server.lifecycle.below(), server.lifecycle.clone()],
+            lifecycle,
         }
     }
 
@@ -127,10 +108,11 @@ impl<A> Bound<A> {
     /// Returns a handle that shuts it down from elsewhere.
     #[must_use]
     pub fn shutdown_handle(&self) -> ServerShutdown {
-        self.lifecycles[0].handle()
+        self.lifecycle.handle()
     }
 
-    /// Serves until it is shut down or its supervisors have ended.
+    /// Serves until it is shut down or its supervisors have ended; not at all, if it was shut down
+    /// before.
     ///
     /// # Errors
     ///
@@ -141,9 +123,11 @@ impl<A> Bound<A> {
     /// Dropping the future closes the connections. Clients that wait for the tree to be shut down
     /// are answered that this has begun.
     pub async fn serve(self) -> Result<(), ServerError> {
-        let Self { listener, config, slots, lifecycles, .. } = self;
-        let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
-        let stop = lifecycles[0].stop_token();
+        let Self { listener, config, slots, lifecycle, .. } = self;
+        let Some(ServedListener { serving: _serving, listener }) = listener.take() else {
+            return Ok(());
+        };
+        let stop = lifecycle.stop_token();
         let mut ended = Box::pin(all_ended(config.supervisors.clone()));
         let mut connections = JoinSet::new();
         let mut refusals = JoinSet::new();
@@ -210,41 +194,6 @@ fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals:
                 greet::dismiss(&mut stream, &answer).await;
             }
         });
-    }
-}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<(Accepted, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                Ok((Accepted::Tcp(stream), Peer::Ip(tcp::peer(address))))
-            }
-            #[cfg(unix)]
-            Self::Unix(socket) => {
-                let (stream, _) = socket.listener.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                Ok((Accepted::Unix(stream), Peer::Uid(uid)))
-            }
-            #[cfg(feature = "simulation")]
-            Self::Simulated(source) => {
-                let (stream, address) = source.next().await?;
-                Ok((Accepted::Simulated(stream), Peer::Ip(address)))
-            }
-        }
-    }
-}
-
-impl Accepted {
-    /// Takes the connection as it is, without TLS.
-    pub(super) fn plain(self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(stream) => tcp::stream(stream),
-            #[cfg(unix)]
-            Self::Unix(stream) => Ok(unix::stream(stream)),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(stream) => Ok(stream),
-        }
     }
 }
 

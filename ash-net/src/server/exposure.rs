@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::access::Access;
 use crate::error::ServerError;
 use crate::log::tell;
-use crate::server::bound::Accepted;
 use crate::server::config::{Config, Strangers};
+use crate::server::listener::Accepted;
 #[cfg(unix)]
 use crate::transport::unix;
 use crate::transport::{Peer, Stream, tcp};

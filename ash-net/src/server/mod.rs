@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config.rs` | what it was told to serve, and to whom |
 //! | `bound.rs` | a server at an address: the accept loop |
+//! | `listener.rs` | what it accepts from, before it is served and then |
 //! | `exposure.rs` | where it may listen, and what the transport tells of a peer |
 //! | `lifecycle.rs` | how long it serves, and what shuts it down |
 //! | `slots.rs` | how many connections there may be, and of whom |
@@ -26,6 +27,7 @@ mod gate;
 mod greet;
 mod handler;
 mod lifecycle;
+mod listener;
 mod listing;
 mod reading;
 mod reads;
@@ -192,7 +194,8 @@ impl SupervisorServer {
         self
     }
 
-    /// Listens at a TCP address; port 0 lets the system choose one.
+    /// Listens at a TCP address; port 0 lets the system choose one. A server that was
+    /// [shut down](Self::shutdown) stays so: what it binds is closed already.
     ///
     /// # Errors
     ///
@@ -258,7 +261,12 @@ impl SupervisorServer {
     }
 
     /// Shuts this server down at all its addresses, and returns when it is down: clients are told,
-    /// and what they have asked for may finish within the [drain time](Limits::drain).
+    /// and what they have asked for may finish within the [drain time](Limits::drain). What is bound
+    /// and not served yet is closed.
+    ///
+    /// That is for good, also for the clones of this server: what they bind from then on is closed,
+    /// and `serve`, `listen_tcp` and `listen_unix` return `Ok` at once and serve nobody. To serve
+    /// the same supervisors again, make another server.
     pub async fn shutdown(&self) {
         self.lifecycle.handle().shutdown().await;
     }

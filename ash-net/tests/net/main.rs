@@ -14,6 +14,7 @@ mod log;
 mod long_answers;
 mod processes;
 mod reconnect;
+mod shutdown;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
