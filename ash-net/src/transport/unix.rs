@@ -15,6 +15,9 @@ use crate::transport::Stream;
 /// How long a server may take to answer before it counts as one that is alive but busy.
 const PROBE: Duration = Duration::from_secs(1);
 
+/// How often a server is probed that goes away meanwhile, before it counts as one that answers.
+const PROBES: usize = 8;
+
 /// How often the lock of a directory is tried, and how long apart: in all longer than a probe
 /// takes.
 const LOCK_TRIES: u32 = 150;
@@ -147,11 +150,11 @@ async fn clear(path: &Path) -> Result<(), ServerError> {
     if !found.file_type().is_socket() {
         return Err(in_the_way("it is no socket"));
     }
-    match tokio::time::timeout(PROBE, connect(path)).await {
+    match tokio::time::timeout(PROBE, probe(path)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Ok(Err(error)) => return Err(failed(error)),
-        Ok(Ok(_)) | Err(_) => return Err(ServerError::AlreadyServed(path.into())),
+        Ok(Ok(())) | Err(_) => return Err(ServerError::AlreadyServed(path.into())),
     }
     if found.uid() != own_uid() {
         return Err(in_the_way("it is a socket of another user"));
@@ -163,6 +166,18 @@ async fn clear(path: &Path) -> Result<(), ServerError> {
         Ok(_) => Err(ServerError::AlreadyServed(path.into())),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Finds out whether somebody answers at a path.
+async fn probe(path: &Path) -> io::Result<()> {
+    for _ in 0..PROBES {
+        match connect(path).await {
+            // The probe waited to be accepted when the server stopped listening.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            answered => return answered.map(drop),
+        }
+    }
+    Ok(())
 }
 
 /// What tells a file from one that was made later, even if the system gave it the same inode.
@@ -194,5 +209,22 @@ mod tests {
         drop(socket);
         assert_eq!(ANSWERED.get(), Some(true));
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_while_it_is_probed_is_not_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sock");
+        for is_removed in [false, true] {
+            let old = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            let mut listening = Box::pin(Socket::listen(&path, 0o600));
+            // It has connected, and has yet to learn how that went.
+            assert!(futures_util::poll!(&mut listening).is_pending());
+            if is_removed {
+                std::fs::remove_file(&path).unwrap();
+            }
+            drop(old);
+            listening.await.unwrap();
+        }
     }
 }
