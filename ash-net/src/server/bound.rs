@@ -128,6 +128,8 @@ impl<A> Bound<A> {
             return Ok(());
         };
         let stop = lifecycle.stop_token();
+        // Whatever ends the server: a connection learns that by itself, a handshake does not.
+        let closing = stop.child_token();
         let mut ended = Box::pin(all_ended(config.supervisors.clone()));
         let mut connections = JoinSet::new();
         let mut refusals = JoinSet::new();
@@ -147,7 +149,7 @@ impl<A> Bound<A> {
             match accepted {
                 Ok((accepted, peer)) => match slots.acquire(peer) {
                     Ok(slot) => {
-                        let client = Client { accepted, peer, slot };
+                        let client = Client { accepted, peer, slot, closing: closing.clone() };
                         let connection = attend(Arc::clone(&config), stop.clone(), client);
                         connections.spawn(connection);
                     }
@@ -159,6 +161,7 @@ impl<A> Bound<A> {
                 }
             }
         }
+        closing.cancel();
         drop(listener);
         while let Some(over) = connections.join_next().await {
             note_panic(&config, over);
@@ -202,18 +205,20 @@ struct Client {
     accepted: Accepted,
     peer: Peer,
     slot: ConnectionSlot,
+    /// Cancelled when nobody is let in any more.
+    closing: CancellationToken,
 }
 
 /// Attends to one connection, from its handshake to its end.
 async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
-    let Client { accepted, peer, slot } = client;
+    let Client { accepted, peer, slot, closing } = client;
     let greeting = async {
         let (stream, access) = identify(&config, peer, accepted).await?;
         greet::greet(&config, peer, access, stream).await
     };
     let guest = tokio::select! {
         biased;
-        () = stop.cancelled() => return,
+        () = closing.cancelled() => return,
         () = slot.shed.cancelled() => None,
         guest = tokio::time::timeout(config.limits.handshake, greeting) => guest.ok().flatten(),
     };

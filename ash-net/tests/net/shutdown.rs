@@ -1,8 +1,10 @@
 //! Shutting a server down, whatever it is doing: what returns has closed what listened.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use ash_net::{Bound, ServerShutdown, SupervisorServer};
+use ash_net::{Bound, Limits, RemoteSupervisorHandle, ServerShutdown, SupervisorServer};
+use tokio::net::TcpStream;
 
 use crate::support::*;
 
@@ -89,4 +91,19 @@ async fn a_shutdown_that_meets_the_beginning_or_the_end_of_serving_returns_when_
         soon(other).await.unwrap();
         let _ = soon(served).await;
     }
+}
+
+#[tokio::test]
+async fn who_is_silent_in_its_handshake_does_not_keep_a_server_whose_tree_has_ended() {
+    let local = start(tree()).await;
+    let mut limits = Limits::default();
+    limits.handshake = Duration::from_secs(3_600);
+    let (bound, address, _) = bind(&server(&local).with_limits(limits)).await;
+    let served = tokio::spawn(bound.serve());
+    let _silent = TcpStream::connect(address).await.unwrap();
+    // It is accepted after the one before it.
+    let remote = RemoteSupervisorHandle::connect_tcp(address).await.unwrap();
+    remote.shutdown().await.unwrap();
+    soon(served).await.unwrap().unwrap();
+    has_ended(&remote, "app").await;
 }
