@@ -18,7 +18,7 @@ use crate::error::ServerError;
 use crate::log::tell;
 use crate::protocol::{Refusal, ServerHandshake};
 use crate::server::config::Config;
-use crate::server::exposure::{check_exposure, identify, warn_if_open};
+use crate::server::exposure::{check_exposure, identify, open, warn_if_open};
 use crate::server::lifecycle::{Lifecycle, ServerShutdown};
 use crate::server::listener::{Accepted, HeldListener, Listener, ServedListener};
 use crate::server::slots::{ConnectionSlot, ConnectionSlots};
@@ -184,18 +184,27 @@ async fn all_ended(supervisors: Vec<SupervisorHandle>) {
 }
 
 /// Turns away a connection for which there is no slot.
-fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
+fn refuse(
+    config: &Arc<Config>,
+    peer: Peer,
+    count: u64,
+    accepted: Accepted,
+    refusals: &mut JoinSet<()>,
+) {
     // Not one line for each: an attacker must not be able to fill the log.
     if count.is_power_of_two() {
         tell!(config.log, warn, "too many connections: one was refused"; peer = peer, refused = count);
     }
-    let speaks_tls = config.has_tls() && matches!(accepted, Accepted::Tcp(_));
-    if !speaks_tls && refusals.len() < MAX_REFUSALS {
+    if refusals.len() < MAX_REFUSALS {
+        let config = Arc::clone(config);
         refusals.spawn(async move {
-            if let Ok(mut stream) = accepted.plain() {
+            let telling = async {
+                let Ok((mut stream, _)) = open(&config, accepted).await else { return };
                 let answer = ServerHandshake::refuse_hello(Refusal::TooManyConnections);
                 greet::dismiss(&mut stream, &answer).await;
-            }
+            };
+            // With TLS that takes two turns of the peer, and still no longer.
+            let _ = tokio::time::timeout(greet::LINGER, telling).await;
         });
     }
 }

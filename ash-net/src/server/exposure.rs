@@ -1,5 +1,6 @@
 //! To whom a server is exposed: where it may listen, and what the transport tells of a peer.
 
+use std::io;
 use std::net::SocketAddr;
 
 use crate::access::Access;
@@ -33,35 +34,38 @@ pub(super) fn warn_if_open(config: &Config, address: SocketAddr) {
     );
 }
 
-/// Finds out from the transport what a peer may do at most: `None` beside the stream if it may do
-/// nothing, and nothing at all if there is no stream to tell it so.
+/// Opens a connection, with TLS where that is spoken. Returns what its client may do by its
+/// certificate, too: anything, where none is asked for.
+pub(super) async fn open(
+    config: &Config,
+    accepted: Accepted,
+) -> io::Result<(Stream, Option<Access>)> {
+    #[cfg(feature = "tls")]
+    let accepted = match (&config.tls, accepted) {
+        (Some(tls), Accepted::Tcp(stream)) => return tls.accept(stream).await,
+        (_, accepted) => accepted,
+    };
+    Ok((accepted.plain()?, Some(Access::Admin)))
+}
+
+/// Opens a connection and finds out what its client may do at most: `None` beside the stream if it
+/// may do nothing, and nothing at all if there is no stream to tell it so.
 pub(super) async fn identify(
     config: &Config,
     peer: Peer,
     accepted: Accepted,
 ) -> Option<(Stream, Option<Access>)> {
-    #[cfg(feature = "tls")]
-    let accepted = match (&config.tls, accepted) {
-        (Some(tls), Accepted::Tcp(stream)) => {
-            let identified = tls.accept(stream).await;
-            return identified
-                .inspect_err(|failed| {
-                    tell!(config.log, info, "client refused"; peer = peer, reason = failed);
-                })
-                .ok();
-        }
-        (_, accepted) => accepted,
-    };
-    let access = match peer {
-        Peer::Ip(_) => Some(Access::Admin),
+    let opened = open(config, accepted).await.inspect_err(|failed| {
+        tell!(config.log, info, "client refused"; peer = peer, reason = failed);
+    });
+    let (stream, certified) = opened.ok()?;
+    let is_served = match peer {
+        Peer::Ip(_) => true,
         #[cfg(unix)]
-        Peer::Uid(uid) => {
-            let is_served = match &config.uids {
-                Some(uids) => uids.contains(&uid),
-                None => uid == 0 || uid == unix::own_uid(),
-            };
-            is_served.then_some(Access::Admin)
-        }
+        Peer::Uid(uid) => match &config.uids {
+            Some(uids) => uids.contains(&uid),
+            None => uid == 0 || uid == unix::own_uid(),
+        },
     };
-    Some((accepted.plain().ok()?, access))
+    Some((stream, certified.filter(|_| is_served)))
 }

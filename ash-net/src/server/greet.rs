@@ -19,7 +19,7 @@ use crate::server::config::Config;
 use crate::transport::{Peer, Stream, handshake};
 
 /// How long a peer is given to read why it was refused.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of what such a peer has sent is read, in bytes.
 const LINGER_BYTES: usize = 64 * 1024;
