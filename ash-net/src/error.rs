@@ -40,6 +40,20 @@ pub enum ServerError {
     /// Another server answers on the socket; it was left alone.
     #[error("another server answers on {path}", path = .0.display())]
     AlreadyServed(PathBuf),
+    /// The path of a supervisor that is to be served is too long for a handshake, so that no client
+    /// could ask for it. Give the supervisor, or those above it, shorter names.
+    #[error(
+        "the path `{}…` has {length} bytes and the protocol takes {limit}: give the supervisor, or those above it, shorter names",
+        path.chars().take(32).collect::<String>()
+    )]
+    PathTooLong {
+        /// The path, from the root's name on.
+        path: String,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
 }
 
 /// Why a connection could not be made.
@@ -121,6 +135,20 @@ pub enum ConnectError {
         target: String,
         /// The name that was asked for.
         name: String,
+    },
+    /// The name of the supervisor is too long to ask for it: the one that was given by
+    /// [`with_supervisor`](crate::Connector::with_supervisor), and then nobody was connected to, or
+    /// the one that the server gave. Give the supervisor a shorter name.
+    #[error(
+        "the name of the supervisor at {target} has {length} bytes and the protocol takes {limit}: give it a shorter one"
+    )]
+    NameTooLong {
+        /// The address, as it was given.
+        target: String,
+        /// How long the name is, in bytes.
+        length: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
     },
     /// The server or its supervisor is shutting down.
     #[error("{target} is shutting down")]

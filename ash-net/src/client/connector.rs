@@ -17,8 +17,8 @@ use crate::error::ConnectError;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::protocol::{
-    ClientHandshake, ClientStep, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal,
-    Welcomed,
+    ClientHandshake, ClientStep, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, MAX_PATH,
+    Refusal, Welcomed,
 };
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
@@ -182,9 +182,20 @@ impl Connector {
 
     /// Returns the same for the supervisor at a path and no other: one that was not asked for by
     /// its name may be served beside others later.
-    pub(super) fn pinned(&self, path: &str) -> Self {
+    pub(super) fn pinned(&self, path: &str) -> Result<Self, ConnectError> {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-        Self { supervisor: name.into(), ..self.clone() }
+        let pinned = Self { supervisor: name.into(), ..self.clone() };
+        pinned.check_name()?;
+        Ok(pinned)
+    }
+
+    /// Makes sure that the supervisor's name fits into a hello.
+    fn check_name(&self) -> Result<(), ConnectError> {
+        let (length, limit) = (self.supervisor.len(), MAX_PATH);
+        if length > limit {
+            return Err(ConnectError::NameTooLong { target: self.target(), length, limit });
+        }
+        Ok(())
     }
 
     /// Returns the error that the server has no such supervisor.
@@ -198,6 +209,7 @@ impl Connector {
 
     /// Makes a connection, handshake included, within the time for a handshake.
     pub(super) async fn establish(&self) -> Result<Established, ConnectError> {
+        self.check_name()?;
         let target = || self.target();
         let all = async {
             let mut stream = self.open().await?;

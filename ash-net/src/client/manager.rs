@@ -36,7 +36,7 @@ pub(super) async fn connect(
     renewal: Renewal,
 ) -> Result<RemoteSupervisorHandle, ConnectError> {
     let established = connector.establish().await?;
-    let connector = connector.pinned(&established.welcomed.path);
+    let connector = connector.pinned(&established.welcomed.path)?;
     let shared = Arc::new(Shared::new(connector, established.welcomed.clone()));
     let running = Running::begin(&shared, established);
     let managing = manage(Keeper(Arc::clone(&shared)), running, renewal);

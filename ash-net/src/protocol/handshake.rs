@@ -23,6 +23,13 @@ use crate::protocol::{Refusal, decode};
 /// How large a frame may be before the handshake has ended, in bytes.
 pub(crate) const MAX_HANDSHAKE_FRAME: usize = 4 * 1024;
 
+/// How long the path of a supervisor may be, in bytes.
+///
+/// Its name, which is all of it at the root, has to fit into a client's hello: with the magic and
+/// the versions (12 bytes), the nonce (32), how large a frame may be (5 at most) and its own length
+/// (2). In the answer there is room for more.
+pub(crate) const MAX_PATH: usize = MAX_HANDSHAKE_FRAME - (12 + 32 + 5 + 2);
+
 /// Why a handshake failed, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HandshakeError {

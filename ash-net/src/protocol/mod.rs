@@ -16,8 +16,8 @@ mod session;
 
 pub(crate) use codec::{EncodeError, FrameDecoder, HEADER, decode, encode};
 pub(crate) use handshake::{
-    Admission, ClientHandshake, ClientStep, HandshakeError, MAX_HANDSHAKE_FRAME, ServerHandshake,
-    ServerStep, Welcomed,
+    Admission, ClientHandshake, ClientStep, HandshakeError, MAX_HANDSHAKE_FRAME, MAX_PATH,
+    ServerHandshake, ServerStep, Welcomed,
 };
 pub(crate) use hello::{Nonce, VERSIONS};
 pub(crate) use message::{

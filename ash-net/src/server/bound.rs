@@ -53,6 +53,7 @@ impl Bound<SocketAddr> {
         server: &SupervisorServer,
         address: impl ToSocketAddrs,
     ) -> Result<Self, ServerError> {
+        server.config.check_paths()?;
         let failed = |address: String| move |source| ServerError::Listen { address, source };
         let found = tokio::net::lookup_host(address).await;
         let addresses: Vec<_> = found.map_err(failed("the address".into()))?.collect();
@@ -71,6 +72,7 @@ impl Bound<SocketAddr> {
 #[cfg(unix)]
 impl Bound<PathBuf> {
     pub(super) async fn unix(server: &SupervisorServer, path: &Path) -> Result<Self, ServerError> {
+        server.config.check_paths()?;
         let socket = unix::Socket::listen(path, server.config.socket_mode).await?;
         let address = socket.path().to_path_buf();
         Ok(Self::new(server, address, Listener::Unix(socket)))

@@ -8,8 +8,10 @@ use ash_core::SupervisorHandle;
 
 use crate::access::Access;
 use crate::auth::Auth;
+use crate::error::ServerError;
 use crate::limits::Limits;
 use crate::log::Log;
+use crate::protocol::MAX_PATH;
 use crate::server::template::Template;
 
 /// The settings of a server.
@@ -55,6 +57,19 @@ impl Config {
             #[cfg(feature = "tls")]
             tls: None,
             log: Log::new(None),
+        }
+    }
+
+    /// Refuses to serve a supervisor that no client could ask for.
+    pub(super) fn check_paths(&self) -> Result<(), ServerError> {
+        let mut paths = self.supervisors.iter().map(SupervisorHandle::path);
+        match paths.find(|path| path.len() > MAX_PATH) {
+            None => Ok(()),
+            Some(path) => Err(ServerError::PathTooLong {
+                path: path.into(),
+                length: path.len(),
+                limit: MAX_PATH,
+            }),
         }
     }
 

@@ -199,7 +199,8 @@ impl SupervisorServer {
     ///
     /// # Errors
     ///
-    /// If the server cannot listen at the address, or would let strangers in there.
+    /// If the server cannot listen at the address, or would let strangers in there; or if the path of
+    /// a supervisor is too long to be asked for.
     pub async fn bind_tcp(
         &self,
         address: impl ToSocketAddrs,
@@ -216,7 +217,7 @@ impl SupervisorServer {
     /// # Errors
     ///
     /// If the file cannot be made, if something else is at that path, or if another server answers
-    /// there.
+    /// there; or if the path of a supervisor is too long to be asked for.
     #[cfg(unix)]
     pub async fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound<PathBuf>, ServerError> {
         Bound::unix(self, path.as_ref()).await

@@ -12,6 +12,7 @@ mod link;
 #[cfg(feature = "tracing")]
 mod log;
 mod long_answers;
+mod long_names;
 mod processes;
 mod reconnect;
 mod shutdown;
