@@ -30,7 +30,9 @@ pub struct Limits {
     /// How many requests of one connection may be in flight: 256, counted until the server is
     /// done with them, whether or not the peer still waits.
     pub in_flight: usize,
-    /// How much may wait to be sent on one connection, in bytes: 4 MiB.
+    /// How much may wait to be sent on one connection, in bytes: 4 MiB. Room for two frames of the
+    /// largest size there always is, so that none that may be sent is refused for its size alone:
+    /// for less, lower `frame`, too.
     pub outbound: usize,
     /// How long connecting, TLS, hello and authentication may take together: 5 s.
     pub handshake: Duration,
@@ -52,6 +54,13 @@ pub struct Limits {
     /// How many bytes of events may be queued for one subscriber of a client: 4 MiB. Past it, as
     /// past 1,024 events, the oldest are lost, and the subscriber is told how many.
     pub events: usize,
+}
+
+impl Limits {
+    /// Returns how much may wait to be sent on a connection with frames of this size, in bytes.
+    pub(crate) fn outbound_for(&self, frame: usize) -> usize {
+        self.outbound.max(frame.saturating_mul(2))
+    }
 }
 
 impl Default for Limits {

@@ -49,7 +49,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(established: Established, limits: &Limits) -> (Arc<Self>, Reading) {
         let Established { stream, decoder, welcomed } = established;
-        let outbound = Arc::new(Outbound::new(limits.outbound));
+        let outbound = Arc::new(Outbound::new(limits.outbound_for(welcomed.frame)));
         let writing = outbound::write(Arc::clone(&outbound), stream.writer, limits.stall);
         let connection = Arc::new(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),

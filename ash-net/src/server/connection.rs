@@ -61,7 +61,7 @@ impl Connection {
             supervisor,
             access,
             frame,
-            outbound: Arc::new(Outbound::new(config.limits.outbound)),
+            outbound: Arc::new(Outbound::new(config.limits.outbound_for(frame))),
             requests: Mutex::new(Requests::new(config.limits.in_flight)),
             subscriptions: Mutex::default(),
             shutdowns: Mutex::default(),
