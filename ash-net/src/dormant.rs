@@ -79,7 +79,8 @@ impl<F: Future> Future for Dormant<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
             self.task = Some(context.waker().clone());
-            (*self.flag.task()).clone_from(&self.task);
+            let before = std::mem::replace(&mut *self.flag.task(), self.task.clone());
+            drop(before);
         }
         // Only now that the task is stored: whoever sets the flag from here on wakes it.
         let is_woken = &self.flag.is_woken;

@@ -171,14 +171,14 @@ impl Subscription {
             queue.size += size;
             queue.events.push_back(QueuedEvent { event, size });
         }
-        queue.wake();
+        wake(queue);
     }
 
     /// No more events will come.
     pub(super) fn end(&self) {
         let mut queue = self.queue();
         queue.phase = Phase::Over;
-        queue.wake();
+        wake(queue);
     }
 
     pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
@@ -192,8 +192,23 @@ impl Subscription {
         if queue.phase == Phase::Over {
             return Poll::Ready(None);
         }
-        queue.waker = Some(context.waker().clone());
+        if queue.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        let before = queue.waker.replace(context.waker().clone());
+        drop(queue);
+        // With it may go its task, which may hold this very stream.
+        drop(before);
         Poll::Pending
+    }
+}
+
+/// Wakes the subscriber, once the queue is unlocked: its task may run inside its waker.
+fn wake(mut queue: MutexGuard<'_, Queue>) {
+    let waker = queue.waker.take();
+    drop(queue);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -219,12 +234,6 @@ impl Queue {
             Err(Lagged(lost)) => *lost,
         };
         self.lost = Some(self.lost.unwrap_or(0).saturating_add(count));
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 }
 
@@ -335,5 +344,49 @@ mod tests {
         assert!(matches!(next(&subscription), Poll::Ready(Some(Err(Lagged(2))))));
         assert_eq!(holds(), 0);
         assert!(next(&subscription).is_pending());
+    }
+
+    /// Does something on a thread of its own, which it must not bring to a halt.
+    fn returns(test: impl FnOnce() + Send + 'static) {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            test();
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(std::time::Duration::from_secs(20)).expect("it returns");
+    }
+
+    /// A waker of a task that runs at once when it is woken, and asks once more when it goes.
+    struct Inline(Arc<Subscription>);
+
+    impl std::task::Wake for Inline {
+        fn wake(self: Arc<Self>) {
+            let polled = next(&self.0);
+            assert!(polled.is_ready(), "{polled:?}");
+        }
+    }
+
+    impl Drop for Inline {
+        fn drop(&mut self) {
+            self.0.is_over();
+        }
+    }
+
+    #[test]
+    fn a_task_that_runs_inside_its_waker_finds_the_events_at_hand() {
+        returns(|| {
+            let subscription = Arc::new(Subscription::new("".into(), usize::MAX));
+            let wait = || {
+                let waker = Waker::from(Arc::new(Inline(Arc::clone(&subscription))));
+                assert!(subscription.poll_next(&Context::from_waker(&waker)).is_pending());
+            };
+            wait();
+            subscription.push(Err(Lagged(1)), 2);
+            assert!(next(&subscription).is_pending(), "it was taken");
+            wait();
+            // Whoever polls last is woken; the waker of the one before goes.
+            wait();
+            subscription.end();
+        });
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::connection::Connection;
 use crate::client::events::Subscription;
-use crate::client::shared::ConnectionStatus;
+use crate::client::shared::{ConnectionStatus, change};
 use crate::dormant::Dormant;
 use crate::limits::Limits;
 use crate::protocol::{
@@ -261,13 +261,12 @@ fn on_frame(
                 }
             };
             // Only if this is still the current connection.
-            status.send_if_modified(|status| {
-                let is_this =
-                    matches!(status, ConnectionStatus::Up(held) if Arc::ptr_eq(held, connection));
-                if is_this {
-                    *status = next;
-                }
-                is_this
+            change(status, |status| match status {
+                ConnectionStatus::Up(held) if Arc::ptr_eq(held, connection) => Some(next),
+                ConnectionStatus::Up(_)
+                | ConnectionStatus::Down
+                | ConnectionStatus::Ended { .. }
+                | ConnectionStatus::Closed => None,
             });
         }
         ServerFrame::Fault(_) => return Err(Close),

@@ -109,14 +109,11 @@ impl Shared {
     pub(super) fn note_end(&self) {
         let path = self.path();
         let name = path.rsplit_once('/').map_or(&*path, |(_, name)| name).into();
-        self.status.send_if_modified(|status| {
+        change(&self.status, |status| {
             let is_news = matches!(status, ConnectionStatus::Down);
-            if is_news {
-                // The reason is not known.
-                *status =
-                    ConnectionStatus::Ended { name, reason: ExitReason::Shutdown, report: None };
-            }
-            is_news
+            // The reason is not known.
+            let reason = ExitReason::Shutdown;
+            is_news.then(|| ConnectionStatus::Ended { name, reason, report: None })
         });
         // Subscriptions that began on an earlier connection may not have been told.
         self.end_subscriptions();
@@ -155,11 +152,14 @@ impl Shared {
         all.retain(|held| held.strong_count() > 0);
         all.push(Arc::downgrade(subscription));
         drop(all);
-        match &*self.status.borrow() {
-            ConnectionStatus::Up(connection) => connection.subscribe(subscription),
-            ConnectionStatus::Down => subscription.miss(),
-            ConnectionStatus::Ended { .. } | ConnectionStatus::Closed => subscription.end(),
-        }
+        let connection = match &*self.status.borrow() {
+            ConnectionStatus::Up(connection) => Arc::clone(connection),
+            ConnectionStatus::Down => return subscription.miss(),
+            // Nobody waits for it yet, who would be woken.
+            ConnectionStatus::Ended { .. } | ConnectionStatus::Closed => return subscription.end(),
+        };
+        // This may send. If there is another connection meanwhile, that one has asked already.
+        connection.subscribe(subscription);
     }
 
     /// There is a new connection: subscriptions go on there.
@@ -173,12 +173,9 @@ impl Shared {
 
     /// There is no connection any more: changes the status, unless it tells more already.
     pub(super) fn leave(&self, next: ConnectionStatus) {
-        self.status.send_if_modified(|status| match status {
-            ConnectionStatus::Ended { .. } | ConnectionStatus::Closed => false,
-            ConnectionStatus::Up(_) | ConnectionStatus::Down => {
-                *status = next;
-                true
-            }
+        change(&self.status, |status| match status {
+            ConnectionStatus::Ended { .. } | ConnectionStatus::Closed => None,
+            ConnectionStatus::Up(_) | ConnectionStatus::Down => Some(next),
         });
     }
 
@@ -195,10 +192,28 @@ impl Shared {
     }
 
     fn subscriptions(&self) -> Vec<Arc<Subscription>> {
-        let mut all = lock(&self.subscriptions);
-        all.retain(|held| held.upgrade().is_some_and(|held| !held.is_over()));
-        all.iter().filter_map(Weak::upgrade).collect()
+        let mut all: Vec<_> = {
+            let mut held = lock(&self.subscriptions);
+            held.retain(|held| held.strong_count() > 0);
+            held.iter().filter_map(Weak::upgrade).collect()
+        };
+        // Outside the lock, for one of these may be the last of its subscription by now.
+        all.retain(|subscription| !subscription.is_over());
+        all
     }
+}
+
+/// Changes the status to the `next` one, if there is one. What it was is dropped after it has been
+/// unlocked: with a connection may go those who wait for its answers.
+pub(super) fn change(
+    status: &watch::Sender<ConnectionStatus>,
+    next: impl FnOnce(&ConnectionStatus) -> Option<ConnectionStatus>,
+) {
+    let mut before = None;
+    status.send_if_modified(|status| {
+        before = next(status).map(|next| std::mem::replace(status, next));
+        before.is_some()
+    });
 }
 
 /// Returns the connection, or why there will be none; nothing if that is to be waited for.

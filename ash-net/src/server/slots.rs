@@ -57,11 +57,24 @@ impl ConnectionSlots {
     ///
     /// Without a slot, returns how many have been refused so far.
     pub(super) fn acquire(self: &Arc<Self>, peer: Peer) -> Result<ConnectionSlot, u64> {
+        let mut shed = Vec::new();
+        let slot = self.find(peer, &mut shed);
+        // Each of these wakes its connection, which then gives its slot back.
+        shed.iter().for_each(CancellationToken::cancel);
+        slot
+    }
+
+    /// Finds a slot. Whoever is shed for it is added to `shed`, to be told outside the lock.
+    fn find(
+        self: &Arc<Self>,
+        peer: Peer,
+        shed: &mut Vec<CancellationToken>,
+    ) -> Result<ConnectionSlot, u64> {
         let mut held = self.held();
-        let has_room = (held.counts.get(&peer).copied().unwrap_or(0) < self.per_peer
-            || held.shed(Some(peer)))
-            && (held.peers.len() < self.connections || held.shed(None))
-            && (held.greeting.len() < self.unauthenticated || held.shed(None));
+        let of_peer = held.counts.get(&peer).copied().unwrap_or(0);
+        let has_room = (of_peer < self.per_peer || held.shed(Some(peer), shed))
+            && (held.peers.len() < self.connections || held.shed(None, shed))
+            && (held.greeting.len() < self.unauthenticated || held.shed(None, shed));
         if !has_room {
             held.refused += 1;
             return Err(held.refused);
@@ -86,16 +99,15 @@ impl ConnectionSlots {
 }
 
 impl Held {
-    /// Ends the oldest handshake, of this peer or of any. Returns whether there was one.
-    fn shed(&mut self, of: Option<Peer>) -> bool {
+    /// Takes its slot from the oldest handshake, of this peer or of any, and adds what ends it to
+    /// `shed`. Returns whether there was one.
+    fn shed(&mut self, of: Option<Peer>, shed: &mut Vec<CancellationToken>) -> bool {
         let oldest = self.greeting.keys().copied().find(|number| match of {
             None => true,
             Some(peer) => self.peers.get(number) == Some(&peer),
         });
         let Some(number) = oldest else { return false };
-        if let Some(shed) = self.greeting.get(&number) {
-            shed.cancel();
-        }
+        shed.extend(self.greeting.get(&number).cloned());
         self.refused += 1;
         self.release(number);
         true
