@@ -28,7 +28,8 @@ pub struct Limits {
     /// How many connections one peer (a uid or an IP address) may have: 32.
     pub per_peer: usize,
     /// How many requests of one connection may be in flight: 256, counted until the server is
-    /// done with them, whether or not the peer still waits.
+    /// done with them, whether or not the peer still waits. A stream of events counts until the
+    /// server has read that it was dropped.
     pub in_flight: usize,
     /// How much may wait to be sent on one connection, in bytes: 4 MiB. Room for two frames of the
     /// largest size there always is, so that none that may be sent is refused for its size alone:

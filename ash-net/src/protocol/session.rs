@@ -104,6 +104,8 @@ impl Strikes {
 pub(crate) struct Requests {
     limit: usize,
     held: HashMap<u64, Wanted>,
+    /// How many were released whose work has not ended yet.
+    released: usize,
 }
 
 /// Whether somebody waits for the answer to a request.
@@ -125,11 +127,12 @@ pub(crate) enum RequestVerdict {
 
 impl Requests {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, held: HashMap::new() }
+        Self { limit, held: HashMap::new(), released: 0 }
     }
 
     pub(crate) fn begin(&mut self, id: u64) -> RequestVerdict {
-        let is_full = self.held.len() >= self.limit;
+        let is_full = self.held.len() >= self.limit
+            || self.held.len() + self.released >= self.limit.saturating_mul(2);
         match self.held.entry(id) {
             Entry::Occupied(_) => RequestVerdict::Twice,
             Entry::Vacant(_) if is_full => RequestVerdict::Busy,
@@ -150,6 +153,21 @@ impl Requests {
     pub(crate) fn cancel(&mut self, id: u64) -> bool {
         let held = self.held.get_mut(&id);
         held.map(|wanted| *wanted = Wanted::No).is_some()
+    }
+
+    /// A request is cancelled whose work ends with that: its place is free at once, and so is its
+    /// id. Until the [work has ended](Self::on_released_end) it only counts towards twice the limit:
+    /// else a peer that cancels at once could have any number of them under way.
+    pub(crate) fn release(&mut self, id: u64) {
+        if self.held.remove(&id).is_some() {
+            self.released += 1;
+        }
+    }
+
+    /// The work of a released request has ended.
+    pub(crate) const fn on_released_end(&mut self) {
+        debug_assert!(self.released > 0, "each is released once, and then ends");
+        self.released = self.released.saturating_sub(1);
     }
 
     /// Tells whether the answer is waited for.
@@ -274,6 +292,23 @@ mod tests {
         assert_eq!(requests.begin(3), RequestVerdict::Taken);
         assert!(requests.finish(2));
         assert!(!requests.finish(2));
+    }
+
+    #[test]
+    fn a_released_request_frees_its_place_and_there_is_no_end_of_work_to_it() {
+        let mut requests = Requests::new(2);
+        for id in [1, 2] {
+            assert_eq!(requests.begin(id), RequestVerdict::Taken);
+        }
+        requests.release(1);
+        assert_eq!(requests.begin(1), RequestVerdict::Taken, "the id is free, too");
+        assert_eq!(requests.begin(3), RequestVerdict::Busy);
+        requests.release(1);
+        requests.release(2);
+        assert_eq!(requests.begin(3), RequestVerdict::Taken);
+        assert_eq!(requests.begin(4), RequestVerdict::Busy, "three have not ended");
+        requests.on_released_end();
+        assert_eq!(requests.begin(4), RequestVerdict::Taken);
     }
 
     #[test]

@@ -128,17 +128,10 @@ impl Connection {
         let mut bytes = Vec::with_capacity(256);
         // Before anything is locked, because it formats users' errors.
         self.encode_short(id, result, &mut bytes)?;
-        self.forget_subscription(id);
         if self.end(id) && !bytes.is_empty() {
             let _ = self.send(&bytes, None);
         }
         Ok(())
-    }
-
-    /// Ends a request whose answer has been sent, or is not waited for.
-    pub(super) fn finish(&self, id: u64) {
-        self.forget_subscription(id);
-        self.end(id);
     }
 
     pub(super) fn begin(&self, id: u64) -> RequestVerdict {
@@ -156,23 +149,34 @@ impl Connection {
         is_wanted
     }
 
-    fn forget_subscription(&self, id: u64) {
-        let mut subscriptions = lock(&self.subscriptions);
-        if !subscriptions.is_empty() {
-            subscriptions.remove(&id);
-        }
-    }
-
     /// Tells whether somebody waits for the answer to a request.
     pub(super) fn is_wanted(&self, id: u64) -> bool {
         lock(&self.requests).is_wanted(id)
     }
 
+    /// Nobody waits for an answer any more, or for events.
     pub(super) fn cancel(&self, id: u64) {
-        lock(&self.requests).cancel(id);
-        if let Some(subscription) = lock(&self.subscriptions).remove(&id) {
-            subscription.cancel();
+        let subscription = {
+            let mut subscriptions = lock(&self.subscriptions);
+            let subscription = subscriptions.remove(&id);
+            if subscription.is_some() {
+                self.release(id);
+            }
+            subscription
+        };
+        match subscription {
+            Some(subscription) => subscription.cancel(),
+            None => drop(lock(&self.requests).cancel(id)),
         }
+    }
+
+    /// Frees the place of a subscription, whose task has yet to end.
+    ///
+    /// The subscriptions are locked meanwhile: whoever takes one out decides how its request ends.
+    fn release(&self, id: u64) {
+        let mut requests = lock(&self.requests);
+        requests.release(id);
+        self.outbound.set_in_flight(requests.len());
     }
 
     /// Has the writer send what is queued and close.
@@ -181,18 +185,30 @@ impl Connection {
     }
 
     /// Returns the token that ends a subscription that is about to begin.
-    ///
-    /// Its task is not aborted instead: one that has not run yet would not end its request.
     pub(super) fn hold_subscription(&self, id: u64) -> CancellationToken {
         let end = CancellationToken::new();
         lock(&self.subscriptions).insert(id, end.clone());
         end
     }
 
+    /// The task of a subscription ends. Tells whether it had not been cancelled before: then its
+    /// request has ended only now. By its id alone it could be taken for a later one.
+    pub(super) fn end_subscription(&self, id: u64, end: &CancellationToken) -> bool {
+        let mut subscriptions = lock(&self.subscriptions);
+        if !end.is_cancelled() && subscriptions.remove(&id).is_some() {
+            return self.end(id);
+        }
+        lock(&self.requests).on_released_end();
+        false
+    }
+
     /// Ends all subscriptions, which do not end by themselves.
     pub(super) fn end_subscriptions(&self) {
-        for (_, subscription) in lock(&self.subscriptions).drain() {
-            subscription.cancel();
-        }
+        let all = {
+            let mut subscriptions = lock(&self.subscriptions);
+            subscriptions.keys().for_each(|&id| self.release(id));
+            std::mem::take(&mut *subscriptions)
+        };
+        all.values().for_each(CancellationToken::cancel);
     }
 }

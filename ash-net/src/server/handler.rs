@@ -30,7 +30,7 @@ impl Drop for RequestGuard {
         if std::thread::panicking() {
             let _ = self.connection.answer(self.id, Err(Failure::Panicked));
         } else {
-            self.connection.finish(self.id);
+            self.connection.end(self.id);
         }
     }
 }
@@ -131,6 +131,45 @@ pub(super) enum Source {
     Below(String, Guard),
 }
 
+/// Ends the request of a subscription, however its task ends.
+struct SubscriptionGuard {
+    connection: Arc<Connection>,
+    id: u64,
+    /// Cancelled with the request, whose place is free from then on.
+    end: CancellationToken,
+    is_over: bool,
+}
+
+impl SubscriptionGuard {
+    /// Ends the request. Tells whether its answer is still waited for.
+    fn end(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_over, true)
+            && self.connection.end_subscription(self.id, &self.end)
+    }
+
+    /// Answers that there will be no events.
+    async fn refuse(&mut self, failure: Failure) {
+        let (connection, id) = (Arc::clone(&self.connection), self.id);
+        let (mut bytes, mut permit) = (Vec::new(), None);
+        if let Err(long) = connection.encode_short(id, Err(failure), &mut bytes) {
+            (bytes, permit) = listing::encode_long(&connection, id, long).await;
+        }
+        if self.end() {
+            let _ = connection.send(&bytes, permit);
+        }
+    }
+}
+
+impl Drop for SubscriptionGuard {
+    fn drop(&mut self) {
+        if self.end() && std::thread::panicking() {
+            let result = Err(Failure::Panicked);
+            let bytes = self.connection.encode(&ServerFrame::Response { id: self.id, result });
+            let _ = self.connection.send(&bytes.unwrap_or_default(), None);
+        }
+    }
+}
+
 /// Passes events on until there are no more, or until the `end`.
 pub(super) async fn subscribe(
     connection: Arc<Connection>,
@@ -138,16 +177,18 @@ pub(super) async fn subscribe(
     source: Source,
     end: CancellationToken,
 ) {
-    let request = RequestGuard { connection, id };
+    let cancelled = end.clone();
+    let mut request = SubscriptionGuard { connection, id, end, is_over: false };
     tokio::select! {
         biased;
-        () = end.cancelled() => {}
-        () = pass_on(&request.connection, id, source) => {}
+        () = cancelled.cancelled() => {}
+        () = pass_on(&mut request, source) => {}
     }
 }
 
 /// Passes events on, for as long as there are any.
-async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
+async fn pass_on(request: &mut SubscriptionGuard, source: Source) {
+    let (connection, id) = (&Arc::clone(&request.connection), request.id);
     let mut events = match source {
         Source::Begun(events) => events,
         Source::Below(path, held_back) => match resolve(connection, &path).await {
@@ -156,7 +197,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
                 drop(held_back);
                 events
             }
-            Err(error) => return listing::answer(connection, id, Err(error.into())).await,
+            Err(error) => return request.refuse(error.into()).await,
         },
     };
     let result = Ok(Answer::Subscribed);

@@ -398,4 +398,31 @@ mod tests {
         let waited = on_a_thread(drain_a_peer_that_stands_still(limits));
         assert_eq!(waited, Duration::from_secs(45), "so long it may be silent");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_is_cancelled_makes_room_for_what_comes_right_after() {
+        let limits = Limits { in_flight: 2, ..Limits::default() };
+        let request = |id, call| ClientFrame::Request { id, path: String::new(), call };
+        let subscribe = |id| request(id, Call::Events);
+        let (call, cancel) = (|id| request(id, Call::Uptime), ClientFrame::Cancel { id: 1 });
+        let mut said = Vec::new();
+        // With the same id, too: the first one that ends must not end the other.
+        for frame in
+            [&subscribe(9), &subscribe(1), &cancel, &subscribe(1), &call(2), &cancel, &call(3)]
+        {
+            encode(frame, &mut said, 1_024).unwrap();
+        }
+        let (mut theirs, stop, running) = serve(limits, &said).await;
+        stop.cancel();
+        let (mut decoder, mut answers) = (FrameDecoder::new(1_024), Vec::new());
+        while theirs.read_buf(decoder.space()).await.unwrap() > 0 {
+            while let Some(body) = decoder.next().unwrap() {
+                if let Some(ServerFrame::Response { id, result }) = decode(body) {
+                    answers.push((id, result.is_ok()));
+                }
+            }
+        }
+        assert_eq!(answers, [(2, false), (3, true)]);
+        running.await.unwrap();
+    }
 }
