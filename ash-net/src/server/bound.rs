@@ -42,7 +42,7 @@ const MAX_REFUSALS: usize = 16;
 #[must_use = "it listens, and serves nobody until `serve` is awaited"]
 pub struct Bound<A> {
     address: A,
-    listener: Arc<HeldListener>,
+    listener: HeldListener,
     config: Arc<Config>,
     slots: Arc<ConnectionSlots>,
     lifecycle: Lifecycle,
@@ -126,7 +126,7 @@ impl<A> Bound<A> {
     /// are answered that this has begun.
     pub async fn serve(self) -> Result<(), ServerError> {
         let Self { listener, config, slots, lifecycle, .. } = self;
-        let Some(ServedListener { serving: _serving, listener }) = listener.take() else {
+        let Some(ServedListener { serving: _serving, listener }) = listener.serve() else {
             return Ok(());
         };
         let stop = lifecycle.stop_token();

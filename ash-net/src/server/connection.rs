@@ -166,7 +166,9 @@ impl Connection {
         };
         match subscription {
             Some(subscription) => subscription.cancel(),
-            None => drop(lock(&self.requests).cancel(id)),
+            None => {
+                lock(&self.requests).cancel(id);
+            }
         }
     }
 

@@ -36,6 +36,10 @@ pub(super) fn warn_if_open(config: &Config, address: SocketAddr) {
 
 /// Opens a connection, with TLS where that is spoken. Returns what its client may do by its
 /// certificate, too: anything, where none is asked for.
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(unused_variables, reason = "without TLS there is one way to do it")
+)]
 pub(super) async fn open(
     config: &Config,
     accepted: Accepted,

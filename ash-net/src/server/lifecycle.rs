@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
-use crate::server::listener::HeldListener;
+use crate::server::listener::ListenerSlot;
 
 /// Whether something serves, and what ends it.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Lifecycle {
     stop: CancellationToken,
     serving: watch::Sender<usize>,
     /// What may not be served yet. Nobody who serves would close it.
-    held: Arc<Mutex<Vec<Weak<HeldListener>>>>,
+    held: Arc<Mutex<Vec<Weak<ListenerSlot>>>>,
 }
 
 impl Default for Lifecycle {
@@ -34,7 +34,7 @@ impl Lifecycle {
     }
 
     /// Notes a listener that nobody serves yet, to close it at the end; at once, if that has come.
-    pub(super) fn hold(&self, listener: &Arc<HeldListener>) {
+    pub(super) fn hold(&self, listener: &Arc<ListenerSlot>) {
         {
             let mut held = lock(&self.held);
             held.retain(|other| other.strong_count() > 0);

@@ -27,9 +27,13 @@ pub(super) enum Listener {
     Simulated(Source<(Stream, IpAddr)>),
 }
 
-/// A listener that is kept until it is served, or until a shutdown closes it.
+/// Holds a listener until it is served, or until a shutdown closes it.
 #[derive(Debug)]
-pub(super) struct HeldListener {
+pub(super) struct HeldListener(Arc<ListenerSlot>);
+
+/// Where a shutdown finds a listener that nobody serves.
+#[derive(Debug)]
+pub(super) struct ListenerSlot {
     listener: Mutex<Option<Listener>>,
     /// That of its address, and that of all addresses of the server.
     lifecycles: [Lifecycle; 2],
@@ -52,16 +56,30 @@ pub(super) enum Accepted {
 }
 
 impl HeldListener {
-    /// Keeps a listener, for as long as neither of its lifecycles is shut down.
-    pub(super) fn new(listener: Listener, lifecycles: [&Lifecycle; 2]) -> Arc<Self> {
+    /// Holds a listener, for as long as neither of its lifecycles is shut down.
+    pub(super) fn new(listener: Listener, lifecycles: [&Lifecycle; 2]) -> Self {
         let lifecycles = lifecycles.map(Clone::clone);
-        let held = Arc::new(Self { listener: Mutex::new(Some(listener)), lifecycles });
-        for lifecycle in &held.lifecycles {
-            lifecycle.hold(&held);
+        let slot = Arc::new(ListenerSlot { listener: Mutex::new(Some(listener)), lifecycles });
+        for lifecycle in &slot.lifecycles {
+            lifecycle.hold(&slot);
         }
-        held
+        Self(slot)
     }
 
+    /// Takes the listener to serve it; `None` if it was shut down.
+    pub(super) fn serve(self) -> Option<ServedListener> {
+        self.0.take()
+    }
+}
+
+impl Drop for HeldListener {
+    fn drop(&mut self) {
+        // A shutdown that comes now finds the slot, and waits.
+        drop(self.0.take());
+    }
+}
+
+impl ListenerSlot {
     /// Takes the listener, to serve it or to close it; `None` if somebody else has.
     pub(super) fn take(&self) -> Option<ServedListener> {
         // It counts before it is taken: a shutdown that finds nothing here any more has to wait
