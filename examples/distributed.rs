@@ -179,7 +179,7 @@ async fn story(address: Address) -> Result<(), AnyError> {
     // The remote supervisor is a child here; the front end depends on it, so all restart together.
     let (shown, mut remote) = watch::channel(None);
     let connector = address.connector();
-    let link = move || RemoteLink::new(connector.clone()).with_handle_shown(shown.clone());
+    let link = move || RemoteLink::new(connector.clone()).with_handle_sender(shown.clone());
     let shop = SupervisorSpec::new("shop")
         .with_restart_strategy(RestartStrategy::OneForAll)
         .with_worker("pictures", link, RestartPolicy::Permanent)

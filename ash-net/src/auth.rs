@@ -117,8 +117,8 @@ impl Auth {
         Self::secret(secret)
     }
 
-    /// Sets what those may do who prove to a server that they know this secret. The default is
-    /// [`Access::Admin`]. On the client's side it says nothing.
+    /// Sets what clients may do that prove to a server that they know this secret. The default is
+    /// [`Access::Admin`]. On the client's side it has no effect.
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
         self.access = access;
@@ -134,7 +134,7 @@ impl Auth {
         Proof(self.mac(side, transcript).finalize().into_bytes().into())
     }
 
-    /// Checks the proof of one side, in a time that does not depend on where it is wrong.
+    /// Checks the proof of one side, in constant time.
     pub(crate) fn verifies(&self, side: Side, transcript: &Transcript<'_>, proof: &Proof) -> bool {
         self.mac(side, transcript).verify_slice(&proof.0).is_ok()
     }
@@ -162,13 +162,13 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// Whose proof it is, and of what: one side's cannot be sent back as the other's, and one that admits
-/// a client cannot be passed on as one that does not.
+/// Whose proof it is, and of what: the proof of one side cannot be sent back as the other's, and
+/// one that admits a client cannot be replayed as one that refuses it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
     Client,
     Server,
-    /// The server, which says that the supervisor has ended.
+    /// The server, when it says that the supervisor has ended.
     Ended,
 }
 
@@ -183,7 +183,7 @@ pub(crate) struct Transcript<'a> {
     pub(crate) binding: &'a [u8],
 }
 
-/// That one side knows the secret.
+/// Proves that one side knows the secret.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Proof([u8; 32]);
 

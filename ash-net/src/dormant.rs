@@ -1,45 +1,47 @@
-//! A future that costs nothing while it has nothing to say.
+//! A future that costs nothing until it has been woken.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Polls a future only when that has asked for it.
+use crate::lock::lock;
+
+/// Polls a future only once it has been woken.
 ///
 /// A connection waits for bytes, and beside them for what hardly ever happens: its end, a timer.
-/// Each of these would be polled with each read otherwise.
+/// Without this, each of them would be polled with each read.
 pub(crate) struct Dormant<F> {
     future: Pin<Box<F>>,
-    bell: Arc<Bell>,
-    /// Rings the bell.
+    flag: Arc<WakeFlag>,
+    /// Sets the flag.
     waker: Waker,
-    /// The task that the bell wakes, so that it need not be asked.
+    /// The task that the flag wakes, kept here so that its mutex is not locked for each poll.
     task: Option<Waker>,
 }
 
-/// What wakes a dormant future.
+/// The waker of the future: it notes that it was woken, and wakes the task.
 #[derive(Debug)]
-struct Bell {
-    has_rung: AtomicBool,
+struct WakeFlag {
+    is_woken: AtomicBool,
     /// The task that polls it.
     task: Mutex<Option<Waker>>,
 }
 
-impl Bell {
+impl WakeFlag {
     fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.task)
     }
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::Release);
+        self.is_woken.store(true, Ordering::Release);
         let task = self.task().clone();
         if let Some(task) = task {
             task.wake();
@@ -49,24 +51,24 @@ impl Wake for Bell {
 
 impl<F> fmt::Debug for Dormant<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dormant").field("bell", &self.bell).finish_non_exhaustive()
+        f.debug_struct("Dormant").field("flag", &self.flag).finish_non_exhaustive()
     }
 }
 
 impl<F: Future> Dormant<F> {
     pub(crate) fn new(future: F) -> Self {
-        let bell = Arc::new(Bell { has_rung: AtomicBool::new(true), task: Mutex::new(None) });
-        Self { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell, task: None }
+        let flag = Arc::new(WakeFlag { is_woken: AtomicBool::new(true), task: Mutex::new(None) });
+        Self { future: Box::pin(future), waker: Waker::from(Arc::clone(&flag)), flag, task: None }
     }
 
-    /// Returns the future, to see how it is.
+    /// Returns the future, to look at it.
     pub(crate) fn get_ref(&self) -> &F {
         &self.future
     }
 
-    /// Returns the future, to change it: it is polled the next time.
+    /// Returns the future, to change it. It is polled the next time.
     pub(crate) fn rouse(&mut self) -> Pin<&mut F> {
-        self.bell.has_rung.store(true, Ordering::Release);
+        self.flag.is_woken.store(true, Ordering::Release);
         self.future.as_mut()
     }
 }
@@ -77,11 +79,12 @@ impl<F: Future> Future for Dormant<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
             self.task = Some(context.waker().clone());
-            (*self.bell.task()).clone_from(&self.task);
+            let before = std::mem::replace(&mut *self.flag.task(), self.task.clone());
+            drop(before);
         }
-        // Only now: one that rings from here on wakes this task.
-        let has_rung = &self.bell.has_rung;
-        if !has_rung.load(Ordering::Acquire) || !has_rung.swap(false, Ordering::AcqRel) {
+        // Only now that the task is stored: whoever sets the flag from here on wakes it.
+        let is_woken = &self.flag.is_woken;
+        if !is_woken.load(Ordering::Acquire) || !is_woken.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         let this = &mut *self;

@@ -7,7 +7,7 @@ use ash_core::{ChildId, SupervisorError};
 
 use crate::protocol::VERSIONS;
 
-/// Why a server cannot be had at an address, or stopped serving there.
+/// Why a server cannot listen at an address, or stopped serving there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -16,7 +16,7 @@ pub enum ServerError {
     Listen {
         /// The address, as it was given; `the address` if it could not be looked up and has no text.
         address: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -40,9 +40,23 @@ pub enum ServerError {
     /// Another server answers on the socket; it was left alone.
     #[error("another server answers on {path}", path = .0.display())]
     AlreadyServed(PathBuf),
+    /// The path of a supervisor that is to be served is too long for a handshake, so that no client
+    /// could ask for it. Give the supervisor, or those above it, shorter names.
+    #[error(
+        "the path `{}…` has {length} bytes and the protocol takes {limit}: give the supervisor, or those above it, shorter names",
+        path.chars().take(32).collect::<String>()
+    )]
+    PathTooLong {
+        /// The path, from the root's name on.
+        path: String,
+        /// How long it is, in bytes.
+        length: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
 }
 
-/// Why a connection could not be had.
+/// Why a connection could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -51,7 +65,7 @@ pub enum ConnectError {
     Io {
         /// The address, as it was given; `the address` if it could not be looked up and has no text.
         target: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -61,13 +75,13 @@ pub enum ConnectError {
         /// The address, as it was given.
         target: String,
     },
-    /// What answers does not speak this protocol.
+    /// What answers at the address does not speak this protocol.
     #[error("{target} does not speak the protocol of ash-flare")]
     Foreign {
         /// The address, as it was given.
         target: String,
     },
-    /// What answers speaks other versions of the protocol: update one of both sides.
+    /// The server speaks other versions of the protocol: update one of the two sides.
     #[error(
         "{target} speaks versions {min} to {max} of the protocol, this side {} to {}: update one of both",
         VERSIONS.min,
@@ -81,7 +95,7 @@ pub enum ConnectError {
         /// The newest version that the server speaks.
         max: u16,
     },
-    /// The server does not take this client for one of those it serves.
+    /// The server does not accept the client's credentials, or wants some.
     #[error("{target} refused the connection: not authenticated")]
     Unauthenticated {
         /// The address, as it was given.
@@ -122,19 +136,33 @@ pub enum ConnectError {
         /// The name that was asked for.
         name: String,
     },
+    /// The name of the supervisor is too long to ask for it: the one that was given by
+    /// [`with_supervisor`](crate::Connector::with_supervisor), and then nobody was connected to, or
+    /// the one that the server gave. Give the supervisor a shorter name.
+    #[error(
+        "the name of the supervisor at {target} has {length} bytes and the protocol takes {limit}: give it a shorter one"
+    )]
+    NameTooLong {
+        /// The address, as it was given.
+        target: String,
+        /// How long the name is, in bytes.
+        length: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+    },
     /// The server or its supervisor is shutting down.
     #[error("{target} is shutting down")]
     ShuttingDown {
         /// The address, as it was given.
         target: String,
     },
-    /// Only one of both sides speaks TLS, or the name of the server's certificate or another setting
-    /// of it makes no sense.
+    /// Only one of the two sides speaks TLS, or one of its settings is invalid, such as the name
+    /// that the server's certificate must have.
     #[error("TLS to {target} cannot be set up: {reason}")]
     Tls {
         /// The address, as it was given.
         target: String,
-        /// What makes no sense.
+        /// What is wrong.
         reason: String,
     },
 }
@@ -143,7 +171,7 @@ pub enum ConnectError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// The supervisor itself says no, as it does to a local caller.
+    /// The supervisor itself returned this error, as it does to a local caller.
     #[error(transparent)]
     Call(#[from] SupervisorError),
     /// The connection was lost before the answer came, or there was none in time. The handle goes
@@ -184,11 +212,11 @@ pub enum ProtocolError {
     /// The answer could not be read: the server is of a newer version, or is none.
     #[error("the answer could not be read")]
     BadAnswer,
-    /// The tree has more levels than are taken from a peer. Ask the supervisors below one by one
+    /// The tree has more levels than are accepted from a peer. Ask the supervisors below one by one
     /// ([`supervisor`](crate::RemoteSupervisorHandle::supervisor)).
     #[error("the tree has more than {limit} levels: ask its parts by `supervisor`")]
     TreeTooDeep {
-        /// How many levels are taken.
+        /// How many levels are accepted.
         limit: usize,
     },
     /// The request is larger than a frame may be. Nothing has changed.
@@ -197,9 +225,9 @@ pub enum ProtocolError {
     /// The answer is larger than a frame may be.
     #[error("the answer is larger than a frame may be")]
     AnswerTooLarge,
-    /// More has come of answers that are not complete than is to be held of them
+    /// Answers that are not complete yet take more memory than they may
     /// ([`Limits::answers`](crate::Limits::answers)): the server has very many children, or is
-    /// broken. Nothing of the answer is left.
+    /// broken. What has come of the answer is dropped.
     #[error(
         "long answers hold more than {limit} bytes: ask for fewer children at a time (one by `child`, those of one supervisor below by `supervisor`), or raise `Limits::answers` by `Connector::with_limits`"
     )]

@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets: what is done with bytes from a peer, without a socket.
+//! Entry points for the fuzz targets: bytes from a peer, without a socket.
 //!
 //! Nothing here may panic, not even where ash-core would catch it, and all of it must end, in
 //! tokio's paused time.
@@ -29,10 +29,10 @@ use crate::simulation;
 /// How large a frame may be here, in bytes.
 const FRAME: usize = 64 * 1024;
 
-/// How long anything may take that must come.
+/// How long one input may take, in simulated time.
 const SOON: Duration = Duration::from_secs(120);
 
-/// Takes frames out of bytes that arrive in two parts, as they do.
+/// Takes frames out of bytes that arrive in two parts.
 fn frames(bytes: &[u8], limit: usize, mut take: impl FnMut(&[u8])) {
     let mut decoder = FrameDecoder::new(limit);
     let (first, second) = bytes.split_at(bytes.len() / 2);
@@ -48,7 +48,7 @@ fn frames(bytes: &[u8], limit: usize, mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// What a peer says that has not shown who it is admits nobody.
+/// Checks that no bytes from a peer that knows no secret admit it.
 ///
 /// # Panics
 ///
@@ -66,8 +66,8 @@ pub fn before_authentication(bytes: &[u8]) {
     });
 }
 
-/// What an admitted client says is understood or not, and what is understood can be said again; and
-/// a server to which it is said still serves others afterwards.
+/// Checks that what can be decoded of an admitted client's bytes can be encoded again, and that a
+/// server which is sent them still serves others afterwards.
 ///
 /// # Panics
 ///
@@ -82,8 +82,8 @@ pub fn after_authentication(bytes: &[u8]) {
     run(converse(bytes));
 }
 
-/// What a server says is understood or not, and a client to which it is said gives each of its
-/// callers an answer.
+/// Checks that what can be decoded of a server's bytes can be encoded again, and that a client
+/// which is sent them answers each of its callers.
 ///
 /// # Panics
 ///
@@ -105,7 +105,7 @@ fn run<T>(all: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(all).expect("an end")
 }
 
-/// What the template makes: it starts if it is told so.
+/// The worker of the template, which starts if its argument says so.
 struct Told(bool);
 
 #[async_trait]
@@ -135,8 +135,8 @@ fn tree() -> SupervisorSpec {
         .with_supervisor(SupervisorSpec::new("web").with_child(idle("http")))
 }
 
-/// Says this to a server, after a proper hello, and waits for the end of the connection. Then the
-/// server must serve another client. Returns what the server has said.
+/// Sends bytes to a server, after a proper hello, and waits for the end of the connection. Then the
+/// server must serve another client. Returns what the server has sent.
 async fn converse(bytes: &[u8]) -> Vec<u8> {
     let handle = SupervisorHandle::start(tree());
     handle.ready().await.expect("it starts");
@@ -163,7 +163,7 @@ async fn converse(bytes: &[u8]) -> Vec<u8> {
     let mut answers = Vec::new();
     let talking = async {
         let _ = to_server.write_all(&said).await;
-        // A client that leaves has what it asked for left undone.
+        // What is not done when the client closes is dropped.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let _ = to_server.shutdown().await;
     };
@@ -175,7 +175,7 @@ async fn converse(bytes: &[u8]) -> Vec<u8> {
             let _ = door.send(theirs);
             async move { io::Result::Ok(tokio::io::split(ours)) }
         });
-        // It may have been told to shut the tree down.
+        // The bytes may have shut the tree down.
         if let Ok(another) = another.connect().await {
             match another.status().await {
                 Ok(_) | Err(RemoteError::Call(_) | RemoteError::Disconnected { .. }) => {}
@@ -193,8 +193,8 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&header[..], body].concat()
 }
 
-/// Connects a client to a server that admits it and then says this. Returns how many of the
-/// client's wishes came true.
+/// Connects a client to a server that admits it and then sends these bytes. Returns how many calls
+/// and events succeeded.
 async fn ask(bytes: &[u8]) -> usize {
     let said = Arc::new(std::sync::Mutex::new(Some(bytes.to_vec())));
     let connector = simulation::connector(move || {
@@ -208,13 +208,14 @@ async fn ask(bytes: &[u8]) -> usize {
         }
     });
     match connector.connect().await {
-        Ok(remote) => wish(remote.with_timeout(Duration::from_secs(1))).await,
+        Ok(remote) => make_all_calls(remote.with_timeout(Duration::from_secs(1))).await,
         Err(_) => 0,
     }
 }
 
-/// Has a client ask for all kinds of things at once. Returns how much of it came.
-async fn wish(remote: RemoteSupervisorHandle) -> usize {
+/// Makes every kind of call at once, and takes the events. Returns how many calls and events
+/// succeeded.
+async fn make_all_calls(remote: RemoteSupervisorHandle) -> usize {
     let mut events = remote.events();
     let answers = tokio::join!(
         remote.which_children(),
@@ -227,7 +228,7 @@ async fn wish(remote: RemoteSupervisorHandle) -> usize {
         remote.restart_child("a"),
         remote.terminate_child("b"),
     );
-    let mut came = usize::from(answers.0.is_ok())
+    let mut succeeded = usize::from(answers.0.is_ok())
         + usize::from(answers.1.is_ok_and(|tree| !tree.to_string().is_empty()))
         + usize::from(answers.2.is_ok())
         + usize::from(answers.3.is_ok())
@@ -239,14 +240,14 @@ async fn wish(remote: RemoteSupervisorHandle) -> usize {
         + usize::from(remote.shutdown_within(Duration::ZERO).await.is_ok());
     let drained = async {
         while let Some(event) = events.next().await {
-            came += usize::from(event.is_ok_and(|event| !event.to_string().is_empty()));
+            succeeded += usize::from(event.is_ok_and(|event| !event.to_string().is_empty()));
         }
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
-    came
+    succeeded
 }
 
-/// What the server of that client does.
+/// Plays the server of that client.
 async fn say(mut stream: DuplexStream, said: Vec<u8>) {
     let mut server = ServerHandshake::new([2; 32], Vec::new(), Access::Admin, Vec::new(), FRAME);
     let mut hello = [0; MAX_HANDSHAKE_FRAME];
@@ -260,7 +261,7 @@ async fn say(mut stream: DuplexStream, said: Vec<u8>) {
     // The client asks first.
     tokio::time::sleep(Duration::from_millis(1)).await;
     let _ = stream.write_all(&said).await;
-    // It may take its time to read that.
+    // The connection stays open while the client reads.
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 

@@ -1,4 +1,4 @@
-//! The seeds in `fuzz/seeds` lead the targets past their doors.
+//! The seeds in `fuzz/seeds` lead the targets past the first checks.
 //!
 //! With `ASH_SEEDS=write` they are recorded anew, which is of use when the protocol has grown.
 
@@ -42,8 +42,8 @@ async fn tap(
     all
 }
 
-/// Has a real client wish for things of a real server, and returns what each of them said after
-/// the handshake.
+/// Has a real client make all calls to a real server, and returns what each of them said after the
+/// handshake.
 async fn record() -> [Vec<u8>; 2] {
     let handle = SupervisorHandle::start(tree());
     handle.ready().await.unwrap();
@@ -74,8 +74,8 @@ async fn record() -> [Vec<u8>; 2] {
         async move { io::Result::Ok(tokio::io::split(ours)) }
     });
     let remote = connector.connect().await.unwrap();
-    let came = wish(remote).await;
-    assert!(came >= 12, "all calls and some events: {came}");
+    let succeeded = make_all_calls(remote).await;
+    assert!(succeeded >= 12, "all calls and some events: {succeeded}");
     serving.await.unwrap().unwrap();
     let [client, server] = heard.recv().await.unwrap().await.unwrap();
     [after_frames(&client, 1), after_frames(&server, 2)]

@@ -10,8 +10,8 @@
 //! | [`Auth`], [`Access`], [`Limits`] | who is let in, what they may do, what they may cost |
 //!
 //! What travels is the types of `ash-core` themselves. Errors of the supervisor come back as
-//! [`RemoteError::Call`] with the very error that a local caller gets; of a worker's own error the
-//! texts remain.
+//! [`RemoteError::Call`] with the very error that a local caller gets; of a worker's own error only
+//! the texts travel.
 //!
 //! # The protocol
 //!
@@ -68,6 +68,7 @@ mod error;
 pub mod fuzzing;
 mod limits;
 mod link;
+mod lock;
 mod log;
 mod outbound;
 mod protocol;

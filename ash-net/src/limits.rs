@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// What one peer may cost the other. Every field can be set; the defaults suit most.
 ///
-/// A server uses all but the last two, a client those and what concerns a connection.
+/// A server uses all but `answers` and `events`. A client uses `frame`, `outbound`, `handshake`,
+/// `frame_time`, `stall`, `ping_after`, `close_after`, `drain`, `answers` and `events`.
 ///
 /// # Examples
 ///
@@ -27,9 +28,12 @@ pub struct Limits {
     /// How many connections one peer (a uid or an IP address) may have: 32.
     pub per_peer: usize,
     /// How many requests of one connection may be in flight: 256, counted until the server is
-    /// done with them, whether or not the peer still waits.
+    /// done with them, whether or not the peer still waits. A stream of events counts until the
+    /// server has read that it was dropped.
     pub in_flight: usize,
-    /// How much may wait to be sent on one connection, in bytes: 4 MiB.
+    /// How much may wait to be sent on one connection, in bytes: 4 MiB. Room for two frames of the
+    /// largest size there always is, so that none that may be sent is refused for its size alone:
+    /// for less, lower `frame`, too.
     pub outbound: usize,
     /// How long connecting, TLS, hello and authentication may take together: 5 s.
     pub handshake: Duration,
@@ -42,15 +46,22 @@ pub struct Limits {
     /// After which silence the peer is given up: 45 s.
     pub close_after: Duration,
     /// How long calls in flight may take to finish when a server is shut down: 5 s. A client waits
-    /// that long for the answers of a server that goes, and `close_after` on top.
+    /// that long for the answers of a server that goes away, and `close_after` on top.
     pub drain: Duration,
-    /// How much a client holds of long answers that are not complete, over all calls of one
+    /// How much a client may hold of long answers that are not complete, over all calls of one
     /// connection, in bytes of memory: 1 GiB, which is about 1,000 for each of a million children.
     /// Past it a call gives [`AnswersTooLarge`](crate::ProtocolError::AnswersTooLarge).
     pub answers: usize,
-    /// How much may wait for one subscriber of a client, in bytes: 4 MiB. Past it, as past 1,024
-    /// events, the oldest are lost, and the subscriber is told how many.
+    /// How many bytes of events may be queued for one subscriber of a client: 4 MiB. Past it, as
+    /// past 1,024 events, the oldest are lost, and the subscriber is told how many.
     pub events: usize,
+}
+
+impl Limits {
+    /// Returns how much may wait to be sent on a connection with frames of this size, in bytes.
+    pub(crate) fn outbound_for(&self, frame: usize) -> usize {
+        self.outbound.max(frame.saturating_mul(2))
+    }
 }
 
 impl Default for Limits {

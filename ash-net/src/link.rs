@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use ash_core::{ExitReason, Worker, async_trait};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::client::{Connector, Loss, RemoteSupervisorHandle};
+use crate::client::{Connector, Loss, RemoteSupervisorHandle, RetryDelay};
 use crate::error::ConnectError;
 
-/// How long is tried to connect before that counts as a failed start.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For how long `initialize` tries to connect by default.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long is waited between two attempts to connect, at first and at most.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// How long the pause between two attempts to connect is at most.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// A worker that holds a connection to a remote supervisor: it is up while the remote tree can be
@@ -23,14 +22,15 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// supervisor restarts the siblings that depend on the remote one; a permanent link comes back when
 /// the remote one does.
 ///
-/// `initialize` goes on trying to connect for as long as its [patience](Self::with_patience)
-/// lasts, so that a remote that is away for some seconds costs one restart, not a storm of them.
-/// With the default patience (10 s) and the default intensity (3 in 5 s) a supervisor never gives up
-/// on a remote that goes away, if it holds no more than three links that are lost together.
+/// `initialize` retries until its [connect timeout](Self::with_connect_timeout) is over, so that a
+/// remote that is away for some seconds costs one restart, not a storm of them. With the default
+/// timeout (10 s) and the default intensity (3 in 5 s) a supervisor never gives up on a remote that
+/// goes away, if it holds no more than three links that are lost together.
 ///
-/// In the initial start, a remote that is away for longer than the patience is a failed start of the
-/// whole tree, as any child's is: where the two may come up in any order, give the link more patience,
-/// or start it by [`start_child_spec`](ash_core::SupervisorHandle::start_child_spec) once the tree is
+/// In the initial start, a remote that is away for longer than the timeout is a failed start of the
+/// whole tree, as any child's is: where the two may come up in any order, give the link a longer
+/// timeout, or start it by
+/// [`start_child_spec`](ash_core::SupervisorHandle::start_child_spec) once the tree is
 /// [ready](ash_core::SupervisorHandle::ready). Stopping the link leaves the remote tree alone.
 ///
 /// # Examples
@@ -49,8 +49,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1);
 #[must_use = "a link does nothing until a supervisor runs it"]
 pub struct RemoteLink {
     connector: Connector,
-    patience: Duration,
-    shown: Option<watch::Sender<Option<RemoteSupervisorHandle>>>,
+    connect_timeout: Duration,
+    handle: Option<watch::Sender<Option<RemoteSupervisorHandle>>>,
     remote: Option<RemoteSupervisorHandle>,
 }
 
@@ -58,7 +58,7 @@ pub struct RemoteLink {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// The remote supervisor could not be reached for as long as the link's patience lasts.
+    /// The remote supervisor could not be reached within the link's connect timeout.
     #[error("the remote supervisor cannot be reached: {0}")]
     Unreachable(#[from] ConnectError),
     /// The connection was lost: the remote process, its machine or the network went away.
@@ -72,41 +72,41 @@ pub enum LinkError {
 impl RemoteLink {
     /// A link to what the connector connects to.
     pub const fn new(connector: Connector) -> Self {
-        Self { connector, patience: PATIENCE, shown: None, remote: None }
+        Self { connector, connect_timeout: CONNECT_TIMEOUT, handle: None, remote: None }
     }
 
-    /// Sets for how long `initialize` tries to connect. The default is 10 s; zero means once, for as
-    /// long as that takes.
-    pub const fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// Sets for how long `initialize` tries to connect. The default is 10 s; zero means one attempt,
+    /// however long it takes.
+    pub const fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
         self
     }
 
-    /// Shows the handle of the remote supervisor while there is a connection, and `None` else.
-    pub fn with_handle_shown(
+    /// Sends the handle of the remote supervisor here once there is a connection, and `None` when it
+    /// is gone.
+    pub fn with_handle_sender(
         mut self,
-        shown: watch::Sender<Option<RemoteSupervisorHandle>>,
+        sender: watch::Sender<Option<RemoteSupervisorHandle>>,
     ) -> Self {
-        self.shown = Some(shown);
+        self.handle = Some(sender);
         self
     }
 
-    /// Connects, however often it takes. Leaves why the last attempt was in vain.
+    /// Retries until it is connected. Leaves in `reason` why the last attempt failed.
     async fn keep_trying(&self, reason: &mut Option<ConnectError>) -> RemoteSupervisorHandle {
-        let mut delay = FIRST_DELAY;
+        let mut delay = RetryDelay::new(LONGEST_DELAY);
         loop {
             match self.connector.connect_once().await {
                 Ok(remote) => return remote,
                 Err(error) => *reason = Some(error),
             }
-            sleep(delay.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
+            delay.wait().await;
         }
     }
 
-    fn show(&self, remote: Option<RemoteSupervisorHandle>) {
-        if let Some(shown) = &self.shown {
-            shown.send_replace(remote);
+    fn publish(&self, remote: Option<RemoteSupervisorHandle>) {
+        if let Some(sender) = &self.handle {
+            sender.send_replace(remote);
         }
     }
 }
@@ -116,20 +116,20 @@ impl Worker for RemoteLink {
     type Error = LinkError;
 
     async fn initialize(&mut self) -> Result<(), LinkError> {
-        let remote = if self.patience.is_zero() {
+        let remote = if self.connect_timeout.is_zero() {
             self.connector.connect_once().await?
         } else {
             let mut reason = None;
-            match timeout(self.patience, self.keep_trying(&mut reason)).await {
+            match timeout(self.connect_timeout, self.keep_trying(&mut reason)).await {
                 Ok(remote) => remote,
-                // Why earlier attempts were in vain says more than that the last one took too long.
+                // Why an earlier attempt failed says more than that the last one took too long.
                 Err(_) => {
                     let late = || ConnectError::TimedOut { target: self.connector.target() };
                     return Err(reason.unwrap_or_else(late).into());
                 }
             }
         };
-        self.show(Some(remote.clone()));
+        self.publish(Some(remote.clone()));
         self.remote = Some(remote);
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Worker for RemoteLink {
 impl Drop for RemoteLink {
     fn drop(&mut self) {
         if self.remote.take().is_some() {
-            self.show(None);
+            self.publish(None);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slog::Logger;
 
-/// Where is logged to: the logger that was given, or the one that `slog-scope` had at first.
+/// The logger that was given, or the one that `slog-scope` had when this was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Log(Logger);
 
@@ -13,18 +13,19 @@ impl Log {
         Self(logger.cloned().unwrap_or_else(slog_scope::logger))
     }
 
-    /// Logs. A drain that panics, like `slog-scope`'s once its guard is gone, gets no further.
+    /// Logs. The panic of a drain, such as that of `slog-scope` once its guard is gone, is
+    /// contained.
     pub(crate) fn with(&self, log: impl FnOnce(&Logger)) {
         contain(|| log(&self.0));
     }
 }
 
-/// Logs, and no panic gets any further.
+/// Logs, and contains a panic.
 pub(crate) fn contain(log: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
-/// Logs a message with keys, whose values are put into words only for who listens.
+/// Logs a message with keys, whose values are formatted only if somebody listens.
 macro_rules! tell {
     ($log:expr, $level:ident, $message:literal; $($key:ident = $value:expr),+ $(,)?) => {{
         $log.with(|log| slog::$level!(log, $message; $(stringify!($key) => %$value),+));

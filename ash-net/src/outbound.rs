@@ -1,30 +1,31 @@
-//! What waits to be sent on one connection.
+//! The outbound queue of one connection.
 //!
-//! Whoever has something to say appends it. Where nothing else is under way, it also sends it, in
-//! its own task; otherwise the one writer takes all that waits at once, so that however many
-//! frames there are, there is one write and one flush. Only one of them has the [`Sender`] at a
-//! time, so bytes leave in the order in which they were appended.
+//! A task that has frames to send appends them. If no more than one request is in flight it also
+//! sends them itself; otherwise the writer's task takes all that is queued at once, so that any
+//! number of frames cost one write and one flush. Only one task has the [`Sender`] at a time, so
+//! bytes leave in the order in which they were appended.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::lock;
 use crate::sender::{Batch, Sender};
 use crate::transport::Writer;
 
-/// Frames that wait to be sent, as bytes, one after the other.
+/// The frames that are queued, as bytes, one after the other.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     queue: Mutex<Queue>,
     limit: usize,
-    /// How many others may soon have something to say.
-    crowd: AtomicUsize,
+    /// How many requests are in flight, each of which may soon append its answer.
+    in_flight: AtomicUsize,
     wake: Notify,
-    /// Cancelled when the connection is of no use any more.
+    /// Cancelled when the connection cannot be used any more.
     broken: CancellationToken,
 }
 
@@ -32,24 +33,24 @@ pub(crate) struct Outbound {
 struct Queue {
     waiting: Batch,
     is_closed: bool,
-    sender: Place,
+    sender: SenderSlot,
 }
 
 /// Where the sender is.
 #[derive(Debug)]
-enum Place {
-    /// Nobody sends, though something may wait for the writer.
-    Here(Sender),
-    /// Somebody sends, and looks afterwards for what has come meanwhile.
+enum SenderSlot {
+    /// No task is sending, though something may be queued for the writer.
+    Idle(Sender),
+    /// A task is sending, and checks afterwards for what was queued meanwhile.
     Lent,
-    /// There is no writer yet, or no more.
-    Nowhere,
+    /// There is no writer yet, or none any more.
+    Empty,
 }
 
 /// Why something cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsent {
-    /// Too much waits already.
+    /// The queue is full.
     Full,
     /// The connection is closed.
     Closed,
@@ -58,24 +59,24 @@ pub(crate) enum Unsent {
 impl Queue {
     fn has_work(&self) -> bool {
         match &self.sender {
-            Place::Here(sender) => {
+            SenderSlot::Idle(sender) => {
                 !self.waiting.bytes.is_empty() || !sender.is_done() || self.is_closed
             }
-            Place::Lent => false,
-            Place::Nowhere => true,
+            SenderSlot::Lent => false,
+            SenderSlot::Empty => true,
         }
     }
 
-    /// Returns how much waits, beside what somebody is sending.
+    /// Returns how many bytes are queued, apart from those that a task is sending.
     fn unsent(&self) -> usize {
         let taken = match &self.sender {
-            Place::Here(sender) => sender.rest(),
-            Place::Lent | Place::Nowhere => 0,
+            SenderSlot::Idle(sender) => sender.rest(),
+            SenderSlot::Lent | SenderSlot::Empty => 0,
         };
         self.waiting.bytes.len() + taken
     }
 
-    /// Lends the sender out, with all that waits. Only if it is here.
+    /// Lends the sender out, loaded with all that is queued, if no task has it.
     fn lend(&mut self) -> Option<Sender> {
         let mut sender = self.borrow()?;
         sender.load(&mut self.waiting);
@@ -83,10 +84,10 @@ impl Queue {
     }
 
     fn borrow(&mut self) -> Option<Sender> {
-        match std::mem::replace(&mut self.sender, Place::Lent) {
-            Place::Here(sender) => Some(sender),
-            place @ (Place::Lent | Place::Nowhere) => {
-                self.sender = place;
+        match std::mem::replace(&mut self.sender, SenderSlot::Lent) {
+            SenderSlot::Idle(sender) => Some(sender),
+            slot @ (SenderSlot::Lent | SenderSlot::Empty) => {
+                self.sender = slot;
                 None
             }
         }
@@ -100,23 +101,24 @@ fn extend(bytes: &mut Vec<u8>, frames: &[u8]) -> Result<(), Unsent> {
 
 impl Outbound {
     pub(crate) fn new(limit: usize) -> Self {
-        let queue = Queue { waiting: Batch::default(), is_closed: false, sender: Place::Nowhere };
+        let queue =
+            Queue { waiting: Batch::default(), is_closed: false, sender: SenderSlot::Empty };
         Self {
             queue: Mutex::new(queue),
             limit,
-            crowd: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             wake: Notify::new(),
             broken: CancellationToken::new(),
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
-    /// Appends encoded frames, and a permit to give back when they have been written. They are
-    /// sent at once if nobody else is about to say something, and together with what others say
-    /// if somebody is.
+    /// Appends encoded frames, and a permit that is given back when they have been written. They
+    /// are sent at once or, with several requests in flight, together with the frames of the
+    /// others.
     pub(crate) fn push(
         &self,
         frames: &[u8],
@@ -128,7 +130,7 @@ impl Outbound {
         Ok(())
     }
 
-    /// Appends like [`push`](Self::push) what this writes, which appends nothing if it fails.
+    /// Appends like [`push`](Self::push) what `write` appends, which is nothing if it fails.
     pub(crate) fn push_with<E: From<Unsent>>(
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -138,8 +140,8 @@ impl Outbound {
         Ok(())
     }
 
-    /// Appends like [`push_with`](Self::push_with), however much waits: for what is small and must
-    /// not be left out.
+    /// Appends like [`push_with`](Self::push_with), past the limit if need be: for small frames
+    /// that must not be left out.
     pub(crate) fn push_with_anyway<E: From<Unsent>>(
         &self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -149,15 +151,15 @@ impl Outbound {
         Ok(())
     }
 
-    /// Appends encoded frames like [`push`](Self::push), and sends at once whatever waits: for one
-    /// that has gathered all that there is to say.
+    /// Appends encoded frames like [`push`](Self::push), and sends all that is queued at once: for
+    /// a caller that has gathered its frames itself.
     pub(crate) fn push_all(&self, frames: &[u8]) -> Result<(), Unsent> {
         let (queue, _) = self.append(self.limit, |bytes| extend(bytes, frames))?;
         self.send(queue);
         Ok(())
     }
 
-    /// Appends, up to a limit. Returns whether nothing waited before.
+    /// Appends, up to a limit. Returns whether the queue was empty before.
     fn append<E: From<Unsent>>(
         &self,
         limit: usize,
@@ -177,7 +179,7 @@ impl Outbound {
     }
 
     fn send_or_wake(&self, queue: MutexGuard<'_, Queue>, was_empty: bool) {
-        if self.crowd.load(Ordering::Relaxed) <= 1 {
+        if self.in_flight.load(Ordering::Relaxed) <= 1 {
             self.send(queue);
         } else if was_empty {
             drop(queue);
@@ -185,14 +187,14 @@ impl Outbound {
         }
     }
 
-    /// Sends what waits as far as the peer takes it at once, and leaves the rest to the writer. If
-    /// somebody is sending already, that one sees to it.
+    /// Sends what is queued as far as the peer takes it at once, and leaves the rest to the writer.
+    /// If another task is sending already, it sends this as well.
     fn send(&self, mut queue: MutexGuard<'_, Queue>) {
         let Some(mut sender) = queue.lend() else {
             return;
         };
         drop(queue);
-        // Nobody needs to be woken: if it has to be waited, the writer does it, and asks again.
+        // No waker is needed: if the peer is not ready, the writer polls again, and waits.
         let sent = sender.poll_send(&mut Context::from_waker(Waker::noop()));
         if matches!(sent, Poll::Ready(Err(_))) {
             self.abandon(&mut sender);
@@ -200,16 +202,16 @@ impl Outbound {
         self.hand_back(sender);
     }
 
-    /// Takes the sender back from one who is not the writer.
+    /// Takes the sender back from a task that is not the writer.
     fn hand_back(&self, mut sender: Sender) {
         let mut queue = self.queue();
-        if matches!(queue.sender, Place::Nowhere) {
-            // The writer was dropped meanwhile, and could not say the last words itself.
+        if matches!(queue.sender, SenderSlot::Empty) {
+            // The writer was dropped meanwhile, and could not send the last frames itself.
             sender.load(&mut queue.waiting);
             drop(queue);
-            return sender.say_last_words();
+            return sender.flush_and_close();
         }
-        queue.sender = Place::Here(sender);
+        queue.sender = SenderSlot::Idle(sender);
         let has_work = queue.has_work();
         drop(queue);
         if has_work {
@@ -217,13 +219,13 @@ impl Outbound {
         }
     }
 
-    /// Notes how many requests are in flight. With several of them the writer lets those that are
-    /// ready say their part first: else each of their frames would be a write of its own.
-    pub(crate) fn set_crowd(&self, requests: usize) {
-        self.crowd.store(requests, Ordering::Relaxed);
+    /// Notes how many requests are in flight. With several of them the writer lets the tasks that
+    /// are ready append first: else each of their frames would be a write of its own.
+    pub(crate) fn set_in_flight(&self, requests: usize) {
+        self.in_flight.store(requests, Ordering::Relaxed);
     }
 
-    /// Has the writer send what waits and then close its side of the connection.
+    /// Has the writer send what is queued and then close its side of the connection.
     pub(crate) fn close(&self) {
         self.queue().is_closed = true;
         self.wake.notify_one();
@@ -235,8 +237,8 @@ impl Outbound {
         self.broken.cancel();
     }
 
-    /// Gives the connection up, with all that has not been written: after an error the peer would
-    /// not know what it is.
+    /// Gives the connection up, and drops all that has not been written: after an error the peer
+    /// could not decode it.
     fn abandon(&self, sender: &mut Sender) {
         self.give_up();
         let mut queue = self.queue();
@@ -245,12 +247,12 @@ impl Outbound {
         sender.forget();
     }
 
-    /// Waits until the connection is of no use any more.
+    /// Waits until the connection cannot be used any more.
     pub(crate) async fn broken(&self) {
         self.broken.cancelled().await;
     }
 
-    /// Tells whether nothing waits and nothing will.
+    /// Tells whether nothing is queued and nothing will be.
     fn is_over(&self) -> bool {
         let queue = self.queue();
         queue.is_closed && queue.waiting.bytes.is_empty()
@@ -264,7 +266,7 @@ impl Outbound {
                 self.wake.notified().await;
                 continue;
             }
-            if self.crowd.load(Ordering::Relaxed) > 1 {
+            if self.in_flight.load(Ordering::Relaxed) > 1 {
                 tokio::task::yield_now().await;
             }
             let mut queue = self.queue();
@@ -276,16 +278,16 @@ impl Outbound {
     }
 }
 
-/// Sends what waits until there is nothing more to send, or the peer takes nothing for `stall`.
+/// Sends what is queued until the queue is closed and empty, or the peer takes nothing for `stall`.
 ///
-/// Dropped before its end, it sends what the peer's window takes at once: the last words of a
-/// server whose future was dropped.
+/// Dropped before its end, it sends what the peer takes at once: the last frames of a server whose
+/// future was dropped.
 pub(crate) fn write(
     outbound: Arc<Outbound>,
     writer: Writer,
     stall: Duration,
 ) -> impl Future<Output = ()> + Send {
-    outbound.queue().sender = Place::Here(Sender::new(writer));
+    outbound.queue().sender = SenderSlot::Idle(Sender::new(writer));
     let mut task = Task { outbound, sender: None };
     async move {
         let sent = task.run(stall).await;
@@ -296,7 +298,7 @@ pub(crate) fn write(
     }
 }
 
-/// The writer, for as long as its task lives.
+/// The writer's task.
 struct Task {
     outbound: Arc<Outbound>,
     /// The sender, while the writer has it.
@@ -315,7 +317,7 @@ impl Task {
                 return sender.shut_down(stall).await;
             }
             if let Some(sender) = self.sender.take() {
-                self.outbound.queue().sender = Place::Here(sender);
+                self.outbound.queue().sender = SenderSlot::Idle(sender);
             }
         }
     }
@@ -326,190 +328,16 @@ impl Drop for Task {
         let mut queue = self.outbound.queue();
         queue.is_closed = true;
         let parked = queue.borrow();
-        queue.sender = Place::Nowhere;
-        // If somebody else is sending, that one says the last words.
+        queue.sender = SenderSlot::Empty;
+        // If another task is sending, that one sends the last frames.
         if let Some(mut sender) = self.sender.take().or(parked) {
             sender.load(&mut queue.waiting);
             drop(queue);
-            sender.say_last_words();
+            sender.flush_and_close();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use tokio::io::AsyncReadExt;
-    use tokio::sync::Semaphore;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_queued_is_sent_in_order_and_then_the_end() {
-        let (ours, mut theirs) = tokio::io::duplex(8);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let slots = Arc::new(Semaphore::new(1));
-        let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
-        outbound.push(b"hello ", None).unwrap();
-        outbound.push(b"beautiful world", Some(permit)).unwrap();
-        outbound.close();
-        assert_eq!(outbound.push(b"late", None), Err(Unsent::Closed));
-        let task =
-            tokio::spawn(write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10)));
-        assert!(slots.try_acquire().is_err(), "it has not been written");
-        let mut read = String::new();
-        theirs.read_to_string(&mut read).await.unwrap();
-        assert_eq!(read, "hello beautiful world");
-        task.await.unwrap();
-        assert!(slots.try_acquire().is_ok());
-        outbound.broken().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_is_given_up() {
-        let (ours, _theirs) = tokio::io::duplex(8);
-        let outbound = Arc::new(Outbound::new(20));
-        outbound.push(b"more than eight", None).unwrap();
-        assert_eq!(outbound.push(b"more than 5", None), Err(Unsent::Full));
-        let begun = tokio::time::Instant::now();
-        write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10)).await;
-        assert_eq!(begun.elapsed(), Duration::from_secs(10));
-        outbound.broken().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn dropped_it_sends_what_can_be_sent_at_once() {
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let writing = write(Arc::clone(&outbound), Box::new(ours), Duration::from_secs(10));
-        let mut writing = Box::pin(writing);
-        assert!(futures_util::poll!(&mut writing).is_pending());
-        outbound.push(b"last words", None).unwrap();
-        drop(writing);
-        let mut read = String::new();
-        theirs.read_to_string(&mut read).await.unwrap();
-        assert_eq!(read, "last words");
-    }
-
-    /// What a peer has received so far.
-    async fn received(peer: &mut tokio::io::DuplexStream) -> String {
-        let mut bytes = [0; 64];
-        match futures_util::poll!(std::pin::pin!(peer.read(&mut bytes))) {
-            Poll::Ready(read) => String::from_utf8_lossy(&bytes[..read.unwrap()]).into_owned(),
-            Poll::Pending => String::new(),
-        }
-    }
-
-    const STALL: Duration = Duration::from_secs(10);
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_alone_sends_at_once_and_nobody_is_woken() {
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let slots = Arc::new(Semaphore::new(1));
-        let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
-        let _writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-        outbound.set_crowd(1);
-        outbound.push(b"one", Some(permit)).unwrap();
-        assert_eq!(received(&mut theirs).await, "one", "the writer has never run");
-        assert!(slots.try_acquire().is_ok(), "it has been written");
-        let woken = outbound.wake.notified();
-        assert!(futures_util::poll!(std::pin::pin!(woken)).is_pending());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn in_a_crowd_all_that_is_ready_leaves_together() {
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-        outbound.set_crowd(2);
-        outbound.push(b"one ", None).unwrap();
-        outbound.push(b"two ", None).unwrap();
-        assert_eq!(received(&mut theirs).await, "");
-        let writing = tokio::spawn(writing);
-        tokio::task::yield_now().await;
-        outbound.push(b"three", None).unwrap();
-        while received(&mut theirs).await != "one two three" {
-            assert!(!writing.is_finished());
-            tokio::task::yield_now().await;
-        }
-        outbound.push_all(b"four").unwrap();
-        assert_eq!(received(&mut theirs).await, "four", "one that has gathered does not wait");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_the_peer_does_not_take_at_once_the_writer_sends_in_order() {
-        let (ours, mut theirs) = tokio::io::duplex(8);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let slots = Arc::new(Semaphore::new(1));
-        let permit = Arc::clone(&slots).try_acquire_owned().unwrap();
-        let writing = tokio::spawn(write(Arc::clone(&outbound), Box::new(ours), STALL));
-        // The writer finds nothing to do and goes to sleep.
-        tokio::task::yield_now().await;
-        outbound.push(b"hello beautiful ", Some(permit)).unwrap();
-        assert!(slots.try_acquire().is_err(), "half of it has been written");
-        outbound.push(b"world", None).unwrap();
-        let mut read = [0; 21];
-        tokio::time::timeout(STALL, theirs.read_exact(&mut read)).await.unwrap().unwrap();
-        assert_eq!(&read, b"hello beautiful world");
-        outbound.close();
-        writing.await.unwrap();
-        assert!(slots.try_acquire().is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_waits_is_limited_however_it_is_sent() {
-        let (ours, _theirs) = tokio::io::duplex(4);
-        let outbound = Arc::new(Outbound::new(10));
-        let writing = tokio::spawn(write(Arc::clone(&outbound), Box::new(ours), STALL));
-        let begun = tokio::time::Instant::now();
-        outbound.push(b"12345678", None).unwrap();
-        // The writer has the half that is left, and now is woken for nothing else.
-        tokio::task::yield_now().await;
-        outbound.push_all(b"1234567890").unwrap();
-        assert_eq!(outbound.push_all(b"1"), Err(Unsent::Full));
-        assert_eq!(outbound.push(b"1", None), Err(Unsent::Full));
-        let none = outbound.push_with(|bytes| extend(bytes, b"1"));
-        assert_eq!(none, Err(Unsent::Full));
-        writing.await.unwrap();
-        assert_eq!(begun.elapsed(), STALL, "the peer has taken nothing since");
-        outbound.broken().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_waits_is_limited_though_the_writer_has_not_run() {
-        let (ours, _theirs) = tokio::io::duplex(4);
-        let outbound = Arc::new(Outbound::new(10));
-        let _writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-        outbound.push(b"12345678", None).unwrap();
-        outbound.push(b"123456", None).unwrap();
-        assert_eq!(outbound.push(b"1", None), Err(Unsent::Full), "half of the first is left");
-        assert_eq!(outbound.push_all(b"1"), Err(Unsent::Full));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_finds_the_connection_broken_ends_it_for_all() {
-        let (ours, theirs) = tokio::io::duplex(64);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-        drop(theirs);
-        outbound.push(b"in vain", None).unwrap();
-        assert_eq!(outbound.push(b"late", None), Err(Unsent::Closed));
-        outbound.broken().await;
-        writing.await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_writer_that_goes_while_somebody_sends_leaves_the_last_words_to_that_one() {
-        let (ours, mut theirs) = tokio::io::duplex(64);
-        let outbound = Arc::new(Outbound::new(1_000));
-        let writing = write(Arc::clone(&outbound), Box::new(ours), STALL);
-        let sender = outbound.queue().lend().unwrap();
-        outbound.push(b"last words", None).unwrap();
-        drop(writing);
-        assert_eq!(received(&mut theirs).await, "", "the one who could is somewhere else");
-        outbound.hand_back(sender);
-        let mut read = String::new();
-        theirs.read_to_string(&mut read).await.unwrap();
-        assert_eq!(read, "last words");
-    }
-}
+#[path = "outbound_tests.rs"]
+mod tests;

@@ -31,8 +31,8 @@ impl Batch {
     }
 }
 
-/// Writes bytes in order. It may be polled by one task and then by another: what one of them could
-/// not write the next goes on with.
+/// Writes bytes in order. It may be polled by one task and then by another, which continues where
+/// the first one had to stop.
 pub(crate) struct Sender {
     writer: Writer,
     batch: Batch,
@@ -41,7 +41,7 @@ pub(crate) struct Sender {
     flush: Flush,
 }
 
-/// Whether what was written has left, too.
+/// Whether what was written has been flushed, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flush {
     Due,
@@ -59,7 +59,7 @@ impl Sender {
         Self { writer, batch: Batch::default(), written: 0, flush: Flush::Done }
     }
 
-    /// Takes over what waits. It comes after what it has still to write.
+    /// Takes over what is queued, to write it after what it has still to write.
     pub(crate) fn load(&mut self, waiting: &mut Batch) {
         if self.batch.bytes.is_empty() {
             std::mem::swap(&mut self.batch, waiting);
@@ -74,7 +74,7 @@ impl Sender {
         self.batch.bytes.len() - self.written
     }
 
-    /// Tells whether all has been written and has left.
+    /// Tells whether all has been written and flushed.
     pub(crate) const fn is_done(&self) -> bool {
         self.batch.bytes.is_empty() && matches!(self.flush, Flush::Done)
     }
@@ -119,7 +119,7 @@ impl Sender {
         timely(stall, poll_fn(|context| Pin::new(&mut self.writer).poll_shutdown(context))).await
     }
 
-    /// Leaves unsaid what has not been written.
+    /// Drops what has not been written.
     pub(crate) fn forget(&mut self) {
         self.batch.clear();
         self.written = 0;
@@ -127,7 +127,7 @@ impl Sender {
     }
 
     /// Writes what the peer takes at once, if there is anything left to write, and closes.
-    pub(crate) fn say_last_words(mut self) {
+    pub(crate) fn flush_and_close(mut self) {
         let context = &mut Context::from_waker(Waker::noop());
         if self.written < self.batch.bytes.len()
             && matches!(self.poll_send(context), Poll::Ready(Ok(())))
@@ -137,8 +137,8 @@ impl Sender {
     }
 }
 
-/// Waits for a step of a write, which must be made in time. One that can be made at once needs no
-/// timer.
+/// Waits for a step of a write, which must be made within `stall`. One that can be made at once
+/// needs no timer.
 async fn timely(stall: Duration, step: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let mut step = pin!(step);
     let made = poll_fn(|context| Poll::Ready(step.as_mut().poll(context))).await;

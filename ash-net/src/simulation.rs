@@ -1,4 +1,4 @@
-//! Doors for simulations and fuzz targets: servers and clients over whatever carries bytes.
+//! Entry points for simulations and fuzz targets: servers and clients over any streams of bytes.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::client::Connector;
 use crate::server::{Bound, SupervisorServer};
 use crate::transport::Stream;
 
-/// What gives connections, one after the other.
+/// Gives connections, one after the other.
 pub(crate) struct Source<T>(Box<dyn Fn() -> Next<T> + Send + Sync>);
 
 type Next<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;

@@ -3,7 +3,7 @@
 //! Certificates are checked against a certificate authority of your own, never against those that
 //! browsers trust: whoever has a certificate of that authority belongs to the cluster.
 //!
-//! What a client may do stands in its certificate, in a URI among its alternative names:
+//! What a client may do is written in its certificate, in a URI among its alternative names:
 //! `ash://<cluster>/<level>/<name>`, where the level is `observer`, `operator` or `admin`. A
 //! certificate without such a URI, or with several that contradict each other, lets nobody in.
 //! Neither common names nor addresses are looked at.
@@ -21,10 +21,10 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, version::TLS13};
 
 use crate::access::Access;
 
-/// What both sides speak inside TLS.
+/// The protocol that both sides negotiate by ALPN.
 const PROTOCOL: &[u8] = b"ash/1";
 
-/// What a secret's proof is bound to.
+/// The label of the keying material that a secret's proof is bound to.
 const BINDING_LABEL: &[u8] = b"EXPORTER-ash-net-channel-binding";
 
 /// Why TLS cannot be set up.
@@ -34,7 +34,7 @@ pub enum TlsError {
     /// A certificate or a key is no PEM, or there is none in it.
     #[error("no {0} in the PEM that was given")]
     NoPem(&'static str),
-    /// The certificates or the key are of no use.
+    /// The certificates or the key cannot be used.
     #[error("the certificates are of no use: {0}")]
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -42,7 +42,7 @@ pub enum TlsError {
 /// How a server speaks TLS.
 ///
 /// The certificates are those that were read when this was made: for new ones make it anew and bind
-/// again. Revocation lists are not asked, so give certificates of clients short lives.
+/// again. Revocation lists are not consulted, so give certificates of clients short lives.
 ///
 /// # Examples
 ///
@@ -135,8 +135,8 @@ impl TlsServer {
         Ok(Self { chain, key, cluster: None, is_mutual: false, config: finished(config) })
     }
 
-    /// Demands that clients have a certificate of this authority, given as PEM. What they may do
-    /// stands in it.
+    /// Demands that clients have a certificate of this authority, given as PEM. What they may do is
+    /// written in it.
     ///
     /// # Errors
     ///
@@ -202,7 +202,7 @@ fn finished(mut config: ServerConfig) -> Arc<ServerConfig> {
 }
 
 impl TlsClient {
-    /// A client that believes servers with a certificate of this authority, given as PEM.
+    /// A client that trusts servers with a certificate of this authority, given as PEM.
     ///
     /// # Errors
     ///
@@ -267,7 +267,7 @@ impl TlsClient {
     }
 }
 
-/// Returns what only the two ends of this connection know.
+/// Returns keying material that only the two ends of this connection know.
 pub(crate) fn binding<Data>(connection: &rustls::ConnectionCommon<Data>) -> io::Result<Vec<u8>> {
     let binding = connection.export_keying_material([0u8; 32], BINDING_LABEL, None);
     binding.map(|binding| binding.to_vec()).map_err(io::Error::other)

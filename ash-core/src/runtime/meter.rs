@@ -14,7 +14,7 @@ mod counting {
 
     use crate::contain::contain;
     use crate::machine::{Change, Counted};
-    use crate::runtime::shared::Supervisor;
+    use crate::runtime::shared::SupervisorMachine;
 
     const METADATA: Metadata<'static> =
         Metadata::new("ash_flare", Level::INFO, Some(module_path!()));
@@ -87,7 +87,7 @@ mod counting {
         }
 
         /// Tells the recorder what has changed. One that panics gets no further.
-        pub(crate) fn tell(&mut self, machine: &mut Supervisor) {
+        pub(crate) fn tell(&mut self, machine: &mut SupervisorMachine) {
             let tally = machine.tally();
             if tally.has_changed() {
                 let _ = contain(|| {
@@ -97,7 +97,7 @@ mod counting {
         }
 
         /// Tells the recorder that the supervisor has gone with its runtime.
-        pub(crate) fn clear(&mut self, machine: &mut Supervisor) {
+        pub(crate) fn clear(&mut self, machine: &mut SupervisorMachine) {
             machine.tally().clear();
             self.tell(machine);
         }

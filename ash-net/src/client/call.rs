@@ -25,20 +25,21 @@ impl RemoteSupervisorHandle {
         call: Call,
         limit: Option<Duration>,
     ) -> Result<Answer, RemoteError> {
-        // What lies too far off is no limit.
+        // A limit that is too long to be added to an instant is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        // A call without a limit has one until it is under way, however many servers do not take it.
+        // Even a call without a limit has one for the wait for a connection, however many servers
+        // refuse it.
         let wait = deadline.or_else(|| Instant::now().checked_add(self.timeout));
         let mut may_repeat = call.is_read();
         loop {
             let connection = self.inner.shared.connected(wait).await?;
             match connection.call(&self.path, &call, deadline).await {
-                // It has changed nothing, or it has not even been sent.
+                // A read: it has changed nothing, even if it was executed.
                 Err(RemoteError::Disconnected { maybe_executed: true }) if may_repeat => {
                     may_repeat = false;
                 }
-                // The next attempt waits for another connection. That this one is of no use, who
-                // replaces it may have yet to find out, and in this very thread.
+                // The manager may not have noticed yet that this connection is gone; mark it, so
+                // that the next try waits for a new one.
                 Err(RemoteError::Disconnected { maybe_executed: false }) => {
                     connection.leave();
                 }
@@ -48,7 +49,7 @@ impl RemoteSupervisorHandle {
     }
 }
 
-/// An answer to another question than the one that was asked.
+/// The error for an answer that does not fit the call.
 pub(super) const fn unexpected() -> RemoteError {
     RemoteError::Protocol(ProtocolError::BadAnswer)
 }

@@ -1,4 +1,4 @@
-//! Time-outs for whoever calls, from wherever.
+//! Time-outs for callers in any runtime, or in none.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use tokio::time::error::Elapsed;
 
 /// The timers of the runtime that the connection lives on.
 ///
-/// Who calls may be in another runtime, in one without timers, or in none.
+/// The caller may be in another runtime, in one without timers, or in none.
 #[derive(Clone, Debug)]
 pub(super) struct Clock(Handle);
 

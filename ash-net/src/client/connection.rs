@@ -1,7 +1,7 @@
 //! One connection of a client: what callers share of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use ash_core::ShutdownReport;
 use tokio::sync::oneshot;
@@ -17,13 +17,14 @@ use crate::client::reading::Reading;
 use crate::client::waiting::{Caller, Phase, Waiter, Waiting};
 use crate::error::{ProtocolError, RemoteError};
 use crate::limits::Limits;
+use crate::lock::lock;
 use crate::outbound::{self, Outbound, Unsent};
 use crate::protocol::{Answer, Call, ClientFrame, Failure, Outcome, RequestFrame, encode};
 
 /// Numbers connections, so that a subscription knows which it has been given to.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(LOST + 1);
 
-/// The number that stands for a connection that was lost before there was a subscription.
+/// The number that stands for the lost connection, if there was none when a subscription began.
 pub(super) const LOST: u64 = 1;
 
 /// What callers share of one connection.
@@ -38,7 +39,7 @@ pub(super) struct Connection {
     waiting: Mutex<Waiting>,
     /// Whether calls may still be made.
     is_open: AtomicBool,
-    /// Cancelled when the server goes, or does not take calls any more.
+    /// Cancelled when the server goes away, or does not take calls any more.
     left: CancellationToken,
     clock: Clock,
     /// What the stop of the supervisor had to kill or leave behind, once the server has said so.
@@ -48,7 +49,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(established: Established, limits: &Limits) -> (Arc<Self>, Reading) {
         let Established { stream, decoder, welcomed } = established;
-        let outbound = Arc::new(Outbound::new(limits.outbound));
+        let outbound = Arc::new(Outbound::new(limits.outbound_for(welcomed.frame)));
         let writing = outbound::write(Arc::clone(&outbound), stream.writer, limits.stall);
         let connection = Arc::new(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -68,7 +69,7 @@ impl Connection {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
     /// Tells whether calls may be made.
@@ -76,13 +77,13 @@ impl Connection {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Has no more calls made.
+    /// Stops further calls from being made.
     fn refuse_calls(&self) {
         self.is_open.store(false, Ordering::Relaxed);
     }
 
-    /// The server goes, and the supervisor does not: what is under way is waited for, and all else
-    /// is for the next connection.
+    /// The server goes away, and the supervisor does not: answers to calls in flight are waited
+    /// for, and all else goes to the next connection.
     pub(super) fn leave(&self) {
         self.refuse_calls();
         let subscribers = self.waiting().leave();
@@ -100,17 +101,17 @@ impl Connection {
         }
     }
 
-    /// Waits until the next connection is needed, though this one may go on.
+    /// Waits until a new connection is needed, though this one may go on.
     pub(super) fn left(&self) -> WaitForCancellationFutureOwned {
         self.left.clone().cancelled_owned()
     }
 
-    /// Tells whether all that a server that goes was waited for has come. Then nothing more is sent.
+    /// Tells whether a server that goes away has given its last answer. Then nothing more is sent.
     pub(super) fn is_done(&self) -> bool {
         !self.is_open() && self.waiting().finish()
     }
 
-    /// Waits until the connection is of no use any more.
+    /// Waits until the connection cannot be used any more.
     pub(super) fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
         let outbound = Arc::clone(&self.outbound);
         async move { outbound.broken().await }
@@ -132,12 +133,12 @@ impl Connection {
         let mut caller = Caller { parts: Parts::default(), template, deadline, answer: sender };
         let (id, watched) = {
             let mut waiting = self.waiting();
-            // One that waits for less than the reading side sleeps has a timer of its own.
+            // A call that times out before the reading side looks again needs a timer of its own.
             caller.deadline = deadline.filter(|&deadline| waiting.is_watched(deadline));
             let watched = caller.deadline;
             (self.enter(&mut waiting, Waiter::Call(caller))?, watched)
         };
-        let _patience = Patience { connection: self, id };
+        let _cancel = CancelOnDrop { connection: self, id };
         self.request(id, path, call)?;
         let lost = RemoteError::Disconnected { maybe_executed: true };
         match deadline {
@@ -169,24 +170,24 @@ impl Connection {
         }
     }
 
-    /// Notes who waits for an answer.
+    /// Registers a waiter, and returns the id of its request.
     fn enter(&self, waiting: &mut Waiting, waiter: Waiter) -> Result<u64, RemoteError> {
         if waiting.phase == Phase::Over {
             return Err(Unsent::Closed.into());
         }
         let id = waiting.insert(waiter);
-        self.outbound.set_crowd(waiting.crowd());
+        self.outbound.set_in_flight(waiting.callers());
         Ok(id)
     }
 
-    /// Sends the request of one who waits for its answer. If that fails nobody waits any more.
+    /// Sends the request of a registered waiter. If that fails, the waiter is removed.
     fn request(&self, id: u64, path: &str, call: &Call) -> Result<(), RemoteError> {
         let frame = RequestFrame::Request { id, path, call };
         let write = |bytes: &mut Vec<u8>| {
             encode(&frame, bytes, self.frame).map_err(|_| ProtocolError::RequestTooLarge.into())
         };
         let sent = if matches!(call, Call::Events) {
-            // A stream of events cannot say that there was no place for it.
+            // A stream of events has no way to report that the queue is full.
             self.outbound.push_with_anyway(write)
         } else {
             self.outbound.push_with(write)
@@ -235,7 +236,8 @@ impl Connection {
         }
     }
 
-    /// Cancels a call. That adds no more to what waits than the call itself did.
+    /// Tells the server that a call is cancelled, past the queue's limit if need be: that is no
+    /// more than one small frame for each call.
     fn say_cancel(&self, id: u64) {
         let frame = ClientFrame::Cancel { id };
         let _ = self.outbound.push_with_anyway(|bytes| {
@@ -243,19 +245,19 @@ impl Connection {
         });
     }
 
-    /// The connection is over: nobody waits in vain.
+    /// Ends the connection, so that nobody waits in vain.
     pub(super) fn end(&self) {
         self.refuse_calls();
         self.outbound.close();
         let mut waiting = self.waiting();
-        // Whoever waits finds that nobody will answer.
+        // A caller whose waiter is dropped learns that no answer will come.
         let calls = waiting.end();
         drop(waiting);
         drop(calls);
     }
 
-    /// An answer has come, or a part of one, of so many bytes. Returns who is to be
-    /// [asked for](Self::ask_for_events) again after a while.
+    /// Takes in an answer, or a part of one, of so many bytes. Returns the subscription that is to
+    /// be [asked for](Self::ask_for_events) again after a while, if it was refused for now.
     pub(super) fn on_response(
         &self,
         id: u64,
@@ -300,9 +302,9 @@ impl Connection {
         }
     }
 
-    /// The server has said what the stop of the supervisor had to kill or leave behind.
+    /// Takes in what the stop of the supervisor had to kill or leave behind.
     pub(super) fn on_report(&self, report: ShutdownReport) {
-        // It is said once.
+        // It is sent once.
         let _ = self.report.set(Arc::new(report));
     }
 
@@ -310,7 +312,7 @@ impl Connection {
         self.report.get().cloned()
     }
 
-    /// An answer has come that cannot be read.
+    /// Fails the call whose answer cannot be decoded.
     pub(super) fn on_malformed(&self, id: u64) {
         let waiter = self.waiting().remove(id);
         if let Some(waiter) = waiter {
@@ -351,13 +353,13 @@ fn explain(failure: Failure, template: Option<String>) -> RemoteError {
     }
 }
 
-/// That somebody waits for an answer.
-struct Patience<'a> {
+/// Cancels the request when its caller goes away.
+struct CancelOnDrop<'a> {
     connection: &'a Connection,
     id: u64,
 }
 
-impl Drop for Patience<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         self.connection.cancel(self.id);
     }

@@ -1,9 +1,9 @@
-//! One connection of a client, with a server that is played by hand.
+//! One connection of a client, with a server that the tests play.
 
 use super::*;
 use crate::access::Access;
-use crate::client::manager::Link;
 use crate::client::parts::child;
+use crate::client::shared::ConnectionStatus;
 use crate::protocol::{FrameDecoder, GoAway, ServerFrame, Welcomed, decode};
 use crate::transport::Stream;
 use ash_core::{ChildInfo, Lagged, SupervisorError};
@@ -24,7 +24,9 @@ fn connect_within(limits: &Limits) -> (Arc<Connection>, DuplexStream) {
     let established = Established { stream, decoder: FrameDecoder::new(frame), welcomed };
     let (connection, mut reading) = Connection::new(established, limits);
     let shared = Arc::clone(&connection);
-    tokio::spawn(async move { reading.run(&shared, &watch::Sender::new(Link::Down)).await });
+    tokio::spawn(
+        async move { reading.run(&shared, &watch::Sender::new(ConnectionStatus::Down)).await },
+    );
     (connection, theirs)
 }
 
@@ -59,7 +61,7 @@ async fn each_call_times_out_when_it_should_whoever_sees_to_it() {
     let (connection, mut server) = connect();
     tokio::task::yield_now().await;
     let start = Instant::now();
-    // The reading side sleeps for 15 s: it sees to the last two, but not to the first.
+    // The reading side sleeps for 15 s: it times out the last two, but not the first.
     let calls = [(1, false), (20, true), (40, true)].map(|(seconds, is_watched)| {
         let deadline = start + Duration::from_secs(seconds);
         let shared = Arc::clone(&connection);
@@ -162,7 +164,7 @@ async fn linger(mut server: DuplexStream) -> std::convert::Infallible {
     }
 }
 
-/// How long a call without a limit waits for a server that says this and then no more.
+/// How long a call without a limit waits for a server that sends this and then nothing more.
 async fn waited_after(farewell: GoAway) -> Duration {
     let (connection, mut server) = connect();
     let call = connection.call("", &Call::Shutdown, None);
@@ -222,8 +224,8 @@ async fn a_subscriber_that_goes_while_it_is_asked_for_events_has_them_cancelled(
     );
 }
 
-/// Has as much wait as may, on a connection of which the server takes nothing. Returns how
-/// much that is, with what is on its way.
+/// Fills the outbound queue of a connection from which the server reads nothing. Returns how many
+/// bytes are queued, and on their way.
 fn fill(connection: &Connection) -> usize {
     let (much, more) = (Limits::default().outbound, 64 * 1024);
     connection.outbound.push(&vec![0; much], None).unwrap();
@@ -278,7 +280,7 @@ fn granted(id: u64) -> Vec<u8> {
     said(&ServerFrame::Response { id, result: Ok(Answer::Subscribed) })
 }
 
-/// What a server says that has no such supervisor, or not yet.
+/// The answer of a server that has no such supervisor, or not yet.
 fn absences() -> [Failure; 2] {
     let web = || "web".into();
     [SupervisorError::ChildNotFound(web()), SupervisorError::ChildNotRunning(web())]
@@ -386,7 +388,7 @@ async fn lists_that_are_not_complete_share_the_room_for_them() {
     let refused = in_vain.await.unwrap();
     assert!(matches!(refused, Err(RemoteError::Protocol(_))), "{refused:?}");
     assert_eq!(connection.waiting().held(), parts.weight());
-    // That is none of the first one's business, and its last page is as good as a short answer.
+    // The first list is not affected, and its last page needs no room.
     assert!(matches!(frames(&mut server).await[..], [ClientFrame::Cancel { .. }]));
     server.write_all(&page(first, &child, false)).await.unwrap();
     let whole = asking.await.unwrap();

@@ -17,8 +17,8 @@ use crate::error::ConnectError;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::protocol::{
-    ClientHandshake, ClientStep, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal,
-    Welcomed,
+    ClientHandshake, ClientStep, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, MAX_PATH,
+    Refusal, Welcomed,
 };
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
@@ -84,7 +84,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// A connection whose handshake has ended well.
+/// A connection whose handshake has succeeded.
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) stream: Stream,
@@ -110,8 +110,8 @@ impl Connector {
         Self::new(Target::Name(address.to_string()))
     }
 
-    /// Over TCP, to the first that answers of the addresses behind a name. An error cannot name
-    /// what has no text, as most of what can be an address.
+    /// Over TCP, to the first of these addresses that answers. An error cannot show what was given,
+    /// most kinds of which have no text.
     pub(super) async fn resolved(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
         let found = tokio::net::lookup_host(address).await;
         let found =
@@ -136,8 +136,8 @@ impl Connector {
         self
     }
 
-    /// Proves that it knows this secret, and demands the same of the server. Nobody else is believed, not even
-    /// that the supervisor has ended.
+    /// Proves that it knows this secret, and demands the same of the server. A server that does not
+    /// know it is not believed, not even that the supervisor has ended.
     pub fn with_auth(mut self, auth: Auth) -> Self {
         self.auth = Some(auth);
         self
@@ -156,17 +156,17 @@ impl Connector {
         self
     }
 
-    /// Sets the logger. Without one it is that which `slog-scope` has now.
+    /// Sets the logger. The default is the one that `slog-scope` has when the connector is made.
     pub fn with_logger(mut self, logger: &slog::Logger) -> Self {
         self.log = Log::new(Some(logger));
         self
     }
 
-    /// Connects. Lost later, the connection is replaced in the background.
+    /// Connects. If the connection is lost later, it is replaced in the background.
     ///
     /// # Errors
     ///
-    /// Why the connection could not be had.
+    /// If the connection cannot be made.
     ///
     /// # Panics
     ///
@@ -175,19 +175,30 @@ impl Connector {
         manager::connect(&self, manager::Renewal::Always).await
     }
 
-    /// Connects, for as long as that connection lasts.
+    /// Connects. If the connection is lost later, it is not replaced.
     pub(crate) async fn connect_once(&self) -> Result<RemoteSupervisorHandle, ConnectError> {
         manager::connect(self, manager::Renewal::Never).await
     }
 
-    /// The same, for the supervisor at a path and no other: one that was not asked for by its name
-    /// may be served beside others later.
-    pub(super) fn pinned(&self, path: &str) -> Self {
+    /// Returns the same for the supervisor at a path and no other: one that was not asked for by
+    /// its name may be served beside others later.
+    pub(super) fn pinned(&self, path: &str) -> Result<Self, ConnectError> {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-        Self { supervisor: name.into(), ..self.clone() }
+        let pinned = Self { supervisor: name.into(), ..self.clone() };
+        pinned.check_name()?;
+        Ok(pinned)
     }
 
-    /// Says that the server has no such supervisor.
+    /// Makes sure that the supervisor's name fits into a hello.
+    fn check_name(&self) -> Result<(), ConnectError> {
+        let (length, limit) = (self.supervisor.len(), MAX_PATH);
+        if length > limit {
+            return Err(ConnectError::NameTooLong { target: self.target(), length, limit });
+        }
+        Ok(())
+    }
+
+    /// Returns the error that the server has no such supervisor.
     pub(super) fn unknown(&self) -> ConnectError {
         ConnectError::UnknownSupervisor { target: self.target(), name: self.supervisor.clone() }
     }
@@ -196,8 +207,9 @@ impl Connector {
         self.target.to_string()
     }
 
-    /// Makes a connection, all of it within the time for a handshake.
+    /// Makes a connection, handshake included, within the time for a handshake.
     pub(super) async fn establish(&self) -> Result<Established, ConnectError> {
+        self.check_name()?;
         let target = || self.target();
         let all = async {
             let mut stream = self.open().await?;
@@ -306,7 +318,7 @@ impl Connector {
     }
 }
 
-/// How a server that speaks TLS begins to say that it does not understand.
+/// How the alert begins with which a TLS server answers what is not TLS.
 const TLS_ALERT: [u8; 2] = [21, 3];
 
 /// How a handshake broke off.

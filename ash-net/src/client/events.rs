@@ -1,10 +1,10 @@
-//! Events from elsewhere, in a stream that outlives connections.
+//! Events of a remote supervisor, in a stream that outlives connections.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 
 use ash_core::{Event, Lagged, SupervisorError};
@@ -13,6 +13,7 @@ use futures_core::Stream;
 use crate::client::connection::{Connection, LOST};
 use crate::client::handle::Inner;
 use crate::error::RemoteError;
+use crate::lock::lock;
 
 /// How many events a subscriber may be behind.
 const BUFFER: usize = 1_024;
@@ -20,8 +21,8 @@ const BUFFER: usize = 1_024;
 /// The events of a remote supervisor and all below it, as a [`Stream`] that ends with the
 /// supervisor.
 ///
-/// It holds on to the connection as a handle does. One of a supervisor below waits after a lost
-/// connection until that supervisor is there again: the next server's tree may yet have to start.
+/// It keeps the connection, as a handle does. The stream of a supervisor below waits after a lost
+/// connection until that supervisor is there again: the next server's tree may still be starting.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct RemoteEvents {
     subscription: Arc<Subscription>,
@@ -32,7 +33,7 @@ pub struct RemoteEvents {
 #[derive(Debug)]
 pub(super) struct Subscription {
     path: Arc<str>,
-    /// How many bytes of events may wait.
+    /// How many bytes of events may be queued.
     limit: usize,
     /// The number of the connection that it was last given to.
     attached: AtomicU64,
@@ -41,35 +42,36 @@ pub(super) struct Subscription {
 
 #[derive(Debug, Default)]
 struct Queue {
-    events: VecDeque<Waiting>,
+    events: VecDeque<QueuedEvent>,
     /// How much these take, in bytes.
     size: usize,
     /// How many older ones were lost, because they were not taken in time; `Some(0)` if all that
-    /// was lost is the word that some may be missing.
+    /// was lost is a `Lagged(0)`.
     lost: Option<u64>,
     phase: Phase,
-    /// Whether it was refused since some came last, so that others may be missing.
+    /// Whether it was refused since the last event, so that some may be missing.
     has_gap: bool,
     waker: Option<Waker>,
-    /// Where it is to be cancelled when nobody listens any more.
-    place: Option<(Weak<Connection>, u64)>,
+    /// The request that is to be cancelled when the stream is dropped.
+    request: Option<(Weak<Connection>, u64)>,
 }
 
-/// How far a subscription is.
+/// The phase of a subscription.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// The first server that is asked has what it is for, or nobody has.
+    /// It is on its first connection. If that server has no such supervisor, the stream ends.
     #[default]
     First,
-    /// It has gone from one connection to another, or began without one.
+    /// It has gone from one connection to another, or began without one. If the server has no such
+    /// supervisor, it is asked again.
     Renewed,
-    /// No more events will come, or nobody listens any more.
+    /// No more events will come, or the stream was dropped.
     Over,
 }
 
-/// An event that waits to be taken.
+/// An event that has not been taken yet.
 #[derive(Debug)]
-struct Waiting {
+struct QueuedEvent {
     event: Result<Event, Lagged>,
     size: usize,
 }
@@ -80,7 +82,7 @@ impl Subscription {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -101,35 +103,35 @@ impl Subscription {
         let before = self.attached.fetch_max(number, Ordering::AcqRel);
         if before != 0 && before < number {
             self.queue().renew();
-            // Nobody knows what happened since it was asked for them, or should have been.
+            // There may have been events between the two connections.
             self.push(Err(Lagged(0)), 0);
         }
         before < number
     }
 
-    /// Notes where it is to be cancelled: there and then, if nobody listens any more.
+    /// Notes the request, to cancel it later, or cancels it at once if the stream was dropped.
     pub(super) fn on_attached(&self, connection: &Arc<Connection>, id: u64) {
         let mut queue = self.queue();
         if queue.phase == Phase::Over {
             drop(queue);
             connection.cancel(id);
         } else {
-            queue.place = Some((Arc::downgrade(connection), id));
+            queue.request = Some((Arc::downgrade(connection), id));
         }
     }
 
-    /// The server refuses the events. Tells whether it is to be asked again: a stream of them cannot
-    /// say so, and its end would mean another thing.
+    /// The server refuses the events. Tells whether it is to be asked again: the stream cannot
+    /// report an error, and its end would mean that the supervisor has ended.
     pub(super) fn on_refused(&self, why: &RemoteError) -> bool {
         let mut queue = self.queue();
         let is_asked_again = match why {
-            // There is no place for them now.
+            // Too many requests are in flight now.
             RemoteError::Busy => true,
-            // The tree of the next server may yet have to start.
+            // The tree of the next server may still be starting.
             RemoteError::Call(
                 SupervisorError::ChildNotFound(_) | SupervisorError::ChildNotRunning(_),
             ) => queue.phase == Phase::Renewed,
-            // The server goes, not the supervisor: the next connection is asked.
+            // The server goes away, not the supervisor: the next connection is asked.
             RemoteError::Disconnected { .. } => return false,
             RemoteError::Call(_)
             | RemoteError::TimedOut
@@ -153,10 +155,10 @@ impl Subscription {
         }
     }
 
-    /// Adds an event that was so many bytes on the wire; if too many wait, or too much, the oldest
-    /// are lost.
+    /// Adds an event that was so many bytes on the wire. If too many are queued, or too many bytes,
+    /// the oldest are lost.
     pub(super) fn push(&self, event: Result<Event, Lagged>, size: usize) {
-        let size = size.saturating_add(size_of::<Waiting>());
+        let size = size.saturating_add(size_of::<QueuedEvent>());
         let mut queue = self.queue();
         let room = self.limit.saturating_sub(size);
         while queue.events.len() >= BUFFER || queue.size > room {
@@ -167,16 +169,16 @@ impl Subscription {
             queue.lose(&event);
         } else {
             queue.size += size;
-            queue.events.push_back(Waiting { event, size });
+            queue.events.push_back(QueuedEvent { event, size });
         }
-        queue.wake();
+        wake(queue);
     }
 
     /// No more events will come.
     pub(super) fn end(&self) {
         let mut queue = self.queue();
         queue.phase = Phase::Over;
-        queue.wake();
+        wake(queue);
     }
 
     pub(super) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Result<Event, Lagged>>> {
@@ -190,15 +192,30 @@ impl Subscription {
         if queue.phase == Phase::Over {
             return Poll::Ready(None);
         }
-        queue.waker = Some(context.waker().clone());
+        if queue.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        let before = queue.waker.replace(context.waker().clone());
+        drop(queue);
+        // With it may go its task, which may hold this very stream.
+        drop(before);
         Poll::Pending
+    }
+}
+
+/// Wakes the subscriber, once the queue is unlocked: its task may run inside its waker.
+fn wake(mut queue: MutexGuard<'_, Queue>) {
+    let waker = queue.waker.take();
+    drop(queue);
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
 impl Queue {
     /// Takes the oldest out.
     fn take(&mut self) -> Option<Result<Event, Lagged>> {
-        let Waiting { event, size } = self.events.pop_front()?;
+        let QueuedEvent { event, size } = self.events.pop_front()?;
         self.size -= size;
         Some(event)
     }
@@ -210,19 +227,13 @@ impl Queue {
         }
     }
 
-    /// Notes what is not there to be taken any more.
+    /// Counts what is lost.
     fn lose(&mut self, event: &Result<Event, Lagged>) {
         let count = match event {
             Ok(_) => 1,
             Err(Lagged(lost)) => *lost,
         };
         self.lost = Some(self.lost.unwrap_or(0).saturating_add(count));
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 }
 
@@ -235,7 +246,7 @@ impl RemoteEvents {
     }
 
     /// Waits for the next event; `None` when the supervisor has ended. The same as
-    /// `StreamExt::next`, for those who have none at hand.
+    /// `StreamExt::next`, without that trait.
     ///
     /// # Errors
     ///
@@ -260,8 +271,8 @@ impl Stream for RemoteEvents {
 impl Drop for RemoteEvents {
     fn drop(&mut self) {
         self.subscription.end();
-        let place = self.subscription.queue().place.take();
-        if let Some((connection, id)) = place
+        let request = self.subscription.queue().request.take();
+        if let Some((connection, id)) = request
             && let Some(connection) = connection.upgrade()
         {
             connection.cancel(id);
@@ -311,7 +322,7 @@ mod tests {
             event.incarnation = incarnation;
             Ok(event)
         };
-        let small = size_of::<Waiting>() + 100;
+        let small = size_of::<QueuedEvent>() + 100;
         let subscription = Subscription::new("".into(), 3 * small);
         let holds = || subscription.queue().size;
         for lived in 0..5 {
@@ -333,5 +344,49 @@ mod tests {
         assert!(matches!(next(&subscription), Poll::Ready(Some(Err(Lagged(2))))));
         assert_eq!(holds(), 0);
         assert!(next(&subscription).is_pending());
+    }
+
+    /// Does something on a thread of its own, which it must not bring to a halt.
+    fn returns(test: impl FnOnce() + Send + 'static) {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            test();
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(std::time::Duration::from_secs(20)).expect("it returns");
+    }
+
+    /// A waker of a task that runs at once when it is woken, and asks once more when it goes.
+    struct Inline(Arc<Subscription>);
+
+    impl std::task::Wake for Inline {
+        fn wake(self: Arc<Self>) {
+            let polled = next(&self.0);
+            assert!(polled.is_ready(), "{polled:?}");
+        }
+    }
+
+    impl Drop for Inline {
+        fn drop(&mut self) {
+            self.0.is_over();
+        }
+    }
+
+    #[test]
+    fn a_task_that_runs_inside_its_waker_finds_the_events_at_hand() {
+        returns(|| {
+            let subscription = Arc::new(Subscription::new("".into(), usize::MAX));
+            let wait = || {
+                let waker = Waker::from(Arc::new(Inline(Arc::clone(&subscription))));
+                assert!(subscription.poll_next(&Context::from_waker(&waker)).is_pending());
+            };
+            wait();
+            subscription.push(Err(Lagged(1)), 2);
+            assert!(next(&subscription).is_pending(), "it was taken");
+            wait();
+            // Whoever polls last is woken; the waker of the one before goes.
+            wait();
+            subscription.end();
+        });
     }
 }

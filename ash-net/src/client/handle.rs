@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::client::call::unexpected;
 use crate::client::connector::Connector;
 use crate::client::events::RemoteEvents;
-use crate::client::manager::{Loss, Shared};
+use crate::client::shared::{Loss, Shared};
 use crate::client::state::{ConnectionState, ConnectionStates};
 use crate::client::tree;
 use crate::error::{ConnectError, RemoteError};
@@ -35,12 +35,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that is lost is replaced in the background. Calls that were under way give
 /// [`RemoteError::Disconnected`], but for those that only read, which are made once more; calls
 /// made meanwhile wait for the new connection, up to their [time-out](Self::with_timeout). Nothing
-/// that changes anything is ever sent twice. A server that is being shut down is replaced at once:
-/// it has the answers left to give that are under way ([`Limits::drain`](crate::Limits::drain)), and
-/// all else goes to the next one. Once the supervisor has ended, calls give `ShuttingDown` at once,
-/// until one at the same [path](Self::path) is served at the same address again. One at another path
-/// is another supervisor, which a handle never drives, also where it was connected without a name
-/// and another is served by default meanwhile.
+/// that changes anything is ever sent twice. A connection to a server that is being shut down is
+/// replaced at once: answers that are under way still come on the old one
+/// ([`Limits::drain`](crate::Limits::drain)), and all else goes to the next one. Once the
+/// supervisor has ended, calls give `ShuttingDown` at once, until one at the same
+/// [path](Self::path) is served at the same address again. One at another path is another
+/// supervisor, which a handle never drives, also where it was connected without a name and another
+/// is served by default meanwhile.
 ///
 /// It works from any thread and any runtime. The connection lives on the runtime that it was made
 /// in: when that is gone, calls give `Disconnected` and streams end.
@@ -88,7 +89,7 @@ impl RemoteSupervisorHandle {
     ///
     /// # Errors
     ///
-    /// Why the connection could not be had.
+    /// If the connection cannot be made.
     pub async fn connect_tcp(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
         Connector::resolved(address).await?.connect().await
     }
@@ -97,14 +98,14 @@ impl RemoteSupervisorHandle {
     ///
     /// # Errors
     ///
-    /// Why the connection could not be had.
+    /// If the connection cannot be made.
     #[cfg(unix)]
     pub async fn connect_unix(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
         Connector::unix(path).connect().await
     }
 
     /// Sets how long a call of this handle may take, the wait for a connection included. The
-    /// default is 30 s. Calls that shut down know no limit but that of the shutdown itself.
+    /// default is 30 s. Calls that shut a tree down have no limit but that of the shutdown itself.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -117,8 +118,8 @@ impl RemoteSupervisorHandle {
         self.inner.shared.state()
     }
 
-    /// Returns a stream that tells of connections lost and found, from now on. It ends with the last
-    /// handle, and with the runtime that keeps the connection.
+    /// Returns a stream of the changes of that state, from now on. It ends with the last handle,
+    /// and with the runtime that keeps the connection.
     pub fn states(&self) -> ConnectionStates {
         ConnectionStates::new(&self.inner.shared)
     }
@@ -156,7 +157,8 @@ impl RemoteSupervisorHandle {
         };
         below.uptime().await?;
         if below.path.is_empty() {
-            // To the server that is the supervisor itself; here it is an id that nobody has.
+            // To the server an empty path is the supervisor itself; here it is an id that no child
+            // has.
             return Err(SupervisorError::ChildNotFound(path.into()).into());
         }
         Ok(below)
@@ -300,13 +302,13 @@ impl RemoteSupervisorHandle {
     /// the supervisor.
     ///
     /// A subscriber that is too slow loses the oldest and is told how many, wherever on the way
-    /// they were lost. When the connection was lost and found again, that is told as
+    /// they were lost. When the connection was lost and replaced, that is told as
     /// [`Lagged(0)`](ash_core::Lagged): there may have been events meanwhile.
     pub fn events(&self) -> RemoteEvents {
         RemoteEvents::subscribe(&self.inner, &self.path)
     }
 
-    /// Stops the tree gracefully. Returns when all of it is down; where the server stands in that
+    /// Stops the tree gracefully. Returns when all of it is down; if the server is part of that
     /// tree, when it goes down with it.
     ///
     /// # Errors
@@ -317,7 +319,7 @@ impl RemoteSupervisorHandle {
         let answer = match self.call_within(Call::Shutdown, None).await {
             // It has ended already.
             Err(RemoteError::Call(SupervisorError::ShuttingDown(_))) => return Ok(()),
-            // It has ended before this was read.
+            // It had ended before the server read this.
             Err(RemoteError::Disconnected { .. }) if self.inner.shared.has_ended() => return Ok(()),
             answer => answer?,
         };
@@ -334,7 +336,7 @@ impl RemoteSupervisorHandle {
     ///
     /// As [`shutdown`](Self::shutdown). `ShuttingDown` when the tree had ended before and nobody
     /// has told how: there was no connection then, or this is the handle of a supervisor below. And
-    /// `Disconnected` where the server stands in that tree: it goes down with it, before anybody
+    /// `Disconnected` if the server is part of that tree: it goes down with it, before anybody
     /// knows how that went.
     pub async fn shutdown_within(&self, limit: Duration) -> Result<ShutdownReport, RemoteError> {
         let answer = match self.call_within(Call::ShutdownWithin(limit), None).await {

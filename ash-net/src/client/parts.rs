@@ -7,11 +7,11 @@ use ash_core::{ChildInfo, ExitReason};
 
 use crate::protocol::Answer;
 
-/// What each thing costs that hangs on a child (its id, a text of an error, a supervisor that gave
-/// up), about, in bytes.
+/// About how much memory each allocation of a child takes (its id, a text of an error, a supervisor
+/// that gave up), in bytes.
 const PIECE: usize = 96;
 
-/// What has come of an answer.
+/// The parts of an answer that have come.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     before: Option<Answer>,
@@ -27,8 +27,8 @@ impl Parts {
     /// Adds an answer, or a part of one, of so many bytes on the wire. Returns the whole once
     /// nothing is to follow.
     ///
-    /// Of what is not complete no more is held than there is `room` for, beside what is held
-    /// already; the last part is as large as a frame at most.
+    /// A part that is not the last must fit into the `room` that is left; the last one is as large
+    /// as a frame at most.
     pub(super) fn add(
         &mut self,
         next: Answer,
@@ -95,8 +95,8 @@ impl Answer {
         }
     }
 
-    /// Adds a part to what came before it. Parts of different answers do not fit together: what
-    /// remains is the last of them, which the caller will not expect.
+    /// Adds a part to what came before it. Parts of different kinds do not fit together: the last
+    /// of them remains, which the caller does not expect.
     fn join(&mut self, next: Self) {
         match (self, next) {
             (
@@ -115,7 +115,8 @@ impl Answer {
     }
 }
 
-/// Returns what hangs on a child: its id, and why it has ended, which may be a long story.
+/// Returns about how much memory the allocations of a child take: its id, and why it has ended,
+/// which may be a long chain.
 fn pieces(child: &ChildInfo) -> usize {
     let mut count = 1;
     let mut reason = child.last_exit.as_ref();

@@ -1,5 +1,5 @@
-//! The reading side of a client's connection: it takes answers in and keeps watch, over the server
-//! and over the time that calls may take.
+//! The reading side of a client's connection: it takes answers in, and watches that the server is
+//! alive and that calls end in their time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::connection::Connection;
 use crate::client::events::Subscription;
-use crate::client::manager::Link;
+use crate::client::shared::{ConnectionStatus, change};
 use crate::dormant::Dormant;
 use crate::limits::Limits;
 use crate::protocol::{
@@ -21,12 +21,12 @@ use crate::protocol::{
 use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent, or to be read.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After which time a server is asked again for events that it could not give.
+/// How long after a refusal a server is asked again for events.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Ends a connection, wherever its task ends.
+/// Ends a connection with its task, however that ends.
 struct Guard(Arc<Connection>);
 
 impl Drop for Guard {
@@ -35,7 +35,7 @@ impl Drop for Guard {
     }
 }
 
-/// Where bytes come from, and what has come of them.
+/// Where bytes come from, and those that have come.
 struct Source {
     reader: Reader,
     decoder: FrameDecoder,
@@ -43,29 +43,29 @@ struct Source {
 
 /// The reading side of a connection.
 pub(super) struct Reading {
-    /// Dropped first: what it still has to say the writer can send.
+    /// Dropped first, so that the writer can send what is still queued.
     guard: Guard,
     source: Source,
     vigil: Vigil,
     strikes: Strikes,
-    /// How long a server may take that goes.
-    patience: Duration,
-    /// When one that goes is given up.
-    given_up: Option<Instant>,
-    again: Again,
+    /// How long a server that goes away may take for its last answers.
+    leaving_timeout: Duration,
+    /// When a server that goes away is given up.
+    give_up_at: Option<Instant>,
+    retries: Retries,
     writer: AbortOnDropHandle<()>,
 }
 
 /// The subscriptions for which the server is asked again, and when.
 #[derive(Default)]
-struct Again(VecDeque<(Instant, Weak<Subscription>)>);
+struct Retries(VecDeque<(Instant, Weak<Subscription>)>);
 
-impl Again {
+impl Retries {
     fn push(&mut self, subscription: &Arc<Subscription>) {
         self.0.push_back((Instant::now() + ASK_AGAIN_AFTER, Arc::downgrade(subscription)));
     }
 
-    /// Takes one out whose time has come.
+    /// Takes out one that is due.
     fn pop(&mut self, now: Instant) -> Option<Weak<Subscription>> {
         self.next().filter(|&at| at <= now)?;
         self.0.pop_front().map(|(_, subscription)| subscription)
@@ -76,7 +76,7 @@ impl Again {
     }
 }
 
-/// That the connection is to be closed.
+/// The connection is to be closed.
 struct Close;
 
 impl Reading {
@@ -91,28 +91,32 @@ impl Reading {
             source: Source { reader, decoder },
             vigil: Vigil::new(Instant::now(), limits),
             strikes: Strikes::new(),
-            // As long as it says, and as long again as it may be silent.
-            patience: limits.drain.saturating_add(limits.close_after),
-            given_up: None,
-            again: Again::default(),
+            // As long as it drains, and as long again as a peer may be silent.
+            leaving_timeout: limits.drain.saturating_add(limits.close_after),
+            give_up_at: None,
+            retries: Retries::default(),
             writer,
         }
     }
 
     /// Reads until the connection ends.
-    pub(super) async fn run(&mut self, connection: &Arc<Connection>, link: &watch::Sender<Link>) {
-        let _ = self.read(connection, link).await;
+    pub(super) async fn run(
+        &mut self,
+        connection: &Arc<Connection>,
+        status: &watch::Sender<ConnectionStatus>,
+    ) {
+        let _ = self.read(connection, status).await;
         connection.end();
-        let _ = tokio::time::timeout(LAST_WORDS, &mut self.writer).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, &mut self.writer).await;
     }
 
     async fn read(
         &mut self,
         connection: &Arc<Connection>,
-        link: &watch::Sender<Link>,
+        status: &watch::Sender<ConnectionStatus>,
     ) -> Result<(), Close> {
         let mut broken = Dormant::new(connection.broken());
-        let frames = self.take_frames(link)?;
+        let frames = self.take_frames(status)?;
         self.vigil.on_bytes(Instant::now(), frames, self.source.decoder.is_partial());
         let first = connection.expire(Instant::now(), self.poll_timeout());
         let mut timer = Dormant::new(tokio::time::sleep_until(first));
@@ -121,7 +125,8 @@ impl Reading {
             tokio::select! {
                 biased;
                 () = &mut broken => {
-                    let _ = tokio::time::timeout(LAST_WORDS, self.read_last_words(link)).await;
+                    let last = self.read_last_frames(status);
+                    let _ = tokio::time::timeout(CLOSE_TIMEOUT, last).await;
                     return Err(Close);
                 }
                 () = &mut timer => has_fired = true,
@@ -129,7 +134,7 @@ impl Reading {
                     if matches!(read, Ok(0) | Err(_)) {
                         return Err(Close);
                     }
-                    let frames = self.take_frames(link)?;
+                    let frames = self.take_frames(status)?;
                     let is_partial = self.source.decoder.is_partial();
                     self.vigil.on_bytes(Instant::now(), frames, is_partial);
                 }
@@ -147,32 +152,36 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes in what a server has said before it closed the connection: who found it closed while
-    /// writing may not have read that yet.
-    async fn read_last_words(&mut self, link: &watch::Sender<Link>) -> Result<(), Close> {
+    /// Takes in what a server sent before it closed the connection: a write may have failed before
+    /// that was read.
+    async fn read_last_frames(
+        &mut self,
+        status: &watch::Sender<ConnectionStatus>,
+    ) -> Result<(), Close> {
         while !matches!(
             self.source.reader.read_buf(self.source.decoder.space()).await,
             Ok(0) | Err(_)
         ) {
-            self.take_frames(link)?;
+            self.take_frames(status)?;
         }
         Ok(())
     }
 
-    /// Returns when [`on_timer`](Self::on_timer) is to be called, for what the server does or not.
+    /// Returns when [`on_timer`](Self::on_timer) is to be called, apart from the time-outs of
+    /// calls.
     fn poll_timeout(&mut self) -> Instant {
         let due = self.vigil.poll_timeout();
         if self.guard.0.is_open() {
-            return self.again.next().map_or(due, |at| at.min(due));
+            return self.retries.next().map_or(due, |at| at.min(due));
         }
-        let patience = self.patience;
-        due.min(*self.given_up.get_or_insert_with(|| after(Instant::now(), patience)))
+        let timeout = self.leaving_timeout;
+        due.min(*self.give_up_at.get_or_insert_with(|| after(Instant::now(), timeout)))
     }
 
     /// Does what is due. Returns when there is more to do.
     fn on_timer(&mut self) -> Result<Instant, Close> {
         let now = Instant::now();
-        if self.given_up.is_some_and(|given_up| given_up <= now) {
+        if self.give_up_at.is_some_and(|at| at <= now) {
             return Err(Close);
         }
         match self.vigil.handle_timeout(now) {
@@ -180,7 +189,7 @@ impl Reading {
             Some(Due::Close(_)) => return Err(Close),
             None => {}
         }
-        while let Some(subscription) = self.again.pop(now) {
+        while let Some(subscription) = self.retries.pop(now) {
             if let Some(subscription) = subscription.upgrade()
                 && self.guard.0.is_open()
                 && !subscription.is_over()
@@ -192,18 +201,18 @@ impl Reading {
         Ok(self.guard.0.expire(now, due))
     }
 
-    fn take_frames(&mut self, link: &watch::Sender<Link>) -> Result<usize, Close> {
+    fn take_frames(&mut self, status: &watch::Sender<ConnectionStatus>) -> Result<usize, Close> {
         let connection = &self.guard.0;
         let mut frames = 0;
         while let Some(body) = self.source.decoder.next().map_err(|_| Close)? {
             frames += 1;
             match decode::<ServerFrame>(body) {
-                Some(frame) => on_frame(connection, frame, body.len(), link, &mut self.again)?,
+                Some(frame) => on_frame(connection, frame, body.len(), status, &mut self.retries)?,
                 None => {
                     if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
                         connection.on_malformed(id);
                     }
-                    if self.strikes.is_out() {
+                    if self.strikes.strike() {
                         return Err(Close);
                     }
                 }
@@ -218,13 +227,13 @@ fn on_frame(
     connection: &Arc<Connection>,
     frame: ServerFrame,
     size: usize,
-    link: &watch::Sender<Link>,
-    again: &mut Again,
+    status: &watch::Sender<ConnectionStatus>,
+    retries: &mut Retries,
 ) -> Result<(), Close> {
     match frame {
         ServerFrame::Response { id, result } => {
             if let Some(subscription) = connection.on_response(id, result, size) {
-                again.push(&subscription);
+                retries.push(&subscription);
             }
         }
         ServerFrame::Event { id, event } => {
@@ -244,20 +253,20 @@ fn on_frame(
             let next = match why {
                 GoAway::Draining => {
                     connection.leave();
-                    Link::Down
+                    ConnectionStatus::Down
                 }
                 GoAway::Ended { name, reason } => {
                     connection.on_end();
-                    Link::Ended { name, reason, report: connection.report() }
+                    ConnectionStatus::Ended { name, reason, report: connection.report() }
                 }
             };
-            // Who has been left already has nothing more to say about that.
-            link.send_if_modified(|link| {
-                let is_this = matches!(link, Link::Up(held) if Arc::ptr_eq(held, connection));
-                if is_this {
-                    *link = next;
-                }
-                is_this
+            // Only if this is still the current connection.
+            change(status, |status| match status {
+                ConnectionStatus::Up(held) if Arc::ptr_eq(held, connection) => Some(next),
+                ConnectionStatus::Up(_)
+                | ConnectionStatus::Down
+                | ConnectionStatus::Ended { .. }
+                | ConnectionStatus::Closed => None,
             });
         }
         ServerFrame::Fault(_) => return Err(Close),

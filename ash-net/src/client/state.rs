@@ -8,7 +8,7 @@ use futures_core::Stream;
 use tokio::sync::watch;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::client::manager::{Link, Shared};
+use crate::client::shared::{ConnectionStatus, Shared};
 
 /// Whether a handle has a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,31 +21,33 @@ pub enum ConnectionState {
 }
 
 impl ConnectionState {
-    pub(super) const fn of(link: &Link) -> Self {
-        match link {
-            Link::Up(_) => Self::Connected,
-            Link::Down | Link::Ended { .. } | Link::Closed => Self::Disconnected,
+    pub(super) const fn of(status: &ConnectionStatus) -> Self {
+        match status {
+            ConnectionStatus::Up(_) => Self::Connected,
+            ConnectionStatus::Down | ConnectionStatus::Ended { .. } | ConnectionStatus::Closed => {
+                Self::Disconnected
+            }
         }
     }
 }
 
 /// The changes of a connection's state, as a [`Stream`].
 ///
-/// Who takes them late gets the latest; `Connected` twice in a row tells that the connection was
+/// A late reader gets the latest only; `Connected` twice in a row tells that the connection was
 /// lost between the two.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct ConnectionStates {
-    next: ReusableBoxFuture<'static, (Option<ConnectionState>, watch::Receiver<Link>)>,
+    next: ReusableBoxFuture<'static, (Option<ConnectionState>, watch::Receiver<ConnectionStatus>)>,
     is_over: bool,
 }
 
 impl ConnectionStates {
     pub(super) fn new(shared: &Shared) -> Self {
-        Self { next: ReusableBoxFuture::new(changed(shared.link.subscribe())), is_over: false }
+        Self { next: ReusableBoxFuture::new(changed(shared.status.subscribe())), is_over: false }
     }
 
     /// Waits for the next change. `None` when there is no handle any more, or the runtime is gone
-    /// that kept the connection. The same as `StreamExt::next`, for those who have none at hand.
+    /// that kept the connection. The same as `StreamExt::next`, without that trait.
     ///
     /// # Cancel safety
     ///
@@ -56,15 +58,17 @@ impl ConnectionStates {
 }
 
 async fn changed(
-    mut link: watch::Receiver<Link>,
-) -> (Option<ConnectionState>, watch::Receiver<Link>) {
-    if matches!(*link.borrow(), Link::Closed) && !link.has_changed().unwrap_or(false) {
+    mut status: watch::Receiver<ConnectionStatus>,
+) -> (Option<ConnectionState>, watch::Receiver<ConnectionStatus>) {
+    if matches!(*status.borrow(), ConnectionStatus::Closed)
+        && !status.has_changed().unwrap_or(false)
+    {
         // That was the last change.
-        return (None, link);
+        return (None, status);
     }
-    let changed = link.changed().await;
-    let state = ConnectionState::of(&link.borrow_and_update());
-    (changed.ok().map(|()| state), link)
+    let changed = status.changed().await;
+    let state = ConnectionState::of(&status.borrow_and_update());
+    (changed.ok().map(|()| state), status)
 }
 
 impl Stream for ConnectionStates {
@@ -75,9 +79,9 @@ impl Stream for ConnectionStates {
         if this.is_over {
             return Poll::Ready(None);
         }
-        let (state, link) = ready!(this.next.poll(context));
+        let (state, status) = ready!(this.next.poll(context));
         match state {
-            Some(_) => this.next.set(changed(link)),
+            Some(_) => this.next.set(changed(status)),
             None => this.is_over = true,
         }
         Poll::Ready(state)

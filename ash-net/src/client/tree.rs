@@ -1,15 +1,15 @@
-//! A tree out of its nodes.
+//! Builds a tree out of its nodes.
 
 use ash_core::{Tree, TreeNode};
 
 use crate::error::ProtocolError;
 use crate::protocol::{Below, Node};
 
-/// How many levels a tree may have. Deeper ones nobody builds, and dropping one without bounds would
-/// exhaust the stack.
+/// How many levels a tree may have. Nobody builds deeper ones, and dropping a tree without such a
+/// bound could overflow the stack.
 const MAX_DEPTH: usize = 256;
 
-/// Puts nodes together, each of which names its parent, which stands before it.
+/// Puts nodes together. Each names its parent, which comes before it.
 pub(crate) fn grow(root: Below, nodes: Vec<Node>) -> Result<Tree, ProtocolError> {
     let mut depths = vec![0usize];
     for node in &nodes {

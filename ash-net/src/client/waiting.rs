@@ -1,4 +1,4 @@
-//! Those who wait for an answer on one connection.
+//! The callers and subscribers that wait for an answer on one connection.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use crate::client::parts::{NoRoom, Parts};
 use crate::error::{ProtocolError, RemoteError};
 use crate::protocol::{Answer, Pending};
 
-/// All who wait for an answer.
+/// All that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub(super) calls: Pending<Waiter>,
     /// How many of these are subscriptions.
     pub(super) subscriptions: usize,
-    /// How much memory is held of answers that are not complete, about, in bytes.
+    /// About how much memory answers take that are not complete, in bytes.
     held: usize,
     /// When the reading side looks next for calls that have taken too long.
     pub(super) next_look: Option<Instant>,
     pub(super) phase: Phase,
 }
 
-/// How far a connection is.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     #[default]
     Serving,
-    /// The server goes: the answers that are under way are waited for, and nothing else.
+    /// The server goes away: the answers that are under way are waited for, and nothing else.
     Leaving,
-    /// The supervisor has ended: whatever the server has yet to say of that is waited for.
+    /// The supervisor has ended: the last frames of the server are waited for.
     Ended,
     /// Nobody waits any more, and nobody will.
     Over,
@@ -45,11 +45,11 @@ pub(super) enum Waiter {
 
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// What has come of an answer that comes in parts.
+    /// The parts of the answer that have come.
     pub(super) parts: Parts,
     /// The template that was asked for, if one was: the server does not repeat it.
     pub(super) template: Option<String>,
-    /// How long the answer is waited for, if the reading side is to see to it.
+    /// When the call times out, if the reading side is to see to that.
     pub(super) deadline: Option<Instant>,
     pub(super) answer: oneshot::Sender<Result<Answer, RemoteError>>,
 }
@@ -94,7 +94,7 @@ impl Waiting {
     }
 
     /// Returns how many callers there are.
-    pub(super) fn crowd(&self) -> usize {
+    pub(super) fn callers(&self) -> usize {
         self.calls.len() - self.subscriptions
     }
 
@@ -114,7 +114,8 @@ impl Waiting {
         (expired, rest.into_iter().map(|(_, deadline)| deadline).min())
     }
 
-    /// The server goes, if that is news: subscribers wait for nothing more here. Returns them.
+    /// The server goes away. Takes the subscribers out, who get nothing more here; `None` if that
+    /// was known already.
     pub(super) fn leave(&mut self) -> Option<Vec<Waiter>> {
         match self.phase {
             Phase::Serving => self.phase = Phase::Leaving,
@@ -126,10 +127,10 @@ impl Waiting {
         Some(ids.into_iter().filter_map(|id| self.remove(id)).collect())
     }
 
-    /// Tells whether there was something to wait for at a server that goes, and that has come: then
-    /// nobody will wait any more.
+    /// Tells whether a server that goes away has given its last answer. Then nobody will wait any
+    /// more.
     pub(super) fn finish(&mut self) -> bool {
-        let is_done = self.phase == Phase::Leaving && self.crowd() == 0;
+        let is_done = self.phase == Phase::Leaving && self.callers() == 0;
         if is_done {
             self.phase = Phase::Over;
         }

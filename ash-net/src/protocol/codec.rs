@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 /// How long the header of a frame is, in bytes.
 pub(crate) const HEADER: usize = 4;
 
-/// How much is read at once, at least and at most, where nothing is known of what comes.
+/// How much is read at once: at first, and once that much has come.
 const LEAST: usize = 8 * 1024;
 const MOST: usize = 32 * 1024;
 
-/// A frame is announced that is larger than it may be.
+/// A header announces a frame that is larger than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {0} bytes is too large")]
 pub(crate) struct FrameTooLarge(pub(crate) usize);
 
-/// Takes frames out of a stream of bytes, where they lie.
+/// Takes frames out of a stream of bytes, without copying them.
 #[derive(Debug)]
 pub(crate) struct FrameDecoder {
     buffer: Vec<u8>,
     /// Where the first frame begins that has not been taken.
     start: usize,
     limit: usize,
-    /// How much is read next: more, once so much has come.
+    /// How much is read next.
     chunk: usize,
 }
 
@@ -38,7 +38,7 @@ impl FrameDecoder {
         self.limit = limit;
     }
 
-    /// Returns where the next bytes are to be appended; there is room for some.
+    /// Returns the buffer that the next bytes are to be appended to, with room for some.
     pub(crate) fn space(&mut self) -> &mut Vec<u8> {
         if self.buffer.len() >= self.chunk {
             self.chunk = MOST;
@@ -54,7 +54,7 @@ impl FrameDecoder {
 
     /// Returns the body of the next frame, if all of it has arrived.
     ///
-    /// After an error the stream has no meaning any more.
+    /// After an error the rest of the stream cannot be decoded.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, FrameTooLarge> {
         let rest = &self.buffer[self.start..];
         let Some((header, rest)) = rest.split_first_chunk::<HEADER>() else {
@@ -82,7 +82,7 @@ impl FrameDecoder {
     }
 }
 
-/// What cannot be sent.
+/// Why a message cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EncodeError {
     /// It is larger than a frame may be.
@@ -126,10 +126,9 @@ pub(crate) fn encode<T: Serialize>(
 /// How much room is made for a message at first, in bytes: most are shorter.
 const ROOM: usize = 256;
 
-/// Writes where there is room, and returns how much that took.
+/// Writes into a slice, and returns how much of it that took.
 ///
-/// Messages are mostly single bytes: one of them takes no more than a look at whether its place is
-/// there.
+/// Messages are mostly single bytes, each of which costs one bounds check.
 struct Slots<'a> {
     slots: &'a mut [u8],
     used: usize,

@@ -9,8 +9,8 @@
 //!                                 ◄───      proof, if it says that the supervisor has ended
 //! ```
 //!
-//! Invariant: a client that has a secret takes nobody's word for the end of its supervisor who does
-//! not know that secret.
+//! Invariant: a client that has a secret believes that its supervisor has ended only if the peer
+//! has proved to know that secret.
 
 use crate::access::Access;
 use crate::auth::{Auth, Proof, Side, Transcript};
@@ -22,6 +22,13 @@ use crate::protocol::{Refusal, decode};
 
 /// How large a frame may be before the handshake has ended, in bytes.
 pub(crate) const MAX_HANDSHAKE_FRAME: usize = 4 * 1024;
+
+/// How long the path of a supervisor may be, in bytes.
+///
+/// Its name, which is all of it at the root, has to fit into a client's hello: with the magic and
+/// the versions (12 bytes), the nonce (32), how large a frame may be (5 at most) and its own length
+/// (2). In the answer there is room for more.
+pub(crate) const MAX_PATH: usize = MAX_HANDSHAKE_FRAME - (12 + 32 + 5 + 2);
 
 /// Why a handshake failed, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +66,8 @@ enum ClientState {
         server_hello: Vec<u8>,
         frame: usize,
     },
-    /// It has been told that the supervisor has ended, but not yet by whom.
+    /// It has been told that the supervisor has ended, and waits for a proof that the server says
+    /// so.
     Doubting {
         server_hello: Vec<u8>,
     },
@@ -110,7 +118,7 @@ impl ClientHandshake {
         &self.hello
     }
 
-    /// Takes a frame in. After an error the connection is of no use.
+    /// Takes a frame in. After an error the connection cannot be used.
     pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ClientStep, HandshakeError> {
         match std::mem::replace(&mut self.state, ClientState::Over) {
             ClientState::Greeting => self.on_hello(frame),
@@ -132,14 +140,16 @@ impl ClientHandshake {
             return Err(HandshakeError::Refused(refusal));
         }
         let Versions { min, max } = versions;
-        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        if !VERSIONS.overlaps(versions) {
+            return Err(HandshakeError::Version { min, max });
+        }
         let Some(ServerHello::Hello { frame: limit, demand, .. }) = hello else {
             return Err(HandshakeError::Malformed);
         };
         let limit = self.frame.min(limit as usize);
         let server_hello = frame.to_vec();
         let step = match (demand, &self.auth) {
-            // Who has a secret wants to know that the server has it, too.
+            // A client that has a secret demands that the server knows it, too.
             (Demand::Nothing, Some(_)) => return Err(HandshakeError::BadServerProof),
             (Demand::Proof, None) => return Err(HandshakeError::SecretDemanded),
             (Demand::Nothing, None) => ClientStep::Wait,
@@ -237,7 +247,7 @@ pub(crate) struct Admission {
     proofs: Option<Proofs>,
 }
 
-/// That the server knows the secret of its client, whatever it decides.
+/// Proves that the server knows the secret of its client, for either decision.
 #[derive(Debug)]
 struct Proofs {
     admitted: Proof,
@@ -293,7 +303,7 @@ impl ServerHandshake {
         }
     }
 
-    /// Takes a frame in. After an error the connection is of no use.
+    /// Takes a frame in. After an error the connection cannot be used.
     pub(crate) fn handle_frame(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
         match std::mem::replace(&mut self.state, ServerState::Over) {
             ServerState::Greeting => self.on_hello(frame),
@@ -307,7 +317,9 @@ impl ServerHandshake {
     fn on_hello(&mut self, frame: &[u8]) -> Result<ServerStep, HandshakeError> {
         let (versions, rest) = read_preamble(frame).ok_or(HandshakeError::Foreign)?;
         let Versions { min, max } = versions;
-        VERSIONS.common(versions).ok_or(HandshakeError::Version { min, max })?;
+        if !VERSIONS.overlaps(versions) {
+            return Err(HandshakeError::Version { min, max });
+        }
         let client = decode::<ClientHello>(rest).ok_or(HandshakeError::Malformed)?;
         let demand = if self.secrets.is_empty() { Demand::Nothing } else { Demand::Proof };
         let mut hello = preamble();

@@ -229,3 +229,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_longest_path_fits_into_either_side_s_frame() {
+    let path = "n".repeat(MAX_PATH);
+    let hello = |path: &str| {
+        let client = ClientHandshake::new([1; 32], None, Vec::new(), usize::MAX, path);
+        client.hello().len()
+    };
+    assert_eq!(hello(&path), MAX_HANDSHAKE_FRAME);
+    let transcript = Transcript { client_hello: &[], server_hello: &[], binding: &[] };
+    let proof = Some(auth(7).prove(Side::Server, &transcript));
+    let admitted = body(&Verdict::Admitted { access: Access::Admin, path, proof });
+    assert!(admitted.len() < MAX_HANDSHAKE_FRAME);
+}

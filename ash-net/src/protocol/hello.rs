@@ -1,4 +1,4 @@
-//! What is said in a handshake: the hellos, the proofs and the verdict.
+//! The messages of a handshake: the hellos, the proofs and the verdict.
 //!
 //! A hello begins with the magic and the versions, in a form of their own that never changes, so
 //! that any two versions can tell each other apart.
@@ -14,7 +14,7 @@ const MAGIC: [u8; 8] = *b"ashflare";
 /// The versions that this side speaks.
 pub(crate) const VERSIONS: Versions = Versions { min: 1, max: 1 };
 
-/// Random bytes that make a connection unlike any other.
+/// Random bytes that are unique to a connection.
 pub(crate) type Nonce = [u8; 32];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,9 @@ pub(crate) struct Versions {
 }
 
 impl Versions {
-    /// Returns the newest version that both speak.
-    pub(super) fn common(self, other: Self) -> Option<u16> {
-        let newest = self.max.min(other.max);
-        (newest >= self.min.max(other.min)).then_some(newest)
+    /// Tells whether there is a version that both speak.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.max.min(other.max) >= self.min.max(other.min)
     }
 }
 
@@ -79,8 +78,8 @@ pub(super) struct ClientProof {
     pub(super) proof: Proof,
 }
 
-/// What follows [`Refusal::ShuttingDown`] where the client had to give a proof: that this is the word
-/// of the server, and not of one who has taken its place.
+/// Follows [`Refusal::ShuttingDown`] if the client had to give a proof, and proves that the server
+/// says so, not somebody in its place.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct EndProof {
     pub(super) proof: Proof,
@@ -103,7 +102,7 @@ pub(super) fn body<T: Serialize>(message: &T) -> Vec<u8> {
     postcard::to_allocvec(message).expect("handshake messages have an encoding")
 }
 
-/// Returns a limit as it travels.
+/// Returns a limit in its type on the wire.
 pub(super) fn clamp(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! An established connection without its socket: who is waited for, and since when.
+//! An established connection without its socket: ids, time-outs and counts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,30 +10,30 @@ use tokio::time::Instant;
 use crate::limits::Limits;
 use crate::protocol::Fault;
 
-/// What lies too far off to be told: in about thirty years.
+/// Stands for a time that is too long to be added to an instant: about thirty years.
 const NEVER: Duration = Duration::from_secs(1 << 30);
 
-/// Returns the time so long after another; if that cannot be told, one that never comes.
+/// Adds a time to an instant. If it is too long for that, returns an instant that never comes.
 pub(crate) fn after(start: Instant, time: Duration) -> Instant {
     start.checked_add(time).unwrap_or_else(|| start + NEVER)
 }
 
-/// Watches that the peer is alive and finishes what it begins.
+/// Watches that the peer is alive and finishes the frames that it begins.
 #[derive(Debug)]
 pub(crate) struct Vigil {
     limits: Limits,
     /// When the peer was last heard.
     heard: Instant,
-    /// Whether it was asked for a sign of life since.
+    /// Whether a ping has been sent since.
     has_pinged: bool,
-    /// When the frame began that has not ended.
+    /// When the unfinished frame began, if there is one.
     begun: Option<Instant>,
 }
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The peer is to be asked for a sign of life.
+    /// A ping is to be sent.
     Ping,
     /// The peer is to be given up.
     Close(Fault),
@@ -83,7 +83,7 @@ impl Vigil {
     }
 }
 
-/// Counts what a peer does wrong.
+/// Counts the frames of a peer that cannot be decoded.
 #[derive(Debug, Default)]
 pub(crate) struct Strikes(u32);
 
@@ -93,7 +93,7 @@ impl Strikes {
     }
 
     /// Counts one more. Tells whether it was one too many.
-    pub(crate) const fn is_out(&mut self) -> bool {
+    pub(crate) const fn strike(&mut self) -> bool {
         self.0 += 1;
         self.0 >= 3
     }
@@ -104,6 +104,8 @@ impl Strikes {
 pub(crate) struct Requests {
     limit: usize,
     held: HashMap<u64, Wanted>,
+    /// How many were released whose work has not ended yet.
+    released: usize,
 }
 
 /// Whether somebody waits for the answer to a request.
@@ -115,27 +117,28 @@ enum Wanted {
 
 /// Whether a request is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admit {
+pub(crate) enum RequestVerdict {
     Taken,
     /// There are too many.
     Busy,
-    /// One with this id is in flight: the peer is confused.
+    /// One with this id is in flight already.
     Twice,
 }
 
 impl Requests {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, held: HashMap::new() }
+        Self { limit, held: HashMap::new(), released: 0 }
     }
 
-    pub(crate) fn begin(&mut self, id: u64) -> Admit {
-        let is_full = self.held.len() >= self.limit;
+    pub(crate) fn begin(&mut self, id: u64) -> RequestVerdict {
+        let is_full = self.held.len() >= self.limit
+            || self.held.len() + self.released >= self.limit.saturating_mul(2);
         match self.held.entry(id) {
-            Entry::Occupied(_) => Admit::Twice,
-            Entry::Vacant(_) if is_full => Admit::Busy,
+            Entry::Occupied(_) => RequestVerdict::Twice,
+            Entry::Vacant(_) if is_full => RequestVerdict::Busy,
             Entry::Vacant(place) => {
                 place.insert(Wanted::Yes);
-                Admit::Taken
+                RequestVerdict::Taken
             }
         }
     }
@@ -150,6 +153,21 @@ impl Requests {
     pub(crate) fn cancel(&mut self, id: u64) -> bool {
         let held = self.held.get_mut(&id);
         held.map(|wanted| *wanted = Wanted::No).is_some()
+    }
+
+    /// A request is cancelled whose work ends with that: its place is free at once, and so is its
+    /// id. Until the [work has ended](Self::on_released_end) it only counts towards twice the limit:
+    /// else a peer that cancels at once could have any number of them under way.
+    pub(crate) fn release(&mut self, id: u64) {
+        if self.held.remove(&id).is_some() {
+            self.released += 1;
+        }
+    }
+
+    /// The work of a released request has ended.
+    pub(crate) const fn on_released_end(&mut self) {
+        debug_assert!(self.released > 0, "each is released once, and then ends");
+        self.released = self.released.saturating_sub(1);
     }
 
     /// Tells whether the answer is waited for.
@@ -263,17 +281,34 @@ mod tests {
     #[test]
     fn a_cancelled_request_counts_until_it_is_done() {
         let mut requests = Requests::new(2);
-        assert_eq!(requests.begin(1), Admit::Taken);
-        assert_eq!(requests.begin(1), Admit::Twice);
-        assert_eq!(requests.begin(2), Admit::Taken);
+        assert_eq!(requests.begin(1), RequestVerdict::Taken);
+        assert_eq!(requests.begin(1), RequestVerdict::Twice);
+        assert_eq!(requests.begin(2), RequestVerdict::Taken);
         assert!(requests.cancel(1));
         assert!(!requests.cancel(9));
         assert!(!requests.is_wanted(1));
-        assert_eq!(requests.begin(3), Admit::Busy);
+        assert_eq!(requests.begin(3), RequestVerdict::Busy);
         assert!(!requests.finish(1), "nobody waits for it");
-        assert_eq!(requests.begin(3), Admit::Taken);
+        assert_eq!(requests.begin(3), RequestVerdict::Taken);
         assert!(requests.finish(2));
         assert!(!requests.finish(2));
+    }
+
+    #[test]
+    fn a_released_request_frees_its_place_and_there_is_no_end_of_work_to_it() {
+        let mut requests = Requests::new(2);
+        for id in [1, 2] {
+            assert_eq!(requests.begin(id), RequestVerdict::Taken);
+        }
+        requests.release(1);
+        assert_eq!(requests.begin(1), RequestVerdict::Taken, "the id is free, too");
+        assert_eq!(requests.begin(3), RequestVerdict::Busy);
+        requests.release(1);
+        requests.release(2);
+        assert_eq!(requests.begin(3), RequestVerdict::Taken);
+        assert_eq!(requests.begin(4), RequestVerdict::Busy, "three have not ended");
+        requests.on_released_end();
+        assert_eq!(requests.begin(4), RequestVerdict::Taken);
     }
 
     #[test]
@@ -293,6 +328,6 @@ mod tests {
     #[test]
     fn the_third_strike_is_out() {
         let mut strikes = Strikes::default();
-        assert_eq!([strikes.is_out(), strikes.is_out(), strikes.is_out()], [false, false, true]);
+        assert_eq!([strikes.strike(), strikes.strike(), strikes.strike()], [false, false, true]);
     }
 }

@@ -1,7 +1,6 @@
 //! A server at an address: it accepts connections, and nothing that happens to one of them, or to
 //! the accepting itself, keeps it from accepting the next.
 
-use std::io;
 #[cfg(feature = "simulation")]
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -11,29 +10,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ash_core::SupervisorHandle;
-#[cfg(unix)]
-use tokio::net::UnixStream;
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
 use crate::error::ServerError;
 use crate::log::tell;
 use crate::protocol::{Refusal, ServerHandshake};
-use crate::server::admission::{Admissions, Place};
+use crate::server::config::Config;
+use crate::server::exposure::{check_exposure, identify, open, warn_if_open};
 use crate::server::lifecycle::{Lifecycle, ServerShutdown};
-use crate::server::{Config, Strangers, SupervisorServer, greet, reading};
+use crate::server::listener::{Accepted, HeldListener, Listener, ServedListener};
+use crate::server::slots::{ConnectionSlot, ConnectionSlots};
+use crate::server::{SupervisorServer, greet, reading};
 #[cfg(feature = "simulation")]
 use crate::simulation::Source;
+#[cfg(feature = "simulation")]
+use crate::transport::Stream;
 #[cfg(unix)]
 use crate::transport::unix;
-use crate::transport::{Peer, Stream, tcp};
+use crate::transport::{Peer, tcp};
 
 /// How long is waited after the system could not accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many refused connections are told why at a time; more are closed without a word.
+/// How many refused connections are told why at a time; more are just closed.
 const MAX_REFUSALS: usize = 16;
 
 /// A server that listens at an address and serves once [`serve`](Self::serve) is awaited.
@@ -41,30 +42,10 @@ const MAX_REFUSALS: usize = 16;
 #[must_use = "it listens, and serves nobody until `serve` is awaited"]
 pub struct Bound<A> {
     address: A,
-    listener: Listener,
+    listener: HeldListener,
     config: Arc<Config>,
-    admissions: Arc<Admissions>,
-    /// What ends it here, and what ends it at all addresses of the server.
-    lifecycles: [Lifecycle; 2],
-}
-
-/// What connections are accepted from.
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix(unix::Socket),
-    #[cfg(feature = "simulation")]
-    Simulated(Source<(Stream, IpAddr)>),
-}
-
-/// A connection of which nothing is known yet.
-enum Accepted {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
-    #[cfg(feature = "simulation")]
-    Simulated(Stream),
+    slots: Arc<ConnectionSlots>,
+    lifecycle: Lifecycle,
 }
 
 impl Bound<SocketAddr> {
@@ -72,6 +53,7 @@ impl Bound<SocketAddr> {
         server: &SupervisorServer,
         address: impl ToSocketAddrs,
     ) -> Result<Self, ServerError> {
+        server.config.check_paths()?;
         let failed = |address: String| move |source| ServerError::Listen { address, source };
         let found = tokio::net::lookup_host(address).await;
         let addresses: Vec<_> = found.map_err(failed("the address".into()))?.collect();
@@ -82,46 +64,15 @@ impl Bound<SocketAddr> {
         }
         let listener = tcp::listen(&addresses).await.map_err(failed(shown.clone()))?;
         let address = listener.local_addr().map_err(failed(shown))?;
-        warn_of_openness(&server.config, address);
+        warn_if_open(&server.config, address);
         Ok(Self::new(server, address, Listener::Tcp(listener)))
     }
-}
-
-/// Refuses to listen where strangers could drive the tree.
-fn check_exposure(config: &Config, address: SocketAddr) -> Result<(), ServerError> {
-    #[cfg(feature = "tls")]
-    let (has_tls, has_certificates) = match &config.tls {
-        Some(tls) => (true, tls.is_mutual()),
-        None => (false, false),
-    };
-    #[cfg(not(feature = "tls"))]
-    let (has_tls, has_certificates) = (false, false);
-    let is_closed = has_tls && (has_certificates || !config.secrets.is_empty());
-    if tcp::is_local(address) || is_closed || config.strangers == Strangers::Served {
-        return Ok(());
-    }
-    Err(ServerError::Exposed { address: address.to_string() })
-}
-
-/// Says once that a server has no door.
-fn warn_of_openness(config: &Config, address: SocketAddr) {
-    #[cfg(feature = "tls")]
-    let has_certificates = config.tls.as_ref().is_some_and(crate::tls::TlsServer::is_mutual);
-    #[cfg(not(feature = "tls"))]
-    let has_certificates = false;
-    if !config.secrets.is_empty() || has_certificates {
-        return;
-    }
-    tell!(
-        config.log, warn,
-        "everybody who can reach this address can drive the tree: no secret and no client certificates are asked for";
-        address = address, access = config.access
-    );
 }
 
 #[cfg(unix)]
 impl Bound<PathBuf> {
     pub(super) async fn unix(server: &SupervisorServer, path: &Path) -> Result<Self, ServerError> {
+        server.config.check_paths()?;
         let socket = unix::Socket::listen(path, server.config.socket_mode).await?;
         let address = socket.path().to_path_buf();
         Ok(Self::new(server, address, Listener::Unix(socket)))
@@ -137,12 +88,13 @@ impl Bound<()> {
 
 impl<A> Bound<A> {
     fn new(server: &SupervisorServer, address: A, listener: Listener) -> Self {
+        let lifecycle = server.lifecycle.below();
         Self {
             address,
-            listener,
+            listener: HeldListener::new(listener, [&lifecycle, &server.lifecycle]),
             config: Arc::new(server.config.clone()),
-            admissions: Arc::clone(&server.admissions),
-            lifecycles: [server.lifecycle.below(), server.lifecycle.clone()],
+            slots: Arc::clone(&server.slots),
+            lifecycle,
         }
     }
 
@@ -155,13 +107,14 @@ impl<A> Bound<A> {
         self.address.clone()
     }
 
-    /// Returns what shuts it down from elsewhere.
+    /// Returns a handle that shuts it down from elsewhere.
     #[must_use]
     pub fn shutdown_handle(&self) -> ServerShutdown {
-        self.lifecycles[0].handle()
+        self.lifecycle.handle()
     }
 
-    /// Serves until it is shut down or its supervisors have ended.
+    /// Serves until it is shut down or its supervisors have ended; not at all, if it was shut down
+    /// before.
     ///
     /// # Errors
     ///
@@ -169,12 +122,16 @@ impl<A> Bound<A> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connections. Whoever waits there for the tree to be shut
-    /// down gets the answer that the shutdown has begun.
+    /// Dropping the future closes the connections. Clients that wait for the tree to be shut down
+    /// are answered that this has begun.
     pub async fn serve(self) -> Result<(), ServerError> {
-        let Self { listener, config, admissions, lifecycles, .. } = self;
-        let _serving = [lifecycles[0].begin(), lifecycles[1].begin()];
-        let stop = lifecycles[0].stop_token();
+        let Self { listener, config, slots, lifecycle, .. } = self;
+        let Some(ServedListener { serving: _serving, listener }) = listener.serve() else {
+            return Ok(());
+        };
+        let stop = lifecycle.stop_token();
+        // Whatever ends the server: a connection learns that by itself, a handshake does not.
+        let closing = stop.child_token();
         let mut ended = Box::pin(all_ended(config.supervisors.clone()));
         let mut connections = JoinSet::new();
         let mut refusals = JoinSet::new();
@@ -192,9 +149,9 @@ impl<A> Bound<A> {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((accepted, peer)) => match admissions.admit(peer) {
-                    Ok(place) => {
-                        let client = Client { accepted, peer, place };
+                Ok((accepted, peer)) => match slots.acquire(peer) {
+                    Ok(slot) => {
+                        let client = Client { accepted, peer, slot, closing: closing.clone() };
                         let connection = attend(Arc::clone(&config), stop.clone(), client);
                         connections.spawn(connection);
                     }
@@ -206,6 +163,7 @@ impl<A> Bound<A> {
                 }
             }
         }
+        closing.cancel();
         drop(listener);
         while let Some(over) = connections.join_next().await {
             note_panic(&config, over);
@@ -227,117 +185,57 @@ async fn all_ended(supervisors: Vec<SupervisorHandle>) {
     }
 }
 
-/// Turns a connection away for which there is no place.
-fn refuse(config: &Config, peer: Peer, count: u64, accepted: Accepted, refusals: &mut JoinSet<()>) {
-    // Not one line for each: an attacker must not fill the log.
+/// Turns away a connection for which there is no slot.
+fn refuse(
+    config: &Arc<Config>,
+    peer: Peer,
+    count: u64,
+    accepted: Accepted,
+    refusals: &mut JoinSet<()>,
+) {
+    // Not one line for each: an attacker must not be able to fill the log.
     if count.is_power_of_two() {
         tell!(config.log, warn, "too many connections: one was refused"; peer = peer, refused = count);
     }
-    #[cfg(feature = "tls")]
-    let is_plain = config.tls.is_none() || !matches!(accepted, Accepted::Tcp(_));
-    #[cfg(not(feature = "tls"))]
-    let is_plain = true;
-    if is_plain && refusals.len() < MAX_REFUSALS {
+    if refusals.len() < MAX_REFUSALS {
+        let config = Arc::clone(config);
         refusals.spawn(async move {
-            if let Ok(mut stream) = accepted.plain() {
+            let telling = async {
+                let Ok((mut stream, _)) = open(&config, accepted).await else { return };
                 let answer = ServerHandshake::refuse_hello(Refusal::TooManyConnections);
                 greet::dismiss(&mut stream, &answer).await;
-            }
+            };
+            // With TLS that takes two turns of the peer, and still no longer.
+            let _ = tokio::time::timeout(greet::LINGER, telling).await;
         });
     }
 }
 
-impl Listener {
-    async fn accept(&self) -> io::Result<(Accepted, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                Ok((Accepted::Tcp(stream), Peer::Ip(tcp::peer(address))))
-            }
-            #[cfg(unix)]
-            Self::Unix(socket) => {
-                let (stream, _) = socket.listener.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                Ok((Accepted::Unix(stream), Peer::Uid(uid)))
-            }
-            #[cfg(feature = "simulation")]
-            Self::Simulated(source) => {
-                let (stream, address) = source.next().await?;
-                Ok((Accepted::Simulated(stream), Peer::Ip(address)))
-            }
-        }
-    }
-}
-
-impl Accepted {
-    fn plain(self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(stream) => tcp::stream(stream),
-            #[cfg(unix)]
-            Self::Unix(stream) => Ok(unix::stream(stream)),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(stream) => Ok(stream),
-        }
-    }
-}
-
-/// A connection that has a place.
+/// A connection that has a slot.
 struct Client {
     accepted: Accepted,
     peer: Peer,
-    place: Place,
+    slot: ConnectionSlot,
+    /// Cancelled when nobody is let in any more.
+    closing: CancellationToken,
 }
 
 /// Attends to one connection, from its handshake to its end.
 async fn attend(config: Arc<Config>, stop: CancellationToken, client: Client) {
-    let Client { accepted, peer, place } = client;
+    let Client { accepted, peer, slot, closing } = client;
     let greeting = async {
         let (stream, access) = identify(&config, peer, accepted).await?;
         greet::greet(&config, peer, access, stream).await
     };
     let guest = tokio::select! {
         biased;
-        () = stop.cancelled() => return,
-        () = place.shed.cancelled() => None,
+        () = closing.cancelled() => return,
+        () = slot.shed.cancelled() => None,
         guest = tokio::time::timeout(config.limits.handshake, greeting) => guest.ok().flatten(),
     };
     if let Some(guest) = guest
-        && place.keep()
+        && slot.keep()
     {
         reading::run(config, stop, guest).await;
     }
-}
-
-/// Finds out who a peer is from what carries the connection, and what it may do at most: `None`
-/// if it may do nothing.
-async fn identify(
-    config: &Config,
-    peer: Peer,
-    accepted: Accepted,
-) -> Option<(Stream, Option<Access>)> {
-    #[cfg(feature = "tls")]
-    if let (Some(tls), Accepted::Tcp(_)) = (&config.tls, &accepted) {
-        let Accepted::Tcp(stream) = accepted else {
-            return None;
-        };
-        return match tls.accept(stream).await {
-            Ok(identified) => Some(identified),
-            Err(failed) => {
-                tell!(config.log, info, "client refused"; peer = peer, reason = failed);
-                None
-            }
-        };
-    }
-    let access = match peer {
-        Peer::Ip(_) => Some(Access::Admin),
-        #[cfg(unix)]
-        Peer::Uid(uid) => {
-            let is_served = match &config.uids {
-                Some(uids) => uids.contains(&uid),
-                None => uid == 0 || uid == unix::own_uid(),
-            };
-            is_served.then_some(Access::Admin)
-        }
-    };
-    Some((accepted.plain().ok()?, access))
 }

@@ -3,20 +3,21 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use ash_core::{ExitReason, SupervisorHandle, WorkerError};
+use ash_core::SupervisorHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::limits::Limits;
+use crate::lock::lock;
 use crate::outbound::{Outbound, Unsent};
-use crate::protocol::{Admit, Answer, EncodeError, GoAway, Outcome, Requests, ServerFrame, encode};
-use crate::server::Config;
+use crate::protocol::{EncodeError, Outcome, RequestVerdict, Requests, ServerFrame, encode};
+use crate::server::config::Config;
 use crate::server::listing::PAGE_BYTES;
 
-/// How large an answer may always be that does not wait for its place, in bytes.
+/// Up to which size an answer counts as short whatever the limits are, in bytes.
 const LEAST_SHORT: usize = 256;
 
 /// What the handlers of one connection share.
@@ -29,26 +30,22 @@ pub(super) struct Connection {
     pub(super) frame: usize,
     pub(super) outbound: Arc<Outbound>,
     requests: Mutex<Requests>,
-    /// What ends the subscriptions.
+    /// Cancelled to end a subscription, by the id of its request.
     subscriptions: Mutex<HashMap<u64, CancellationToken>>,
-    /// The calls that wait for the tree to be down, and are answered if the server goes with it.
-    stops: Mutex<Vec<u64>>,
-    /// How large an answer may be that is short. As many of these as there may be requests take up
-    /// half of what may wait to be sent, so that a peer that asks no more than it may and reads the
-    /// answers is never given up.
+    /// The calls that wait for the tree to be down, and are answered if the server goes down with it.
+    pub(super) shutdowns: Mutex<Vec<u64>>,
+    /// Up to which size an answer is short, and queued without waiting for `bulk`. Short answers to
+    /// as many requests as may be in flight fill half of the outbound queue, so that a peer that
+    /// keeps to its limits and reads its answers is never given up.
     short: usize,
-    /// The one place for a page, or what else is not short, in what waits to be sent, so that
-    /// nothing else has to wait behind more than one of them.
+    /// The one permit for pages and other answers that are not short: only one of them is in the
+    /// outbound queue at a time, so that nothing else waits behind more than one.
     pub(super) bulk: Arc<Semaphore>,
     /// Cancelled when the connection begins to end.
     pub(super) draining: CancellationToken,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Returns how large a short answer may be.
+/// Returns up to which size an answer is short.
 fn short(limits: &Limits) -> usize {
     (limits.outbound / 2 / limits.in_flight.max(1)).clamp(LEAST_SHORT, PAGE_BYTES)
 }
@@ -64,10 +61,10 @@ impl Connection {
             supervisor,
             access,
             frame,
-            outbound: Arc::new(Outbound::new(config.limits.outbound)),
+            outbound: Arc::new(Outbound::new(config.limits.outbound_for(frame))),
             requests: Mutex::new(Requests::new(config.limits.in_flight)),
             subscriptions: Mutex::default(),
-            stops: Mutex::default(),
+            shutdowns: Mutex::default(),
             short: short(&config.limits),
             bulk: Arc::new(Semaphore::new(1)),
             draining: CancellationToken::new(),
@@ -75,14 +72,13 @@ impl Connection {
         }
     }
 
-    /// Encodes a frame. Texts of users' errors are made for that, and one that panics has no
-    /// encoding.
+    /// Encodes a frame. That formats users' errors; a frame with one that panics has no encoding.
     pub(super) fn encode(&self, frame: &ServerFrame) -> Result<Vec<u8>, EncodeError> {
         let encode = AssertUnwindSafe(|| self.encode_within(frame, self.frame));
         catch_unwind(encode).unwrap_or(Err(EncodeError::Impossible))
     }
 
-    /// Encodes a frame that should be smaller than it may be.
+    /// Encodes a frame that must keep to a limit of its own, too.
     pub(super) fn encode_within(
         &self,
         frame: &ServerFrame,
@@ -102,7 +98,7 @@ impl Connection {
         self.check(self.outbound.push(bytes, permit))
     }
 
-    /// A peer that lets too much pile up is given up.
+    /// Gives a peer up that lets its outbound queue fill.
     pub(super) fn check(&self, sent: Result<(), Unsent>) -> Result<(), Unsent> {
         if sent == Err(Unsent::Full) {
             self.outbound.give_up();
@@ -130,41 +126,27 @@ impl Connection {
     /// Ends a request and sends its answer, if it is waited for and short; else gives it back.
     pub(super) fn answer(&self, id: u64, result: Outcome) -> Result<(), Outcome> {
         let mut bytes = Vec::with_capacity(256);
-        // Before anything is locked: texts of users' errors are made while it is encoded.
+        // Before anything is locked, because it formats users' errors.
         self.encode_short(id, result, &mut bytes)?;
-        self.forget_subscription(id);
         if self.end(id) && !bytes.is_empty() {
             let _ = self.send(&bytes, None);
         }
         Ok(())
     }
 
-    /// Ends a request whose answer has been sent, or is not waited for.
-    pub(super) fn finish(&self, id: u64) {
-        self.forget_subscription(id);
-        self.end(id);
-    }
-
-    pub(super) fn begin(&self, id: u64) -> Admit {
+    pub(super) fn begin(&self, id: u64) -> RequestVerdict {
         let mut requests = lock(&self.requests);
-        let admit = requests.begin(id);
-        self.outbound.set_crowd(requests.len());
-        admit
+        let verdict = requests.begin(id);
+        self.outbound.set_in_flight(requests.len());
+        verdict
     }
 
     pub(super) fn end(&self, id: u64) -> bool {
         let mut requests = lock(&self.requests);
         let is_wanted = requests.finish(id);
-        // The one that ends has its answer yet to send.
-        self.outbound.set_crowd(requests.len() + 1);
+        // The answer of the one that ends is yet to be sent.
+        self.outbound.set_in_flight(requests.len() + 1);
         is_wanted
-    }
-
-    fn forget_subscription(&self, id: u64) {
-        let mut subscriptions = lock(&self.subscriptions);
-        if !subscriptions.is_empty() {
-            subscriptions.remove(&id);
-        }
     }
 
     /// Tells whether somebody waits for the answer to a request.
@@ -172,79 +154,63 @@ impl Connection {
         lock(&self.requests).is_wanted(id)
     }
 
+    /// Nobody waits for an answer any more, or for events.
     pub(super) fn cancel(&self, id: u64) {
-        lock(&self.requests).cancel(id);
-        if let Some(subscription) = lock(&self.subscriptions).remove(&id) {
-            subscription.cancel();
+        let subscription = {
+            let mut subscriptions = lock(&self.subscriptions);
+            let subscription = subscriptions.remove(&id);
+            if subscription.is_some() {
+                self.release(id);
+            }
+            subscription
+        };
+        match subscription {
+            Some(subscription) => subscription.cancel(),
+            None => {
+                lock(&self.requests).cancel(id);
+            }
         }
     }
 
-    /// Notes that a call waits for the tree to be down.
-    pub(super) fn on_stop_begun(&self, id: u64) {
-        let mut stops = lock(&self.stops);
-        if !self.draining.is_cancelled() {
-            stops.push(id);
-        }
+    /// Frees the place of a subscription, whose task has yet to end.
+    ///
+    /// The subscriptions are locked meanwhile: whoever takes one out decides how its request ends.
+    fn release(&self, id: u64) {
+        let mut requests = lock(&self.requests);
+        requests.release(id);
+        self.outbound.set_in_flight(requests.len());
     }
 
-    /// Notes that a call has its answer.
-    pub(super) fn on_stop_over(&self, id: u64) {
-        lock(&self.stops).retain(|&waits| waits != id);
-    }
-
-    /// Those who wait for the tree to be down hear of it when it is, or not at all.
-    pub(super) fn forget_stops(&self) {
-        lock(&self.stops).clear();
-    }
-
-    /// Has nothing more said.
+    /// Has the writer send what is queued and close.
     pub(super) fn close(&self) {
         self.outbound.close();
     }
 
-    /// Says that the tree goes down, if it does, where the connection is dropped in the middle of
-    /// its work.
-    pub(super) fn say_farewell(&self) {
-        let stops = std::mem::take(&mut *lock(&self.stops));
-        for id in stops {
-            let _ = self.answer(id, Ok(Answer::Done));
-        }
-        // One that was killed went with its process or its runtime, most likely, and comes back with
-        // that: then the connection is lost, and that is all.
-        if !self.draining.is_cancelled()
-            && let Some(reason) = self.supervisor.stop_reason()
-            && !matches!(reason, ExitReason::Killed)
-        {
-            let _ = self.send(&self.encode_end(reason), None);
-        }
-    }
-
-    /// Encodes that the supervisor has ended, whether or not its reason can be told.
-    pub(super) fn encode_end(&self, reason: ExitReason) -> Vec<u8> {
-        let ended = |reason| {
-            let name = self.supervisor.name().into();
-            ServerFrame::GoAway(GoAway::Ended { name, reason })
-        };
-        let told = self.encode(&ended(reason)).or_else(|_| {
-            let untold = WorkerError::from_texts(["a reason that cannot be told".to_owned()]);
-            self.encode(&ended(ExitReason::Error(untold)))
-        });
-        told.unwrap_or_default()
-    }
-
-    /// Returns what ends a subscription that is about to begin.
-    ///
-    /// Its task is not aborted: before it has run for the first time, it could not end its request.
+    /// Returns the token that ends a subscription that is about to begin.
     pub(super) fn hold_subscription(&self, id: u64) -> CancellationToken {
         let end = CancellationToken::new();
         lock(&self.subscriptions).insert(id, end.clone());
         end
     }
 
-    /// Ends all subscriptions: nothing else would.
-    pub(super) fn end_subscriptions(&self) {
-        for (_, subscription) in lock(&self.subscriptions).drain() {
-            subscription.cancel();
+    /// The task of a subscription ends. Tells whether it had not been cancelled before: then its
+    /// request has ended only now. By its id alone it could be taken for a later one.
+    pub(super) fn end_subscription(&self, id: u64, end: &CancellationToken) -> bool {
+        let mut subscriptions = lock(&self.subscriptions);
+        if !end.is_cancelled() && subscriptions.remove(&id).is_some() {
+            return self.end(id);
         }
+        lock(&self.requests).on_released_end();
+        false
+    }
+
+    /// Ends all subscriptions, which do not end by themselves.
+    pub(super) fn end_subscriptions(&self) {
+        let all = {
+            let mut subscriptions = lock(&self.subscriptions);
+            subscriptions.keys().for_each(|&id| self.release(id));
+            std::mem::take(&mut *subscriptions)
+        };
+        all.values().for_each(CancellationToken::cancel);
     }
 }

@@ -1,9 +1,9 @@
-//! Requests that wait until the subscriptions that were asked for before them stand.
+//! Holds requests back until the subscriptions that were asked for before them have begun.
 //!
-//! A supervisor below is found in its own time, and what happens because of a later request must be
-//! seen by who has subscribed to it before. So that request is worked on when the subscription
-//! stands, has failed or was given up; or after a while, so that a supervisor that does not answer
-//! holds up nothing else. Subscriptions do not wait for each other.
+//! It takes time to find a supervisor below, and a subscriber must see what a later request causes.
+//! So that request is worked on once the subscription has begun, has failed or was given up; or
+//! after [`HOLD_TIMEOUT`], so that a supervisor that does not answer holds up nothing else.
+//! Subscriptions do not wait for each other.
 
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 use crate::protocol::Call;
 
 /// How long requests are held back for subscriptions at most.
-const PATIENCE: Duration = Duration::from_secs(1);
+const HOLD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request that has been taken.
 pub(super) struct Request {
@@ -27,7 +27,7 @@ pub(super) struct Request {
 /// What holds back the requests of one connection. There are no more of them than may be in flight.
 #[derive(Default)]
 pub(super) struct Gate {
-    /// While it is shut: for what.
+    /// What it waits for, while it is shut.
     waits: Option<Waits>,
     held: Vec<Request>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Gate {
 /// The wait for subscriptions.
 struct Waits {
     until: Pin<Box<Timeout<WaitForCancellationFutureOwned>>>,
-    /// What those share that do not stand.
+    /// Held by all subscriptions that have not begun.
     guard: Weak<DropGuard>,
 }
 
@@ -52,14 +52,14 @@ impl Gate {
         self.held.is_empty()
     }
 
-    /// Shuts it until the returned guard is dropped with all others, or a while has passed since
-    /// the first.
+    /// Shuts it until the returned guard is dropped with all others, or the time-out has passed
+    /// since the first.
     pub(super) fn shut(&mut self) -> Guard {
         if let Some(guard) = self.waits.as_ref().and_then(|waits| waits.guard.upgrade()) {
             return guard;
         }
         let token = CancellationToken::new();
-        let until = tokio::time::timeout(PATIENCE, token.clone().cancelled_owned());
+        let until = tokio::time::timeout(HOLD_TIMEOUT, token.clone().cancelled_owned());
         let guard = Arc::new(token.drop_guard());
         self.waits = Some(Waits { until: Box::pin(until), guard: Arc::downgrade(&guard) });
         guard
@@ -73,7 +73,7 @@ impl Gate {
     /// Waits until it opens, and returns what was held back, in order; for ever, if it is open.
     pub(super) async fn opened(&mut self) -> Vec<Request> {
         match &mut self.waits {
-            // After a while it is open, too.
+            // It opens after the time-out, too.
             Some(waits) => drop(waits.until.as_mut().await),
             None => std::future::pending().await,
         }
@@ -125,9 +125,9 @@ mod tests {
         let mut gate = Gate::default();
         let _first = gate.shut();
         hold(&mut gate, 1);
-        tokio::time::advance(PATIENCE / 2).await;
+        tokio::time::advance(HOLD_TIMEOUT / 2).await;
         let _second = gate.shut();
         assert_eq!(gate.opened().await.len(), 1);
-        assert_eq!(begun.elapsed(), PATIENCE, "counted from the first");
+        assert_eq!(begun.elapsed(), HOLD_TIMEOUT, "counted from the first");
     }
 }

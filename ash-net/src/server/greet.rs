@@ -15,19 +15,24 @@ use crate::protocol::{
     Admission, FrameDecoder, HandshakeError, MAX_HANDSHAKE_FRAME, Refusal, ServerHandshake,
     ServerStep,
 };
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::transport::{Peer, Stream, handshake};
 
-/// How long is waited for a peer to take in why it was refused.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long a peer is given to read why it was refused.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of what such a peer has sent is read, in bytes.
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// A client that has been admitted.
+/// A client that has been admitted, with its connection.
 pub(super) struct Guest {
     pub(super) stream: Stream,
-    /// What it sent before it knew that it was admitted is in here.
+    pub(super) admitted: Admitted,
+}
+
+/// What is known of a client that has been admitted.
+pub(super) struct Admitted {
+    /// It holds what the client sent before it knew that it was admitted.
     pub(super) decoder: FrameDecoder,
     pub(super) supervisor: SupervisorHandle,
     pub(super) access: Access,
@@ -43,19 +48,13 @@ pub(super) async fn greet(
     mut stream: Stream,
 ) -> Option<Guest> {
     let error = match converse(config, access, &mut stream).await {
-        Ok(Conversation::Admitted(mut guest)) => {
+        Ok(Conversation::Admitted(mut admitted)) => {
             tell!(
                 config.log, debug, "client connected";
-                peer = peer, access = guest.access, supervisor = guest.supervisor.path()
+                peer = peer, access = admitted.access, supervisor = admitted.supervisor.path()
             );
-            guest.decoder.set_limit(config.limits.frame);
-            return Some(Guest {
-                stream,
-                decoder: guest.decoder,
-                supervisor: guest.supervisor,
-                access: guest.access,
-                frame: guest.frame,
-            });
+            admitted.decoder.set_limit(config.limits.frame);
+            return Some(Guest { stream, admitted });
         }
         Ok(Conversation::Failed { why, answer }) => {
             dismiss(&mut stream, &answer).await;
@@ -68,16 +67,8 @@ pub(super) async fn greet(
 }
 
 enum Conversation {
-    Admitted(Party),
+    Admitted(Admitted),
     Failed { why: String, answer: Vec<u8> },
-}
-
-/// A [`Guest`] without its connection.
-struct Party {
-    decoder: FrameDecoder,
-    supervisor: SupervisorHandle,
-    access: Access,
-    frame: usize,
 }
 
 async fn converse(
@@ -110,11 +101,11 @@ async fn converse(
             }
             Ok(ServerStep::Send(answer)) => handshake::send(stream, &[&answer]).await?,
             Ok(ServerStep::Decide(hello, admission)) => {
-                let (party, verdict) = decide(config, admission, decoder);
+                let (decision, verdict) = decide(config, admission, decoder);
                 let bodies: Vec<_> = hello.iter().chain(&verdict).map(Vec::as_slice).collect();
                 handshake::send(stream, &bodies).await?;
-                return match party {
-                    Ok(party) => Ok(Conversation::Admitted(party)),
+                return match decision {
+                    Ok(admitted) => Ok(Conversation::Admitted(admitted)),
                     Err(why) => failed(why.to_owned(), Vec::new()),
                 };
             }
@@ -123,12 +114,12 @@ async fn converse(
     }
 }
 
-/// Decides about a client that has shown who it is. Returns the frames in which it is told, too.
+/// Decides about a client that has shown who it is. Also returns the frames that tell it.
 fn decide(
     config: &Arc<Config>,
     admission: Admission,
     decoder: FrameDecoder,
-) -> (Result<Party, &'static str>, Vec<Vec<u8>>) {
+) -> (Result<Admitted, &'static str>, Vec<Vec<u8>>) {
     let Some(supervisor) = config.supervisor(&admission.supervisor) else {
         let verdict = Admission::refuse(Refusal::UnknownSupervisor);
         return (Err("it wants a supervisor that is not served"), vec![verdict]);
@@ -136,17 +127,18 @@ fn decide(
     if has_ended(supervisor) {
         return (Err("it wants a supervisor that has ended"), admission.refuse_at_end());
     }
-    let party = Party {
+    let admitted = Admitted {
         decoder,
         supervisor: supervisor.clone(),
         access: admission.access,
         frame: admission.frame,
     };
     let verdict = vec![admission.admit(supervisor.path())];
-    (Ok(party), verdict)
+    (Ok(admitted), verdict)
 }
 
-/// Tells whether a supervisor has ended: it could only be told so, and would come back at once.
+/// Tells whether a supervisor has ended: its client would only be told so, and connect again at
+/// once.
 fn has_ended(supervisor: &SupervisorHandle) -> bool {
     let ended = pin!(supervisor.wait());
     ended.poll(&mut Context::from_waker(Waker::noop())).is_ready()

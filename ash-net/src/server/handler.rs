@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use ash_core::{Event, Events, Lagged, SupervisorError, SupervisorHandle};
 use futures_core::Stream;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{Answer, Call, Failure, Outcome, ServerFrame};
 use crate::server::connection::Connection;
+use crate::server::farewell;
 use crate::server::gate::Guard;
 use crate::server::listing;
 use crate::server::reads::{self, Reply};
@@ -20,42 +20,42 @@ use crate::server::reads::{self, Reply};
 const EVENT_BATCH: usize = 32 * 1024;
 
 /// Ends a request, however its handler ends.
-struct Request {
+struct RequestGuard {
     connection: Arc<Connection>,
     id: u64,
 }
 
-impl Drop for Request {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let _ = self.connection.answer(self.id, Err(Failure::Panicked));
         } else {
-            self.connection.finish(self.id);
+            self.connection.end(self.id);
         }
     }
 }
 
 /// Answers a call.
 pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, call: Call) {
-    let request = Request { connection, id };
+    let request = RequestGuard { connection, id };
     let connection = &request.connection;
-    let waits_for_stop = matches!(call, Call::Shutdown);
+    let is_shutdown = matches!(call, Call::Shutdown);
     let result = match resolve(connection, &path).await {
         Err(error) => Err(error.into()),
         Ok(target) => perform(connection, id, &target, call).await,
     };
-    // If there is none, it has been given in pages.
+    // If there is no outcome, the answer has been sent in pages.
     if let Some(outcome) = result.transpose() {
         listing::answer(connection, id, outcome).await;
     }
-    if waits_for_stop {
-        connection.on_stop_over(id);
+    if is_shutdown {
+        connection.on_shutdown_over(id);
     }
 }
 
-/// Gives an answer that is not short.
-pub(super) async fn go_on(connection: Arc<Connection>, id: u64, reply: Reply) {
-    let request = Request { connection, id };
+/// Sends an answer that is not short.
+pub(super) async fn answer_long(connection: Arc<Connection>, id: u64, reply: Reply) {
+    let request = RequestGuard { connection, id };
     let connection = &request.connection;
     match reply {
         Reply::Outcome(long) => listing::send_long(connection, id, long).await,
@@ -75,7 +75,7 @@ async fn resolve(connection: &Connection, path: &str) -> Result<SupervisorHandle
     connection.supervisor.supervisor(path).await
 }
 
-/// Makes a call. Returns its answer, if it has not been given in pages.
+/// Makes a call. Returns its answer, if it has not been sent in pages.
 async fn perform(
     connection: &Arc<Connection>,
     id: u64,
@@ -93,7 +93,7 @@ async fn perform(
     };
     let answer = match call {
         Call::Tree => return listing::tree(connection, id, target).await,
-        Call::Shutdown => shut_down(connection, id, target).await?,
+        Call::Shutdown => farewell::shut_down(connection, id, target).await?,
         Call::StartChild { id, template, args, policy } => {
             let template = connection.config.templates.get(&template);
             let template = template.ok_or(Failure::UnknownTemplate)?;
@@ -122,32 +122,52 @@ fn done(result: Result<(), SupervisorError>) -> Outcome {
     Ok(Answer::Done)
 }
 
-/// How long a server that goes waits for a tree that is to be shut down before it only says that
-/// this has begun: less than a worker has to stop by default.
-const STOP_BEGUN: Duration = Duration::from_secs(1);
-
-/// Shuts a tree down, and waits until it is down; or until this server is dropped or has been going
-/// for a while, which it may because it stands in that tree, and that waits for it.
-async fn shut_down(connection: &Connection, id: u64, target: &SupervisorHandle) -> Outcome {
-    connection.on_stop_begun(id);
-    let going = async {
-        connection.draining.cancelled().await;
-        tokio::time::sleep(STOP_BEGUN).await;
-    };
-    tokio::select! {
-        biased;
-        result = target.shutdown() => done(result),
-        () = going => Ok(Answer::Done),
-    }
-}
-
 /// Where the events of a subscription come from.
 pub(super) enum Source {
     /// It has begun.
     Begun(Events),
-    /// From a supervisor below, which is to be found. What was asked for later is held back until
-    /// this guard is dropped.
+    /// From a supervisor below, which is yet to be found. Later requests are held back until this
+    /// guard is dropped.
     Below(String, Guard),
+}
+
+/// Ends the request of a subscription, however its task ends.
+struct SubscriptionGuard {
+    connection: Arc<Connection>,
+    id: u64,
+    /// Cancelled with the request, whose place is free from then on.
+    end: CancellationToken,
+    is_over: bool,
+}
+
+impl SubscriptionGuard {
+    /// Ends the request. Tells whether its answer is still waited for.
+    fn end(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_over, true)
+            && self.connection.end_subscription(self.id, &self.end)
+    }
+
+    /// Answers that there will be no events.
+    async fn refuse(&mut self, failure: Failure) {
+        let (connection, id) = (Arc::clone(&self.connection), self.id);
+        let (mut bytes, mut permit) = (Vec::new(), None);
+        if let Err(long) = connection.encode_short(id, Err(failure), &mut bytes) {
+            (bytes, permit) = listing::encode_long(&connection, id, long).await;
+        }
+        if self.end() {
+            let _ = connection.send(&bytes, permit);
+        }
+    }
+}
+
+impl Drop for SubscriptionGuard {
+    fn drop(&mut self) {
+        if self.end() && std::thread::panicking() {
+            let result = Err(Failure::Panicked);
+            let bytes = self.connection.encode(&ServerFrame::Response { id: self.id, result });
+            let _ = self.connection.send(&bytes.unwrap_or_default(), None);
+        }
+    }
 }
 
 /// Passes events on until there are no more, or until the `end`.
@@ -157,16 +177,18 @@ pub(super) async fn subscribe(
     source: Source,
     end: CancellationToken,
 ) {
-    let request = Request { connection, id };
+    let cancelled = end.clone();
+    let mut request = SubscriptionGuard { connection, id, end, is_over: false };
     tokio::select! {
         biased;
-        () = end.cancelled() => {}
-        () = pass_on(&request.connection, id, source) => {}
+        () = cancelled.cancelled() => {}
+        () = pass_on(&mut request, source) => {}
     }
 }
 
 /// Passes events on, for as long as there are any.
-async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
+async fn pass_on(request: &mut SubscriptionGuard, source: Source) {
+    let (connection, id) = (&Arc::clone(&request.connection), request.id);
     let mut events = match source {
         Source::Begun(events) => events,
         Source::Below(path, held_back) => match resolve(connection, &path).await {
@@ -175,7 +197,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
                 drop(held_back);
                 events
             }
-            Err(error) => return listing::answer(connection, id, Err(error.into())).await,
+            Err(error) => return request.refuse(error.into()).await,
         },
     };
     let result = Ok(Answer::Subscribed);
@@ -184,8 +206,8 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
     };
     let mut is_over = false;
     while !is_over {
-        // What is ready travels together; a peer that takes its time has the rest wait in the
-        // supervisor's own buffer, whose oldest are lost at some point.
+        // What is ready is sent together. If the peer is slow, the rest waits in the supervisor's
+        // own buffer, which loses the oldest once it is full.
         while let Some(event) = ready_or_first(&mut events, batch.is_empty()).await {
             let frame = match event {
                 Some(Ok(event)) => ServerFrame::Event { id, event },
@@ -193,7 +215,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
                 None => ServerFrame::EventsEnded { id },
             };
             is_over = matches!(frame, ServerFrame::EventsEnded { .. });
-            // One that does not fit into a frame, or cannot be told, is one that is lost.
+            // An event that does not fit into a frame, or cannot be encoded, is lost.
             let encoded = connection
                 .encode(&frame)
                 .or_else(|_| connection.encode(&ServerFrame::Lagged { id, lost: 1 }));
@@ -212,7 +234,7 @@ async fn pass_on(connection: &Arc<Connection>, id: u64, source: Source) {
     }
 }
 
-/// Returns the next event; if none is to be waited for, only one that is there already.
+/// Returns the next event; if it is not to wait, only one that is there already.
 async fn ready_or_first(events: &mut Events, waits: bool) -> Option<Option<Result<Event, Lagged>>> {
     poll_fn(|context| match Pin::new(&mut *events).poll_next(context) {
         Poll::Ready(event) => Poll::Ready(Some(event)),

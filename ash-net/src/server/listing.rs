@@ -1,10 +1,10 @@
-//! Long answers, in pages if they have any, of which one at a time has a place in what waits to be
-//! sent.
+//! Long answers, in pages where they can be cut. One page at a time is in the outbound queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ash_core::{ChildCursor, ChildInfo, SupervisorHandle};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::protocol::{Answer, Below, EncodeError, Failure, Node, Outcome, ServerFrame};
 use crate::server::connection::Connection;
@@ -96,7 +96,7 @@ pub(super) async fn tree(
     Ok(None)
 }
 
-/// Answers a request: at once if the answer is short, and else when there is a place for it.
+/// Answers a request: at once if the answer is short, and else when no other long one is queued.
 pub(super) async fn answer(connection: &Arc<Connection>, id: u64, result: Outcome) {
     if let Err(long) = connection.answer(id, result) {
         send_long(connection, id, long).await;
@@ -114,7 +114,7 @@ pub(super) async fn send_long(connection: &Arc<Connection>, id: u64, result: Out
             let answer = |nodes, more| Answer::Tree { root: root.clone(), nodes, more };
             send_page(connection, id, nodes, more, answer).await
         }
-        whole => send_whole(connection, id, whole).await,
+        whole => Ok(send_whole(connection, id, whole).await),
     };
     if let Err(failure) = sent {
         let _ = connection.answer(id, Err(failure));
@@ -151,7 +151,7 @@ async fn send_page<T: Clone>(
             Err(_) => return Err(Failure::TooLarge),
         };
         let permit = Arc::clone(&connection.bulk).acquire_owned().await;
-        // Who has the last part may ask for something else at once.
+        // A client that has the last part may send another request at once.
         let is_wanted = if is_last { connection.end(id) } else { connection.is_wanted(id) };
         if !is_wanted {
             return Ok(false);
@@ -164,14 +164,21 @@ async fn send_page<T: Clone>(
 }
 
 /// Sends an answer that has no pages. Tells whether anybody wants it.
-async fn send_whole(
-    connection: &Arc<Connection>,
+async fn send_whole(connection: &Connection, id: u64, result: Outcome) -> bool {
+    let (bytes, permit) = encode_long(connection, id, result).await;
+    connection.end(id) && connection.send(&bytes, permit).is_ok()
+}
+
+/// Encodes an answer that has no pages and is not short, once it may be sent.
+pub(super) async fn encode_long(
+    connection: &Connection,
     id: u64,
     result: Outcome,
-) -> Result<bool, Failure> {
+) -> (Vec<u8>, Option<OwnedSemaphorePermit>) {
     let permit = Arc::clone(&connection.bulk).acquire_owned().await;
-    // Not before there is a place for it: many may wait for that.
-    let frame = ServerFrame::Response { id, result };
-    let bytes = connection.encode_within(&frame, usize::MAX).map_err(|_| Failure::TooLarge)?;
-    Ok(connection.end(id) && connection.send(&bytes, permit.ok()).is_ok())
+    // Encoded only now: many may have waited for the permit.
+    let encode =
+        |result| connection.encode_within(&ServerFrame::Response { id, result }, usize::MAX);
+    let bytes = encode(result).or_else(|_| encode(Err(Failure::TooLarge)));
+    (bytes.unwrap_or_default(), permit.ok())
 }

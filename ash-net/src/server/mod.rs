@@ -2,30 +2,39 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `config.rs` | what it was told to serve, and to whom |
 //! | `bound.rs` | a server at an address: the accept loop |
+//! | `listener.rs` | what it accepts from, before it is served and then |
+//! | `exposure.rs` | where it may listen, and what the transport tells of a peer |
 //! | `lifecycle.rs` | how long it serves, and what shuts it down |
-//! | `admission.rs` | how many connections there may be, and of whom |
+//! | `slots.rs` | how many connections there may be, and of whom |
 //! | `greet.rs` | the handshake of one connection |
 //! | `connection.rs` | what the handlers of one connection share |
-//! | `reading.rs`, `reading/farewell.rs` | its reading side, and how it ends |
+//! | `reading.rs` | its reading side |
+//! | `reply_batch.rs` | frames gathered there, so that many leave with one write |
 //! | `gate.rs` | what is held back until a subscription has begun |
 //! | `reads.rs` | requests that the supervisor answers from what it knows |
 //! | `handler.rs`, `listing.rs` | what is done for the others, each in a task of its own |
+//! | `farewell.rs` | how a connection ends when the server or its supervisor goes away |
 //! | `template.rs` | what can be started from elsewhere |
 
-mod admission;
 mod bound;
+mod config;
 mod connection;
+mod exposure;
+mod farewell;
 mod gate;
 mod greet;
 mod handler;
 mod lifecycle;
+mod listener;
 mod listing;
 mod reading;
 mod reads;
+mod reply_batch;
+mod slots;
 mod template;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -40,9 +49,10 @@ use crate::auth::Auth;
 use crate::error::ServerError;
 use crate::limits::Limits;
 use crate::log::Log;
-use admission::Admissions;
+use config::{Config, Strangers};
 use lifecycle::Lifecycle;
-use template::{JsonTemplate, Template};
+use slots::ConnectionSlots;
+use template::JsonTemplate;
 
 pub use bound::Bound;
 pub use lifecycle::ServerShutdown;
@@ -50,7 +60,7 @@ pub use lifecycle::ServerShutdown;
 /// Serves supervisors to other processes and machines.
 ///
 /// It is described first, with the `with_…` methods, and then bound to one or several addresses.
-/// Who may do what is told by the transport (the user behind a Unix socket, a client's
+/// Who may do what is decided by the transport (the user behind a Unix socket, a client's
 /// certificate), by a shared secret, and by [`with_access`](Self::with_access):
 ///
 /// | listens on | without more, its peers are |
@@ -59,8 +69,8 @@ pub use lifecycle::ServerShutdown;
 /// | a loopback address | all processes of the machine, whoever runs them |
 /// | any other address | refused by `bind_tcp`: it wants TLS, and a secret or client certificates |
 ///
-/// It can be a worker in a tree, also in the one it serves: a future of [`listen_tcp`](Self::listen_tcp) may be
-/// dropped at any time, and its connections end with it.
+/// It can be a worker in a tree, also in the one that it serves: the future of
+/// [`listen_tcp`](Self::listen_tcp) may be dropped at any time, and its connections end with it.
 ///
 /// # Examples
 ///
@@ -86,57 +96,17 @@ pub use lifecycle::ServerShutdown;
 #[must_use = "a server serves nobody until it listens"]
 pub struct SupervisorServer {
     config: Config,
-    admissions: Arc<Admissions>,
+    slots: Arc<ConnectionSlots>,
     lifecycle: Lifecycle,
-}
-
-/// What a server was told.
-#[derive(Clone)]
-pub(crate) struct Config {
-    /// The one that is served by default comes first.
-    supervisors: Vec<SupervisorHandle>,
-    templates: HashMap<String, Arc<dyn Template>>,
-    limits: Limits,
-    secrets: Vec<Auth>,
-    access: Access,
-    strangers: Strangers,
-    #[cfg(unix)]
-    uids: Option<Vec<u32>>,
-    #[cfg(unix)]
-    socket_mode: u32,
-    #[cfg(feature = "tls")]
-    tls: Option<crate::tls::TlsServer>,
-    log: Log,
-}
-
-/// Whether peers from other machines are served that have not shown who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strangers {
-    Refused,
-    Served,
 }
 
 impl SupervisorServer {
     /// Describes a server of one supervisor and all below it.
     pub fn new(supervisor: impl Into<SupervisorHandle>) -> Self {
-        let limits = Limits::default();
+        let config = Config::new(supervisor.into());
         Self {
-            admissions: Arc::new(Admissions::new(&limits)),
-            config: Config {
-                supervisors: vec![supervisor.into()],
-                templates: HashMap::new(),
-                limits,
-                secrets: Vec::new(),
-                access: Access::Admin,
-                strangers: Strangers::Refused,
-                #[cfg(unix)]
-                uids: None,
-                #[cfg(unix)]
-                socket_mode: 0o600,
-                #[cfg(feature = "tls")]
-                tls: None,
-                log: Log::new(None),
-            },
+            slots: Arc::new(ConnectionSlots::new(&config.limits)),
+            config,
             lifecycle: Lifecycle::default(),
         }
     }
@@ -181,12 +151,12 @@ impl SupervisorServer {
 
     /// Sets how much peers may use. See [`Limits`].
     pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.admissions = Arc::new(Admissions::new(&limits));
+        self.slots = Arc::new(ConnectionSlots::new(&limits));
         self.config.limits = limits;
         self
     }
 
-    /// Sets the logger. Without one it is that which `slog-scope` has now.
+    /// Sets the logger. The default is the one that `slog-scope` has when the server is made.
     pub fn with_logger(mut self, logger: &slog::Logger) -> Self {
         self.config.log = Log::new(Some(logger));
         self
@@ -224,11 +194,13 @@ impl SupervisorServer {
         self
     }
 
-    /// Listens at a TCP address; port 0 lets the system choose one.
+    /// Listens at a TCP address; port 0 lets the system choose one. A server that was
+    /// [shut down](Self::shutdown) stays so: what it binds is closed already.
     ///
     /// # Errors
     ///
-    /// If the address cannot be had, or would let strangers in.
+    /// If the server cannot listen at the address, or would let strangers in there; or if the path of
+    /// a supervisor is too long to be asked for.
     pub async fn bind_tcp(
         &self,
         address: impl ToSocketAddrs,
@@ -245,7 +217,7 @@ impl SupervisorServer {
     /// # Errors
     ///
     /// If the file cannot be made, if something else is at that path, or if another server answers
-    /// there.
+    /// there; or if the path of a supervisor is too long to be asked for.
     #[cfg(unix)]
     pub async fn bind_unix(&self, path: impl AsRef<Path>) -> Result<Bound<PathBuf>, ServerError> {
         Bound::unix(self, path.as_ref()).await
@@ -280,37 +252,23 @@ impl SupervisorServer {
 
     #[cfg(feature = "simulation")]
     pub(crate) fn connections(&self) -> usize {
-        self.admissions.count()
+        self.slots.count()
     }
 
-    /// Returns what shuts this server down at all its addresses.
+    /// Returns a handle that shuts this server down at all its addresses.
     #[must_use]
     pub fn shutdown_handle(&self) -> ServerShutdown {
         self.lifecycle.handle()
     }
 
     /// Shuts this server down at all its addresses, and returns when it is down: clients are told,
-    /// and what they have asked for may finish within the [drain time](Limits::drain).
+    /// and what they have asked for may finish within the [drain time](Limits::drain). What is bound
+    /// and not served yet is closed.
+    ///
+    /// That is for good, also for the clones of this server: what they bind from then on is closed,
+    /// and `serve`, `listen_tcp` and `listen_unix` return `Ok` at once and serve nobody. To serve
+    /// the same supervisors again, make another server.
     pub async fn shutdown(&self) {
         self.lifecycle.handle().shutdown().await;
-    }
-}
-
-impl Config {
-    /// Returns the supervisor of that name; the default one if it is empty.
-    fn supervisor(&self, name: &str) -> Option<&SupervisorHandle> {
-        let mut all = self.supervisors.iter();
-        all.find(|supervisor| name.is_empty() || supervisor.name() == name)
-    }
-}
-
-impl std::fmt::Debug for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Config")
-            .field("supervisors", &self.supervisors)
-            .field("templates", &self.templates.keys())
-            .field("limits", &self.limits)
-            .field("access", &self.access)
-            .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,7 @@
 //! The reading side of one connection: it takes requests in, answers the simple ones, and never
 //! waits for the handlers of the others.
 
-mod farewell;
-
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,87 +15,81 @@ use crate::access::Access;
 use crate::dormant::Dormant;
 use crate::outbound;
 use crate::protocol::{
-    Admit, Call, ClientFrame, Due, Failure, Fault, FrameDecoder, Outcome, RequestHead, ServerFrame,
-    Strikes, Vigil, after, decode, encode,
+    Call, ClientFrame, Due, Failure, Fault, FrameDecoder, RequestHead, RequestVerdict, ServerFrame,
+    Strikes, Vigil, after, decode,
 };
-use crate::server::Config;
+use crate::server::config::Config;
 use crate::server::connection::Connection;
+use crate::server::farewell::{Farewell, ending};
 use crate::server::gate::{Gate, Request};
-use crate::server::greet::Guest;
+use crate::server::greet::{Admitted, Guest};
 use crate::server::handler::{self, Source};
-use crate::server::reading::farewell::{Farewell, ending};
 use crate::server::reads::{self, Reads, Reply};
+use crate::server::reply_batch::ReplyBatch;
 use crate::transport::Reader;
 
 /// How long the last frames of a connection may take to be sent.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// How much is gathered before it is sent, in bytes.
-const MOUTHFUL: usize = 64 * 1024;
-
-/// How many frames are gathered before they are sent: not all that there are to say, so that the
-/// peer works on the first while this side works on the others.
-const FRAMES: usize = 16;
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves an admitted client until one of both sides ends the connection.
 pub(super) async fn run(config: Arc<Config>, stop: CancellationToken, guest: Guest) {
-    let connection = Arc::new(Connection::new(config, guest.supervisor, guest.access, guest.frame));
+    let Guest { stream, admitted } = guest;
+    let Admitted { decoder, supervisor, access, frame } = admitted;
+    let connection = Arc::new(Connection::new(config, supervisor, access, frame));
     let limits = &connection.config.limits;
-    let writing =
-        outbound::write(Arc::clone(&connection.outbound), guest.stream.writer, limits.stall);
-    // Dropped in reverse: the last words are said before the writer and the handlers go.
+    let writing = outbound::write(Arc::clone(&connection.outbound), stream.writer, limits.stall);
+    // Locals are dropped in reverse order: the farewell of `reading` is sent before the writer
+    // goes.
     let writer = AbortOnDropHandle::new(tokio::spawn(writing));
     let mut reading = Reading {
         vigil: Vigil::new(Instant::now(), limits),
         farewell: Farewell::new(Arc::clone(&connection)),
+        replies: ReplyBatch::new(Arc::clone(&connection)),
         strikes: Strikes::new(),
         handlers: JoinSet::new(),
         reads: Reads::default(),
         gate: Gate::default(),
-        said: Vec::new(),
-        said_frames: 0,
+        connection,
     };
-    if let Err(fault) = reading.run(guest.stream.reader, guest.decoder, stop).await {
-        reading.say(&ServerFrame::Fault(fault));
+    if let Err(fault) = reading.run(stream.reader, decoder, stop).await {
+        reading.replies.queue(&ServerFrame::Fault(fault));
     }
-    reading.speak();
-    reading.farewell.part();
+    reading.replies.flush();
+    reading.farewell.disarm();
     drop(reading);
-    let _ = tokio::time::timeout(LAST_WORDS, writer).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, writer).await;
 }
 
 struct Reading {
+    connection: Arc<Connection>,
     farewell: Farewell,
     handlers: JoinSet<()>,
     reads: Reads,
     gate: Gate,
-    /// What is to be sent at the end of the turn, if it is not too much until then.
-    said: Vec<u8>,
-    /// How many frames those are.
-    said_frames: usize,
+    /// Flushed at the end of each turn.
+    replies: ReplyBatch,
     vigil: Vigil,
     strikes: Strikes,
 }
 
 impl Reading {
-    /// Reads until the end of the connection, or until the peer did something for which it is
-    /// closed.
+    /// Reads until the end of the connection, or until a fault of the peer for which it is closed.
     async fn run(
         &mut self,
         mut reader: Reader,
         mut decoder: FrameDecoder,
         stop: CancellationToken,
     ) -> Result<(), Fault> {
-        let connection = Arc::clone(&self.farewell.connection);
+        let connection = Arc::clone(&self.connection);
         let mut ending = Dormant::new(ending(connection.supervisor.clone(), stop));
         let mut broken = Dormant::new(connection.outbound.broken());
-        // The client may have said something right after its hello.
+        // The client may have sent requests right after its hello.
         let frames = self.take_frames(&mut decoder)?;
         self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         let mut timer = Dormant::new(tokio::time::sleep_until(self.vigil.poll_timeout()));
         let mut close_at = None;
         loop {
-            self.speak();
+            self.replies.flush();
             if close_at.is_some() && self.is_idle() {
                 return Ok(());
             }
@@ -107,7 +98,7 @@ impl Reading {
                 biased;
                 () = &mut broken => return Ok(()),
                 why = &mut ending, if close_at.is_none() => {
-                    self.begin_to_end(why);
+                    connection.begin_ending(&mut self.replies, why);
                     close_at = Some(after(Instant::now(), connection.config.limits.drain));
                 }
                 Some(_) = self.handlers.join_next(), if close_at.is_some() => {}
@@ -115,7 +106,7 @@ impl Reading {
                     self.on_timer()?;
                     has_fired = true;
                 }
-                held = self.gate.opened(), if self.gate.is_shut() => self.go_on(held),
+                held = self.gate.opened(), if self.gate.is_shut() => self.work_on_held(held),
                 (id, reply) = self.reads.next() => {
                     self.on_reply(id, reply);
                     self.take_replies();
@@ -139,7 +130,7 @@ impl Reading {
         }
     }
 
-    /// Tells whether no request is being worked on, or waits for that.
+    /// Tells whether no request is being worked on or held back.
     fn is_idle(&self) -> bool {
         self.handlers.is_empty() && self.reads.is_empty() && self.gate.is_empty()
     }
@@ -147,7 +138,7 @@ impl Reading {
     fn on_timer(&mut self) -> Result<(), Fault> {
         match self.vigil.handle_timeout(Instant::now()) {
             Some(Due::Ping) => {
-                self.say(&ServerFrame::Ping);
+                self.replies.queue(&ServerFrame::Ping);
                 Ok(())
             }
             Some(Due::Close(fault)) => Err(fault),
@@ -166,14 +157,10 @@ impl Reading {
         }
         while !self.handlers.is_empty() && self.handlers.try_join_next().is_some() {}
         let frames = self.take_frames(decoder)?;
-        // Most of what was asked for has been answered meanwhile.
+        // The supervisor has replied to most of the calls meanwhile.
         self.take_replies();
         self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         Ok(true)
-    }
-
-    fn connection(&self) -> &Arc<Connection> {
-        &self.farewell.connection
     }
 
     /// Takes in the frames that have arrived, and returns how many there were.
@@ -193,11 +180,11 @@ impl Reading {
         match decode::<ClientFrame>(body) {
             Some(ClientFrame::Request { id, path, call }) => self.on_request(id, path, call),
             Some(ClientFrame::Cancel { id }) => {
-                self.connection().cancel(id);
+                self.connection.cancel(id);
                 Ok(())
             }
             Some(ClientFrame::Ping) => {
-                self.say(&ServerFrame::Pong);
+                self.replies.queue(&ServerFrame::Pong);
                 Ok(())
             }
             Some(ClientFrame::Pong) => Ok(()),
@@ -208,16 +195,16 @@ impl Reading {
     fn on_malformed(&mut self, body: &[u8]) -> Result<(), Fault> {
         if let Ok(((0, id), _)) = postcard::take_from_bytes::<RequestHead>(body) {
             let result = Err(Failure::BadRequest);
-            self.say(&ServerFrame::Response { id, result });
+            self.replies.queue(&ServerFrame::Response { id, result });
         }
-        if self.strikes.is_out() {
+        if self.strikes.strike() {
             return Err(Fault::BadFrames);
         }
         Ok(())
     }
 
     fn on_request(&mut self, id: u64, path: String, call: Call) -> Result<(), Fault> {
-        let connection = self.connection();
+        let connection = &self.connection;
         let needed = Access::needed(&call);
         let granted = connection.access;
         let refused = if needed > granted {
@@ -226,14 +213,14 @@ impl Reading {
             Some(Failure::GoingAway)
         } else {
             match connection.begin(id) {
-                Admit::Taken => None,
-                Admit::Busy => Some(Failure::Busy),
-                Admit::Twice => return Err(Fault::BadFrames),
+                RequestVerdict::Taken => None,
+                RequestVerdict::Busy => Some(Failure::Busy),
+                RequestVerdict::Twice => return Err(Fault::BadFrames),
             }
         };
         if let Some(failure) = refused {
             let result = Err(failure);
-            self.say(&ServerFrame::Response { id, result });
+            self.replies.queue(&ServerFrame::Response { id, result });
             return Ok(());
         }
         if matches!(call, Call::Events) {
@@ -250,15 +237,15 @@ impl Reading {
     }
 
     /// Works on what was held back.
-    fn go_on(&mut self, held: Vec<Request>) {
+    fn work_on_held(&mut self, held: Vec<Request>) {
         for request in held {
             self.work_on(request);
         }
     }
 
-    /// Begins a subscription: a call that was sent after this one must be seen.
+    /// Begins a subscription, which must see what a call that was sent after it causes.
     fn subscribe(&mut self, id: u64, path: String) {
-        let connection = Arc::clone(self.connection());
+        let connection = Arc::clone(&self.connection);
         let source = if path.is_empty() {
             Source::Begun(connection.supervisor.events())
         } else {
@@ -268,9 +255,9 @@ impl Reading {
         self.handlers.spawn(handler::subscribe(connection, id, source, end));
     }
 
-    /// Has something done for a request that has been taken.
+    /// Works on a request that has been taken.
     fn work_on(&mut self, Request { id, path, call }: Request) {
-        let connection = Arc::clone(self.connection());
+        let connection = Arc::clone(&self.connection);
         let call = if path.is_empty() {
             match reads::ask(&connection.supervisor, call) {
                 Ok(replying) => return self.reads.push(id, replying),
@@ -291,62 +278,14 @@ impl Reading {
 
     fn on_reply(&mut self, id: u64, reply: Reply) {
         let long = match reply {
-            Reply::Outcome(result) => match self.say_outcome(id, result) {
+            Reply::Outcome(result) => match self.replies.queue_answer(id, result) {
                 Ok(()) => return,
                 Err(long) => Reply::Outcome(long),
             },
             Reply::Listing(listing) => Reply::Listing(listing),
         };
-        let connection = Arc::clone(self.connection());
-        self.handlers.spawn(handler::go_on(connection, id, long));
-    }
-
-    /// Says how a call went, if that is short; else gives it back.
-    fn say_outcome(&mut self, id: u64, result: Outcome) -> Result<(), Outcome> {
-        let connection = &self.farewell.connection;
-        let before = self.said.len();
-        // Texts of users' errors are made while it is encoded, and may panic.
-        let encode = AssertUnwindSafe(|| connection.encode_short(id, result, &mut self.said));
-        let encoded = catch_unwind(encode);
-        if let Ok(Err(long)) = encoded {
-            return Err(long);
-        }
-        let is_wanted = connection.end(id);
-        if encoded.is_err() || !is_wanted {
-            self.said.truncate(before);
-        }
-        if encoded.is_err() && is_wanted {
-            let result = Err(Failure::Panicked);
-            self.say(&ServerFrame::Response { id, result });
-        }
-        self.pause();
-        Ok(())
-    }
-
-    /// Says something at the end of the turn. It does not depend on anybody's errors and texts.
-    fn say(&mut self, frame: &ServerFrame) {
-        let limit = self.connection().frame;
-        let _ = encode(frame, &mut self.said, limit);
-        self.pause();
-    }
-
-    /// Sends what was said so far if it is much.
-    fn pause(&mut self) {
-        self.said_frames += 1;
-        if self.said_frames >= FRAMES || self.said.len() >= MOUTHFUL {
-            self.speak();
-        }
-    }
-
-    /// Sends what was said in this turn.
-    fn speak(&mut self) {
-        if !self.said.is_empty() {
-            let connection = &self.farewell.connection;
-            let _ = connection.check(connection.outbound.push_all(&self.said));
-            self.said.clear();
-            self.said_frames = 0;
-            self.said.shrink_to(MOUTHFUL);
-        }
+        let connection = Arc::clone(&self.connection);
+        self.handlers.spawn(handler::answer_long(connection, id, long));
     }
 }
 
@@ -354,6 +293,7 @@ impl Reading {
 mod tests {
     use super::*;
     use crate::limits::Limits;
+    use crate::protocol::encode;
     use crate::server::SupervisorServer;
     use crate::transport::Stream;
     use ash_core::{RestartPolicy, SupervisorHandle, SupervisorSpec, Worker, async_trait};
@@ -392,7 +332,8 @@ mod tests {
             Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
         let (mut decoder, frame) = (FrameDecoder::new(1_024), 1_024);
         decoder.space().extend_from_slice(early);
-        let guest = Guest { stream, decoder, supervisor, access: Access::Admin, frame };
+        let admitted = Admitted { decoder, supervisor, access: Access::Admin, frame };
+        let guest = Guest { stream, admitted };
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(Arc::new(server.config), stop.clone(), guest));
         (theirs, stop, running)
@@ -417,7 +358,7 @@ mod tests {
         begun.elapsed()
     }
 
-    /// Runs with paused time, on a thread of its own: what spins lets that time stand still.
+    /// Runs with paused time, on a thread of its own: a busy loop would stop that time.
     fn on_a_thread<T: Send + 'static>(test: impl Future<Output = T> + Send + 'static) -> T {
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -456,5 +397,32 @@ mod tests {
         };
         let waited = on_a_thread(drain_a_peer_that_stands_still(limits));
         assert_eq!(waited, Duration::from_secs(45), "so long it may be silent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscription_that_is_cancelled_makes_room_for_what_comes_right_after() {
+        let limits = Limits { in_flight: 2, ..Limits::default() };
+        let request = |id, call| ClientFrame::Request { id, path: String::new(), call };
+        let subscribe = |id| request(id, Call::Events);
+        let (call, cancel) = (|id| request(id, Call::Uptime), ClientFrame::Cancel { id: 1 });
+        let mut said = Vec::new();
+        // With the same id, too: the first one that ends must not end the other.
+        for frame in
+            [&subscribe(9), &subscribe(1), &cancel, &subscribe(1), &call(2), &cancel, &call(3)]
+        {
+            encode(frame, &mut said, 1_024).unwrap();
+        }
+        let (mut theirs, stop, running) = serve(limits, &said).await;
+        stop.cancel();
+        let (mut decoder, mut answers) = (FrameDecoder::new(1_024), Vec::new());
+        while theirs.read_buf(decoder.space()).await.unwrap() > 0 {
+            while let Some(body) = decoder.next().unwrap() {
+                if let Some(ServerFrame::Response { id, result }) = decode(body) {
+                    answers.push((id, result.is_ok()));
+                }
+            }
+        }
+        assert_eq!(answers, [(2, false), (3, true)]);
+        running.await.unwrap();
     }
 }

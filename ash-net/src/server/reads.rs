@@ -1,8 +1,9 @@
 //! Calls that the supervisor answers from what it knows, in one message.
 //!
 //! They need no task of their own: the connection's task asks, goes on reading, and answers as the
-//! supervisor's replies come. They are taken in the order of the questions: all of these go to one
-//! supervisor, which works on one at a time, so none of them waits behind one that takes longer.
+//! supervisor's replies come. They are awaited in the order of the calls: all of these go to one
+//! supervisor, which works on one at a time, so that none of them waits behind one that takes
+//! longer.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,10 +16,10 @@ use crate::protocol::{Answer, Call, Failure, Outcome};
 use crate::server::listing::{self, Listing};
 use crate::status::SupervisorStatus;
 
-/// What comes of such a call.
+/// The reply to such a call.
 pub(super) enum Reply {
     Outcome(Outcome),
-    /// An answer that is too long to be given at once.
+    /// A listing that is sent in pages.
     Listing(Listing),
 }
 
@@ -68,8 +69,8 @@ impl From<Result<Answer, SupervisorError>> for Reply {
 
 /// A reply, or the wait for it.
 enum Awaited {
-    Come(Reply),
-    Coming(Replying),
+    Ready(Reply),
+    Pending(Replying),
 }
 
 /// The calls of one connection that have not been answered, in the order in which their replies
@@ -84,13 +85,13 @@ impl Reads {
         self.waiting.is_empty()
     }
 
-    /// Adds a call, and sends its question.
+    /// Adds a call, and has it sent to the supervisor.
     pub(super) fn push(&mut self, id: u64, mut replying: Replying) {
-        // Nobody needs to be woken before it is the first; then it is asked again.
+        // No waker is needed: it is polled again once it is the first.
         let context = &mut Context::from_waker(Waker::noop());
         let awaited = match replying.as_mut().poll(context) {
-            Poll::Ready(reply) => Awaited::Come(reply),
-            Poll::Pending => Awaited::Coming(replying),
+            Poll::Ready(reply) => Awaited::Ready(reply),
+            Poll::Pending => Awaited::Pending(replying),
         };
         self.waiting.push_back((id, awaited));
     }
@@ -105,12 +106,12 @@ impl Reads {
             return Poll::Pending;
         };
         let mut replying = match awaited {
-            Awaited::Come(reply) => return Poll::Ready((id, reply)),
-            Awaited::Coming(replying) => replying,
+            Awaited::Ready(reply) => return Poll::Ready((id, reply)),
+            Awaited::Pending(replying) => replying,
         };
         let reply = replying.as_mut().poll(context);
         if reply.is_pending() {
-            self.waiting.push_front((id, Awaited::Coming(replying)));
+            self.waiting.push_front((id, Awaited::Pending(replying)));
         }
         reply.map(|reply| (id, reply))
     }

@@ -30,7 +30,7 @@ where
     F: Fn(A) -> W + Send + Sync + 'static,
 {
     fn child(&self, id: ChildId, args: &str, policy: RestartPolicy) -> Result<ChildSpec, String> {
-        // Whoever sent them learns now whether they make sense.
+        // Decoded once now, so that the caller learns what is wrong with them.
         drop(serde_json::from_str::<A>(args).map_err(|error| error.to_string())?);
         let factory = std::sync::Arc::clone(&self.factory);
         let args: Box<str> = args.into();

@@ -1,4 +1,4 @@
-//! How bytes travel, and what is known of who sends them.
+//! How bytes travel, and what the system knows of the peer.
 
 pub(crate) mod handshake;
 pub(crate) mod tcp;

@@ -15,9 +15,13 @@ use crate::transport::Stream;
 /// How long a server may take to answer before it counts as one that is alive but busy.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// How often, and how long apart, is tried to get one's turn: longer than a probe takes.
-const TURN_TRIES: u32 = 150;
-const TURN_PAUSE: Duration = Duration::from_millis(10);
+/// How often a server is probed that goes away meanwhile, before it counts as one that answers.
+const PROBES: usize = 8;
+
+/// How often the lock of a directory is tried, and how long apart: in all longer than a probe
+/// takes.
+const LOCK_TRIES: u32 = 150;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1_024;
@@ -42,8 +46,8 @@ pub(crate) fn own_uid() -> u32 {
 #[derive(Debug)]
 pub(crate) struct Socket {
     path: PathBuf,
-    /// Goes before the listener does: as long as that answers, nobody takes the file for a stale
-    /// one and puts another in its place, and its inode is not given to another file.
+    /// Dropped before the listener: as long as that answers, no other server takes the file for a
+    /// stale one and replaces it, and its inode is not given to another file.
     _file: SocketFile,
     pub(crate) listener: UnixListener,
 }
@@ -78,7 +82,7 @@ impl Socket {
     /// is a socket of this user on which nobody answers.
     pub(crate) async fn listen(path: &Path, mode: u32) -> Result<Self, ServerError> {
         // Two servers that start at once do not take each other's socket for a stale one.
-        let _turn = turn(path).await;
+        let _lock = lock_directory(path).await;
         clear(path).await?;
         let failed = |source: io::Error| {
             if source.kind() == io::ErrorKind::AddrInUse {
@@ -102,18 +106,19 @@ impl Socket {
     }
 }
 
-/// Waits for the turn to look at a path and to listen there: a lock on its directory, which leaves
-/// no file behind. Who holds it for too long, or keeps it out of reach, is not waited for.
-async fn turn(path: &Path) -> Option<File> {
+/// Locks the directory of a path, so that servers look at the path and listen there one at a time.
+/// That leaves no file behind. Without a lock, if it cannot be had in time or at all, the server
+/// goes on.
+async fn lock_directory(path: &Path) -> Option<File> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
     };
     let directory = File::open(directory).ok()?;
-    for _ in 0..TURN_TRIES {
+    for _ in 0..LOCK_TRIES {
         match directory.try_lock() {
             Ok(()) => return Some(directory),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_PAUSE).await,
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(TryLockError::Error(_)) => return None,
         }
     }
@@ -145,11 +150,11 @@ async fn clear(path: &Path) -> Result<(), ServerError> {
     if !found.file_type().is_socket() {
         return Err(in_the_way("it is no socket"));
     }
-    match tokio::time::timeout(PROBE, connect(path)).await {
+    match tokio::time::timeout(PROBE, probe(path)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Ok(Err(error)) => return Err(failed(error)),
-        Ok(Ok(_)) | Err(_) => return Err(ServerError::AlreadyServed(path.into())),
+        Ok(Ok(())) | Err(_) => return Err(ServerError::AlreadyServed(path.into())),
     }
     if found.uid() != own_uid() {
         return Err(in_the_way("it is a socket of another user"));
@@ -161,6 +166,18 @@ async fn clear(path: &Path) -> Result<(), ServerError> {
         Ok(_) => Err(ServerError::AlreadyServed(path.into())),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Finds out whether somebody answers at a path.
+async fn probe(path: &Path) -> io::Result<()> {
+    for _ in 0..PROBES {
+        match connect(path).await {
+            // The probe waited to be accepted when the server stopped listening.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            answered => return answered.map(drop),
+        }
+    }
+    Ok(())
 }
 
 /// What tells a file from one that was made later, even if the system gave it the same inode.
@@ -192,5 +209,22 @@ mod tests {
         drop(socket);
         assert_eq!(ANSWERED.get(), Some(true));
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_goes_while_it_is_probed_is_not_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sock");
+        for is_removed in [false, true] {
+            let old = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            let mut listening = Box::pin(Socket::listen(&path, 0o600));
+            // It has connected, and has yet to learn how that went.
+            assert!(futures_util::poll!(&mut listening).is_pending());
+            if is_removed {
+                std::fs::remove_file(&path).unwrap();
+            }
+            drop(old);
+            listening.await.unwrap();
+        }
     }
 }

@@ -208,10 +208,10 @@ async fn who_leaves_is_not_told_that_a_tree_is_down_that_is_not() {
     let (good, served) = serve(server(&local)).await;
     let scene = Scene { good, served, _local: local.clone() };
     let shutdown = framed(&[0, 7, 0, 12]);
-    // One says that it has nothing more to say; another one is shown the door.
+    // One closes its writing side; the other one breaks the protocol and is closed.
     let (mut quiet, mut rude) = (scene.enter().await, scene.enter().await);
     for stream in [&mut quiet, &mut rude] {
-        // What is answered after that shows that the first has been begun.
+        // The answer to the second request shows that the first has begun.
         stream
             .write_all(&[&shutdown[..], &framed(&[0, 8, 3, b'w', b'e', b'b', 5])].concat())
             .await

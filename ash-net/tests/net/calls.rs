@@ -83,7 +83,7 @@ async fn templates_start_children_with_typed_arguments() {
     assert_eq!(id, "e");
     let child = local.child("e").await.unwrap();
     assert_eq!(child.restart_policy, RestartPolicy::Transient);
-    // Decoded anew for its next life.
+    // Decoded anew for its next incarnation.
     remote.restart_child("e").await.unwrap();
     assert_eq!(remote.child("e").await.unwrap().incarnation, 2);
 
@@ -131,7 +131,7 @@ async fn a_supervisor_below_is_driven_by_its_path() {
             "{nobody:?}"
         );
     }
-    // A permanent one comes back, and is found again.
+    // A permanent child comes back, and is found again.
     web.shutdown().await.unwrap();
     until(|| async { web.which_children().await.is_ok_and(|all| all.len() == 1) }).await;
 }
@@ -145,7 +145,7 @@ async fn shutdown_returns_when_the_tree_is_down_and_the_server_ends_with_it() {
     let reason = tokio::time::timeout(Duration::ZERO, local.wait()).await;
     assert!(matches!(reason, Ok(ExitReason::Shutdown)), "it is down");
     soon(&mut served.task).await.unwrap();
-    // Told so, all calls fail at once; a further shutdown has nothing to do.
+    // All calls fail at once now; a further shutdown has nothing to do.
     disconnected(&other).await;
     has_ended(&other, "app").await;
     remote.shutdown().await.unwrap();
@@ -477,7 +477,7 @@ async fn how_much_is_held_of_a_long_list_can_be_set() {
         let Err(RemoteError::Protocol(error)) = answer else { panic!("{answer:?}") };
         assert_eq!(error, ProtocolError::AnswersTooLarge { limit });
     }
-    // Nothing else suffers from it, and there is nothing left of it.
+    // Nothing else is affected, and nothing of it is left.
     assert_eq!(remote.child("child-7").await.unwrap().id, "child-7");
     assert_eq!(soon(connect(1_000_000).await.which_children()).await.unwrap().len(), 1_000);
 }

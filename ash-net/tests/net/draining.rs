@@ -1,5 +1,5 @@
-//! Servers that say that they go: what is under way is answered by the old one, and all else goes to
-//! the next.
+//! Servers that say that they go away: what is under way is answered by the old one, and all else
+//! goes to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ async fn a_server_that_goes_and_does_not_close_is_left() {
     let mut next = soon(admit(&listener, "a")).await;
     let rest = soon(old.read_to_end(&mut Vec::new())).await.unwrap();
     assert_eq!(rest, 0, "there was nothing to wait for");
-    // What it says now concerns nobody.
+    // What it sends now has no effect.
     let _ = old.write_all(&framed(&[6, 1, 1, b'a', 0])).await;
     let (stopping, id) = stop_a_child(&remote, &mut next).await;
     next.write_all(&answer(&id, &[0, 0])).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ash_core::{EventKind, ExitReason, RestartIntensity, SupervisorError, SupervisorSpec};
-use ash_net::{Access, RemoteError, RemoteSupervisorHandle};
+use ash_net::{Access, Limits, RemoteError, RemoteSupervisorHandle};
 
 use crate::support::*;
 
@@ -126,7 +126,7 @@ async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
 async fn how_much_may_wait_for_a_subscriber_can_be_set() {
     let local = start(tree()).await;
     let served = serve(server(&local)).await.1;
-    let mut limits = ash_net::Limits::default();
+    let mut limits = Limits::default();
     limits.events = 2_000;
     let connector = ash_net::Connector::tcp(served.address).with_limits(limits);
     let remote = connector.connect().await.unwrap();
@@ -151,7 +151,7 @@ async fn how_much_may_wait_for_a_subscriber_can_be_set() {
 #[tokio::test]
 async fn a_subscription_that_nobody_listens_to_frees_its_place() {
     let local = start(tree()).await;
-    let mut limits = ash_net::Limits::default();
+    let mut limits = Limits::default();
     limits.in_flight = 2;
     let (remote, _served) = serve(server(&local).with_limits(limits)).await;
     for _ in 0..50 {
@@ -164,11 +164,11 @@ async fn a_subscription_that_nobody_listens_to_frees_its_place() {
 #[tokio::test]
 async fn a_subscription_that_is_dropped_at_once_frees_its_place() {
     let local = start(tree()).await;
-    let mut limits = ash_net::Limits::default();
+    let mut limits = Limits::default();
     limits.in_flight = 2;
     let (remote, _served) = serve(server(&local).with_limits(limits)).await;
     for _ in 0..10 {
-        // The server reads that nobody listens together with the request.
+        // The server reads the cancel together with the request.
         drop(remote.events());
         tokio::task::yield_now().await;
     }
@@ -193,4 +193,27 @@ async fn who_subscribes_without_a_connection_is_told_that_some_may_be_missing() 
     let first = soon(events.next()).await.unwrap();
     assert!(matches!(first, Err(ash_core::Lagged(0))), "{first:?}");
     assert_eq!(soon(events.next()).await.unwrap().unwrap().path, "app/b");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_makes_room_for_the_next_call() {
+    let local = start(tree()).await;
+    let mut limits = Limits::default();
+    limits.in_flight = 2;
+    let (remote, _served) = serve(server(&local).with_limits(limits)).await;
+    // All of it is on its way before the server runs.
+    let (_first, second) = (remote.events(), remote.events());
+    drop(second);
+    remote.uptime().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_of_a_supervisor_that_is_gone_ends_however_long_its_name_is() {
+    let name = "n".repeat(40_000);
+    let local = start(tree().with_supervisor(SupervisorSpec::new(name.clone()))).await;
+    let (remote, _served) = serve(server(&local)).await;
+    let below = remote.supervisor(&name).await.unwrap();
+    remote.terminate_child(&name).await.unwrap();
+    assert!(soon(below.events().next()).await.is_none());
+    assert_eq!(remote.which_children().await.unwrap().len(), 3);
 }

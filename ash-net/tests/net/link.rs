@@ -17,7 +17,7 @@ fn linked(
     connector: Connector,
     shown: watch::Sender<Option<RemoteSupervisorHandle>>,
 ) -> SupervisorSpec {
-    let link = move || RemoteLink::new(connector.clone()).with_handle_shown(shown.clone());
+    let link = move || RemoteLink::new(connector.clone()).with_handle_sender(shown.clone());
     SupervisorSpec::new("shop")
         .with_restart_strategy(RestartStrategy::OneForAll)
         .with_worker("orders", link, RestartPolicy::Permanent)
@@ -79,7 +79,8 @@ async fn the_end_of_the_remote_tree_is_an_abnormal_exit_with_its_reason() {
     let there = start(tree()).await;
     let (_remote, served) = serve(server(&there)).await;
     let address = served.address;
-    let link = move || RemoteLink::new(Connector::tcp(address)).with_patience(Duration::ZERO);
+    let link =
+        move || RemoteLink::new(Connector::tcp(address)).with_connect_timeout(Duration::ZERO);
     let spec = SupervisorSpec::new("shop")
         .with_restart_intensity(ash_core::RestartIntensity::new(0, 1))
         .with_worker("link", link, RestartPolicy::Transient);
@@ -107,39 +108,39 @@ async fn stopping_the_link_leaves_the_remote_tree_alone() {
 }
 
 #[tokio::test]
-async fn a_remote_that_is_not_there_is_a_failed_start_once_the_patience_is_over() {
+async fn a_remote_that_is_not_there_is_a_failed_start_once_the_connect_timeout_is_over() {
     let place = Place::new();
     let path = place.path("sock");
     let link = ChildSpec::worker("link", move || {
-        RemoteLink::new(Connector::unix(&path)).with_patience(Duration::from_millis(100))
+        RemoteLink::new(Connector::unix(&path)).with_connect_timeout(Duration::from_millis(100))
     });
     let handle = SupervisorHandle::start(SupervisorSpec::new("shop").with_child(link));
     let error = soon(handle.ready()).await.unwrap_err().to_string();
     assert!(error.contains("shop/link") && error.contains("sock"), "{error}");
 }
 
-/// Returns how long a link with this patience tried, and why it failed.
-async fn tried(connector: Connector, patience: Duration) -> (Duration, String) {
+/// Returns how long a link with this connect timeout tried, and why it failed.
+async fn tried(connector: Connector, timeout: Duration) -> (Duration, String) {
     let begun = tokio::time::Instant::now();
-    let link = move || RemoteLink::new(connector.clone()).with_patience(patience);
+    let link = move || RemoteLink::new(connector.clone()).with_connect_timeout(timeout);
     let spec = SupervisorSpec::new("shop").with_worker("link", link, RestartPolicy::Permanent);
     let error = soon(SupervisorHandle::start(spec).ready()).await.unwrap_err();
     (begun.elapsed(), error.to_string())
 }
 
 #[tokio::test]
-async fn a_link_tries_for_as_long_as_its_patience_whatever_the_remote_does() {
-    let patience = Duration::from_millis(300);
+async fn a_link_tries_until_its_connect_timeout_whatever_the_remote_does() {
+    let timeout = Duration::from_millis(300);
     let place = Place::new();
     let nobody = Connector::unix(place.path("sock"));
-    let (tried_for, error) = tried(nobody, patience).await;
-    assert!(tried_for >= patience, "{tried_for:?}");
+    let (tried_for, error) = tried(nobody, timeout).await;
+    assert!(tried_for >= timeout, "{tried_for:?}");
     assert!(error.contains("sock") && !error.contains("in time"), "the real reason: {error}");
 
     // It takes connections, and says nothing.
     let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (tried_for, error) = tried(Connector::tcp(mute.local_addr().unwrap()), patience).await;
-    assert!(tried_for >= patience && tried_for < ash_net::Limits::default().handshake);
+    let (tried_for, error) = tried(Connector::tcp(mute.local_addr().unwrap()), timeout).await;
+    assert!(tried_for >= timeout && tried_for < ash_net::Limits::default().handshake);
     assert!(error.contains("in time"), "{error}");
 }
 
@@ -151,9 +152,10 @@ async fn a_supervisor_that_has_ended_where_others_are_served_is_not_there() {
     let (_remote, served) = serve(served).await;
     ended.shutdown().await.unwrap();
     let connector = Connector::tcp(served.address).with_supervisor("orders");
-    // A link has its patience, and does not use up what restarts its supervisor allows.
+    // A link retries by itself, and does not use up the restarts that its supervisor allows.
     let target = connector.clone();
-    let link = move || RemoteLink::new(target.clone()).with_patience(Duration::from_millis(100));
+    let link =
+        move || RemoteLink::new(target.clone()).with_connect_timeout(Duration::from_millis(100));
     let spec = SupervisorSpec::new("shop").with_worker("link", link, RestartPolicy::Permanent);
     let handle = SupervisorHandle::start(spec);
     let started = soon(handle.ready()).await;

@@ -7,12 +7,12 @@ use ash_core::{
     ChildContext, ChildId, ChildInfo, ChildSpec, ChildState, RestartIntensity, RestartPolicy,
     SupervisorError, SupervisorHandle, SupervisorSpec,
 };
-use ash_net::{Limits, RemoteError};
+use ash_net::{Connector, Limits, RemoteError};
 use futures_util::future::join_all;
 
 use crate::support::*;
 
-/// How long a text is that is told of an error, in bytes.
+/// How long the text of an error is, in bytes.
 const TEXT: usize = 4_000;
 
 /// An error with a long text, and another one behind it, and so on.
@@ -75,11 +75,13 @@ fn has_failed(child: &ChildInfo) -> bool {
     child.state == ChildState::Running && child.last_exit.is_some()
 }
 
-/// A server that cuts off whom more than a few long answers are waiting for.
+/// A server that gives a peer up once more than a few long answers are queued for it.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.in_flight = 64;
     limits.outbound = 256 * 1024;
+    // Two of these would be let through in any case.
+    limits.frame = 128 * 1024;
     limits
 }
 
@@ -141,4 +143,25 @@ async fn a_few_children_that_do_not_fit_into_a_frame_together_come_in_several() 
     assert_eq!(remote.which_children().await.unwrap().len(), 21);
     let here = local.tree().await.unwrap().to_string();
     assert_eq!(remote.tree().await.unwrap().to_string(), here);
+}
+
+#[tokio::test]
+async fn a_frame_that_may_be_sent_finds_room_in_an_empty_queue() {
+    let mut limits = Limits::default();
+    limits.frame = 16 * 1024 * 1024;
+    limits.outbound = 1024 * 1024;
+    let local = start(tree()).await;
+    let bound = server(&local).with_limits(limits.clone()).bind_tcp("127.0.0.1:0").await.unwrap();
+    let connector = Connector::tcp(bound.local_addr()).with_limits(limits);
+    let _served = tokio::spawn(bound.serve());
+    let remote = connector.connect().await.unwrap();
+    let mut states = remote.states();
+    // The request holds the id, as its answer does, and then every list.
+    let id = "i".repeat(5 * 1024 * 1024);
+    let args = Args { fails: false, text: String::new() };
+    let started = soon(remote.start_child(&*id, "echo", &args, RestartPolicy::Temporary)).await;
+    assert!(started.is_ok_and(|started| started == *id));
+    let children = soon(remote.which_children()).await.unwrap();
+    assert!(children.iter().any(|child| child.id == *id));
+    assert!(futures_util::poll!(std::pin::pin!(states.next())).is_pending(), "still connected");
 }

@@ -12,8 +12,10 @@ mod link;
 #[cfg(feature = "tracing")]
 mod log;
 mod long_answers;
+mod long_names;
 mod processes;
 mod reconnect;
+mod shutdown;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

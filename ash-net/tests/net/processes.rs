@@ -221,7 +221,7 @@ async fn a_read_under_way_is_made_once_more_after_the_connection_is_back() {
     assert_eq!(soon(listing).await.unwrap().unwrap().len(), 3);
 }
 
-/// Limits with a short patience for silence.
+/// Limits with a short time-out for silence.
 pub(crate) fn wakeful() -> Limits {
     let mut limits = Limits::default();
     limits.ping_after = Duration::from_millis(150);

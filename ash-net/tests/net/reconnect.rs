@@ -1,4 +1,4 @@
-//! Connections that are replaced: by whom a handle lets itself be found again, and by whom not.
+//! Connections that are replaced: which servers a handle connects to again, and which not.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ async fn deceive(listener: TcpListener, count: usize) {
             let _ = stream.write_all(&made_up).await;
         }
         let _ = stream.shutdown().await;
-        // Until the client has taken it in.
+        // Until the client has read it.
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
 }

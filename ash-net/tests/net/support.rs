@@ -148,7 +148,7 @@ impl Drop for Place {
     }
 }
 
-/// How long anything may take that must come.
+/// How long a test waits for what must come.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Waits for what must come.

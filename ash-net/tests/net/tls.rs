@@ -59,7 +59,7 @@ impl Authority {
 
 fn client(uris: &[&str]) -> CertificateParams {
     let mut params = CertificateParams::default();
-    // Whatever it is called, that says nothing.
+    // The common name has no effect.
     params.distinguished_name.push(DnType::CommonName, "admin");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let names = uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap()));
@@ -277,4 +277,18 @@ async fn large_answers_and_events_travel_over_tls() {
     remote.restart_child("a").await.unwrap();
     assert_eq!(soon(events.next()).await.unwrap().unwrap().path, "app/a");
     remote.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_told_so_over_tls_too() {
+    let mut limits = ash_net::Limits::default();
+    limits.per_peer = 1;
+    let scene = Scene::new(|server, tls| server.with_tls(tls).with_limits(limits)).await;
+    let own = || scene.authority.client(&["ash://test/observer/a"]);
+    let first = scene.connector(own()).connect().await.unwrap();
+    // One that never speaks TLS is told nothing, and keeps nobody else from being told.
+    let _silent = TcpStream::connect(scene.address).await.unwrap();
+    let second = soon(scene.connector(own()).connect()).await;
+    assert!(matches!(second, Err(ConnectError::TooManyConnections { .. })), "{second:?}");
+    assert_eq!(first.which_children().await.unwrap().len(), 3);
 }

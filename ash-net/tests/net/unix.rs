@@ -161,8 +161,8 @@ fn a_call_that_finds_the_connection_broken_lets_the_others_of_its_thread_find_ou
         runtime.block_on(async {
             let remote = RemoteSupervisorHandle::connect_unix(&path).await.unwrap();
             let remote = remote.with_timeout(std::time::Duration::from_millis(50));
-            // Without an await the client cannot know of it before its first call, and not of what
-            // that has found before its second.
+            // Without an await the client cannot notice before its first call, nor learn what that
+            // has found before its second.
             std::thread::spawn(move || drop(elsewhere)).join().unwrap();
             let (first, second) = tokio::join!(remote.which_children(), remote.count_children());
             for error in [first.unwrap_err(), second.unwrap_err()] {

@@ -175,7 +175,7 @@ impl Client {
         }
     }
 
-    /// The network is whole again: so must be this client be, without a new handle.
+    /// The network is whole again: so must this client be, without a new handle.
     async fn check_that_it_works(&mut self, events: &mut RemoteEvents, heard: &mut Heard) {
         tokio::time::sleep(Duration::from_secs(10)).await;
         if self.remote.state() != ConnectionState::Connected {

@@ -26,7 +26,7 @@ pub(crate) fn limits() -> Limits {
     limits
 }
 
-/// What executes an order: once, and for the record.
+/// Executes an order once, and records it.
 struct Order {
     number: u64,
     truth: Truth,
@@ -91,13 +91,13 @@ pub(crate) fn connector() -> Connector {
 
 /// A tree with a link to the server, that must be up when the storm is over.
 pub(crate) async fn linker(truth: Truth) -> turmoil::Result {
-    let link = || RemoteLink::new(connector()).with_patience(Duration::from_secs(30));
+    let link = || RemoteLink::new(connector()).with_connect_timeout(Duration::from_secs(30));
     let spec = SupervisorSpec::new("watch")
         .with_restart_intensity(RestartIntensity::new(usize::MAX, 1))
         .with_worker("link", link, RestartPolicy::Permanent);
     let handle = SupervisorHandle::start(spec);
     tokio::time::sleep(STORM).await;
-    // What is left of the storm may yet have to be noticed, and then a connection made.
+    // The last mishap may yet have to be noticed, and a new connection made.
     tokio::time::sleep(Duration::from_secs(10)).await;
     let link = handle.child("link").await?;
     if link.state != ChildState::Running {

@@ -34,7 +34,7 @@ const STORM: Duration = Duration::from_secs(20);
 /// How many clients there are.
 const CLIENTS: usize = 3;
 
-/// What really happened, beyond all hosts.
+/// What really happened, recorded outside of all hosts.
 #[derive(Clone, Debug, Default)]
 struct Truth(Arc<Mutex<Facts>>);
 
@@ -66,7 +66,7 @@ impl Truth {
         self.facts().wrong.push(what);
     }
 
-    /// Judges all that was said by all that happened.
+    /// Checks all that the clients were told against what happened.
     fn judge(&self) -> Vec<String> {
         let facts = self.facts();
         let mut wrong = facts.wrong.clone();
@@ -90,7 +90,7 @@ impl Truth {
     }
 }
 
-/// What came of one seed, to compare and to add up.
+/// The counts of one seed, to compare and to add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     calls: u64,
@@ -103,7 +103,7 @@ struct Tally {
     links: u64,
 }
 
-/// Lives through one seed.
+/// Runs one seed.
 fn simulate(seed: u64) -> Result<Tally, Vec<String>> {
     fastrand::seed(seed);
     let mut random = Rng::with_seed(seed);

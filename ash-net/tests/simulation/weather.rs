@@ -21,7 +21,7 @@ enum Mishap {
     Crash,
 }
 
-/// Something that is to be set right at some time.
+/// A mishap that is to be undone at some time.
 struct Repair {
     at: Duration,
     peer: String,
