@@ -51,10 +51,10 @@ test: observed
 
 ## The features that nothing in the workspace turns on: who observes is told the right things, and
 ## everything goes as it does without. And as the optimiser makes it, which may change who yields to
-## whom.
+## whom. The network once more with all of its features: TLS is tested with them only.
 observed:
 	$(CARGO) test --profile checked -p ash-core --features metrics,tracing --lib --test machine --test runtime
-	$(CARGO) test -p ash-net --features tracing --test net log::
+	$(CARGO) test -p ash-net --all-features --lib --test net
 
 ## Every example runs to its end by itself.
 examples:
