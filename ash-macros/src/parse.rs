@@ -1,7 +1,7 @@
 //! From tokens to a tree. What cannot be read is reported and skipped, so that one run of the
 //! compiler shows every mistake.
 
-use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser as _, Result};
 use syn::{Error, Expr, Path, Stmt, braced, bracketed, parenthesized, token};
 
@@ -19,14 +19,25 @@ pub(crate) fn tree(flavor: Flavor, tokens: TokenStream, errors: &mut Errors) -> 
     let mut reader = Reader { flavor, errors };
     let mut tree = None;
     let parser = |input: ParseStream<'_>| {
-        tree = Some(reader.supervisor(input, Place::Root, Span::call_site()));
+        let content;
+        braced!(content in input);
+        tree = Some(reader.supervisor(&content, Place::Root, Span::call_site()));
         Ok(())
     };
     // Tokens that were skipped count as unexpected here, but their error has been reported.
-    if let (Err(error), true) = (parser.parse2(tokens), errors.is_empty()) {
+    if let (Err(error), true) = (parser.parse2(enclosed(tokens)), errors.is_empty()) {
         errors.add(error);
     }
     tree
+}
+
+/// Encloses the input in braces that stand where its last token does: so whatever is missing at its
+/// end is reported there, and not at the whole call.
+fn enclosed(tokens: TokenStream) -> TokenStream {
+    let end = tokens.clone().into_iter().last().map_or_else(Span::call_site, |last| last.span());
+    let mut group = Group::new(Delimiter::Brace, tokens);
+    group.set_span(end);
+    TokenTree::Group(group).into()
 }
 
 /// Reads a tree, and collects the errors.
