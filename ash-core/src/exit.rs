@@ -122,10 +122,12 @@ impl Own {
 #[cfg(feature = "tokio")]
 impl Drop for Own {
     fn drop(&mut self) {
-        if let Some(error) = self.error.take()
-            && self.needs_drop
-        {
-            crate::runtime::discard::error(error);
+        if let Some(error) = self.error.take() {
+            if self.needs_drop {
+                crate::runtime::discard::discard(error);
+            } else {
+                let _ = crate::contain::contain(|| drop(error));
+            }
         }
     }
 }

@@ -100,6 +100,11 @@ fn extend(bytes: &mut Vec<u8>, frames: &[u8]) -> Result<(), Unsent> {
 }
 
 impl Outbound {
+    /// Returns how many bytes may wait to be sent.
+    pub(crate) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(crate) fn new(limit: usize) -> Self {
         let queue =
             Queue { waiting: Batch::default(), is_closed: false, sender: SenderSlot::Empty };

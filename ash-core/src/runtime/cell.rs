@@ -55,7 +55,7 @@ pub(crate) struct WorkerCell {
     restart: RestartPolicy,
     /// Whether anybody waits for its start.
     is_awaited: bool,
-    /// An [`StopOrder`], and [`HAS_TOKEN`]. It is only changed under the lock of `control`.
+    /// A [`StopOrder`], and [`HAS_TOKEN`]. It is only changed under the lock of `control`.
     order: AtomicU8,
     /// A [`Progress`], and [`LISTENS`]. Only the task changes it, from `Ended` on under the lock of
     /// `control`.

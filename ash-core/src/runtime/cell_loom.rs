@@ -102,7 +102,7 @@ fn a_token_that_is_taken_is_cancelled_whenever_the_order_comes() {
 }
 
 #[test]
-fn a_task_that_stays_is_handed_its_next_or_let_go() {
+fn a_task_that_stays_is_handed_its_next_or_ends() {
     ::loom::model(|| {
         let (_shared, cell) = child();
         let task = {

@@ -271,12 +271,12 @@ impl<W> Drop for WorkerSlot<'_, W> {
 
 /// The task's side: the factory, and the cell of its incarnation. It speaks for a task that is
 /// dropped before it could.
-pub(crate) struct Guard<F, W> {
+pub(crate) struct Guard<F: Send + 'static, W> {
     maker: Option<Arc<Maker<F, W>>>,
     cell: Arc<WorkerCell>,
 }
 
-impl<F, W> Guard<F, W> {
+impl<F: Send + 'static, W> Guard<F, W> {
     pub(crate) const fn new(maker: Arc<Maker<F, W>>, cell: Arc<WorkerCell>) -> Self {
         Self { maker: Some(maker), cell }
     }
@@ -293,14 +293,14 @@ impl<F, W> Guard<F, W> {
     }
 }
 
-impl<F: Fn(ChildContext) -> W, W> Guard<F, W> {
+impl<F: Fn(ChildContext) -> W + Send + 'static, W> Guard<F, W> {
     fn make(&self) -> W {
         let maker = self.maker.as_ref().expect("it is let go of after the last worker");
         maker.make(ChildContext::new(Arc::clone(&self.cell)))
     }
 }
 
-impl<F, W> Drop for Guard<F, W> {
+impl<F: Send + 'static, W> Drop for Guard<F, W> {
     fn drop(&mut self) {
         self.cell.go();
     }

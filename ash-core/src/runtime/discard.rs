@@ -3,19 +3,21 @@
 //! What a factory has captured, and a worker's own error, are dropped by whoever lets go of them
 //! last. If that is a supervisor, it is at work, and a drop that takes long would hold up every
 //! call and every timer. So what is discarded during a turn is only dropped when that is over: in
-//! the task whose own message it was a consequence of, or else in one that does nothing else.
+//! the task whose own message it was a consequence of, or else in one that does nothing else. For
+//! those a supervisor waits before it ends, as long as for a worker that was killed.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use tokio::task::JoinSet;
 
 use crate::contain::contain;
-use crate::exit::BoxError;
-use crate::runtime::plan::Launch;
 
 std::thread_local! {
-    static TURN: Cell<Turn> = const { Cell::new(Turn::Nobodys) };
+    static TURN: Cell<Turn> = const { Cell::new(Turn::Outside) };
     /// What was discarded in the turn of this thread.
     static PILE: Cell<Option<Box<Pile>>> = const { Cell::new(None) };
 }
@@ -23,22 +25,23 @@ std::thread_local! {
 /// Whether this thread has a turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    Nobodys,
+    Outside,
     Clean,
     /// Something was discarded in it.
     Littered,
 }
 
+/// Any value: it is only to be dropped.
+trait Value: Send {}
+
+impl<T: Send> Value for T {}
+
+#[derive(Default)]
+struct Pile(Vec<Box<dyn Value>>);
+
 /// What was discarded in a turn, if anything was.
 #[must_use = "it is dropped when the turn is over"]
 pub(crate) struct Discarded(Option<Box<Pile>>);
-
-/// Users' values of which these are the last references.
-#[derive(Default)]
-struct Pile {
-    factories: Vec<Arc<dyn Launch>>,
-    errors: Vec<BoxError>,
-}
 
 /// A turn has begun: what it discards is not dropped before that is taken. A turn within another
 /// one, of another supervisor, is a part of that.
@@ -50,7 +53,7 @@ pub(crate) struct Collecting {
 impl Collecting {
     #[inline]
     pub(crate) fn begin() -> Self {
-        let is_outermost = TURN.get() == Turn::Nobodys;
+        let is_outermost = TURN.get() == Turn::Outside;
         if is_outermost {
             TURN.set(Turn::Clean);
         }
@@ -60,7 +63,7 @@ impl Collecting {
     /// Ends the turn, and returns what it discarded.
     #[inline]
     pub(crate) fn end(self) -> Discarded {
-        let is_littered = self.is_outermost && TURN.replace(Turn::Nobodys) == Turn::Littered;
+        let is_littered = self.is_outermost && TURN.replace(Turn::Outside) == Turn::Littered;
         Discarded(if is_littered { take_pile() } else { None })
     }
 }
@@ -70,30 +73,22 @@ fn take_pile() -> Option<Box<Pile>> {
     PILE.try_with(Cell::take).unwrap_or_default()
 }
 
-/// Drops a factory, or the spec of a nested supervisor; after the turn, if there is one.
+/// Drops a user's value; after the turn, if there is one.
 #[inline]
-pub(crate) fn factory(factory: Arc<dyn Launch>) {
-    if Arc::strong_count(&factory) == 1 && factory.needs_drop() {
-        discard(factory, |pile| &mut pile.factories);
-    }
-}
-
-/// Drops a worker's error; after the turn, if there is one.
-#[cold]
-pub(crate) fn error(error: BoxError) {
-    discard(error, |pile| &mut pile.errors);
-}
-
-#[cold]
-fn discard<T>(value: T, list: impl FnOnce(&mut Pile) -> &mut Vec<T>) {
-    if TURN.get() == Turn::Nobodys {
+pub(crate) fn discard(value: impl Send + 'static) {
+    if TURN.get() == Turn::Outside {
         let _ = contain(|| drop(value));
-        return;
+    } else {
+        discard_in_turn(Box::new(value));
     }
+}
+
+#[cold]
+fn discard_in_turn(value: Box<dyn Value>) {
     let mut value = Some(value);
     let _ = PILE.try_with(|cell| {
         let mut pile = cell.take().unwrap_or_default();
-        list(&mut pile).extend(value.take());
+        pile.0.extend(value.take());
         cell.set(Some(pile));
         TURN.set(Turn::Littered);
     });
@@ -101,38 +96,52 @@ fn discard<T>(value: T, list: impl FnOnce(&mut Pile) -> &mut Vec<T>) {
     let _ = contain(|| drop(value));
 }
 
-impl Discarded {
-    /// Drops it here, or where it holds up nobody if others wait for this thread.
+impl Drop for Pile {
+    /// Each of them may panic.
+    fn drop(&mut self) {
+        for value in self.0.drain(..) {
+            let _ = contain(|| drop(value));
+        }
+    }
+}
+
+/// The tasks in which a supervisor has what it discards dropped, if it ever needs one.
+#[derive(Default)]
+pub(crate) struct Droppers(OnceLock<Mutex<JoinSet<()>>>);
+
+impl Droppers {
+    /// Drops this here, or in a task of its own if others wait for this thread.
     #[inline]
-    pub(crate) fn drop_unless(self, others_wait: bool) {
+    pub(crate) fn drop_unless(&self, others_wait: bool, discarded: Discarded) {
         if others_wait {
-            self.drop_elsewhere();
+            self.drop_elsewhere(discarded);
         }
     }
 
-    /// Drops it where it holds up nobody: in a task of its own.
+    /// Drops this in a task of its own.
     #[inline]
-    pub(crate) fn drop_elsewhere(self) {
-        if self.0.is_some() {
-            self.send_away();
+    pub(crate) fn drop_elsewhere(&self, discarded: Discarded) {
+        if discarded.0.is_some() {
+            self.send(discarded);
         }
     }
 
     #[cold]
-    fn send_away(self) {
+    fn send(&self, discarded: Discarded) {
+        let droppers = self.0.get_or_init(Mutex::default);
+        let mut droppers = droppers.lock().unwrap_or_else(PoisonError::into_inner);
+        while droppers.try_join_next().is_some() {}
         // A runtime that shuts down drops it here.
-        drop(tokio::spawn(async move { drop(self) }));
+        droppers.spawn(async move { drop(discarded) });
     }
-}
 
-impl Drop for Pile {
-    /// Each of them may panic.
-    fn drop(&mut self) {
-        for factory in self.factories.drain(..) {
-            let _ = contain(|| drop(factory));
-        }
-        for error in self.errors.drain(..) {
-            let _ = contain(|| drop(error));
-        }
+    /// Waits until all of it has been dropped, but no longer than this.
+    pub(crate) async fn through(&self, grace: Duration) {
+        let Some(droppers) = self.0.get() else { return };
+        let mut droppers =
+            core::mem::take(&mut *droppers.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while droppers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(grace, all).await;
+        droppers.detach_all();
     }
 }

@@ -208,7 +208,7 @@ fn nothing_is_taken_after_the_end() {
 }
 
 #[test]
-fn a_driver_is_let_go_of_once_whoever_is_with_turn_as_the_supervisor_goes() {
+fn a_driver_is_given_back_once_whoever_has_the_turn_as_the_supervisor_goes() {
     ::loom::model(|| {
         let work = Work::begun();
         let other = {

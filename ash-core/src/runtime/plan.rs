@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
+use crate::contain::contain;
 use crate::error::StartCause;
 use crate::exit::WorkerError;
 use crate::machine::Incarnation;
@@ -10,7 +11,7 @@ use crate::prefetch::prefetch;
 use crate::runtime::cell::{StopOrder, WorkerCell};
 use crate::runtime::child::{self, Guard};
 use crate::runtime::context::ChildContext;
-use crate::runtime::discard;
+use crate::runtime::discard::discard;
 use crate::runtime::handle::SupervisorHandle;
 use crate::runtime::inbox::Woken;
 use crate::runtime::shared::Shared;
@@ -19,8 +20,7 @@ use crate::runtime::task::Task;
 use crate::spec::ChildAttributes;
 use crate::worker::Worker;
 
-/// How a child is made. What a factory's closure holds may panic or block as it is dropped, so it
-/// is [discarded](discard).
+/// How a child is made.
 #[derive(Clone)]
 pub(crate) struct Plan(Option<Arc<dyn Launch>>);
 
@@ -49,11 +49,6 @@ pub(crate) trait Launch: Send + Sync {
     /// Returns the spec of a nested supervisor.
     fn supervisor(&self) -> Option<&SupervisorSpec> {
         None
-    }
-
-    /// Tells whether dropping it may run a user's code.
-    fn needs_drop(&self) -> bool {
-        true
     }
 }
 
@@ -85,7 +80,8 @@ impl Plan {
     /// Starts nothing any more.
     pub(crate) fn drop_factory(&mut self) {
         if let Some(launch) = self.0.take() {
-            discard::factory(launch);
+            // The factory itself sees to what it has captured.
+            let _ = contain(|| drop(launch));
         }
     }
 }
@@ -96,21 +92,32 @@ impl Drop for Plan {
     }
 }
 
-/// A worker's factory.
-pub(crate) struct Maker<F, W> {
-    make: F,
+/// A worker's factory. What that has captured may panic or block as it is dropped, so it is
+/// [discarded](discard) by whoever drops this last.
+pub(crate) struct Maker<F: Send + 'static, W> {
+    make: Option<F>,
     worker: PhantomData<fn() -> W>,
 }
 
-impl<F, W> Maker<F, W> {
+impl<F: Send + 'static, W> Maker<F, W> {
     pub(crate) const fn new(make: F) -> Self {
-        Self { make, worker: PhantomData }
+        Self { make: Some(make), worker: PhantomData }
     }
 }
 
-impl<F: Fn(ChildContext) -> W, W> Maker<F, W> {
+impl<F: Fn(ChildContext) -> W + Send + 'static, W> Maker<F, W> {
     pub(crate) fn make(&self, context: ChildContext) -> W {
-        (self.make)(context)
+        (self.make.as_ref().expect("only its drop takes it"))(context)
+    }
+}
+
+impl<F: Send + 'static, W> Drop for Maker<F, W> {
+    fn drop(&mut self) {
+        if core::mem::needs_drop::<F>()
+            && let Some(make) = self.make.take()
+        {
+            discard(make);
+        }
     }
 }
 
@@ -135,10 +142,6 @@ where
             Woken::Somebody
         });
         Ok((Life::Worker(cell), woken))
-    }
-
-    fn needs_drop(&self) -> bool {
-        core::mem::needs_drop::<F>()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::machine::{
     Event, EventKind, Fact, Incarnation, Machine, Notice, Notices, StartFailure, Timestamp,
 };
 use crate::runtime::clock::Clock;
+use crate::runtime::discard::Droppers;
 use crate::runtime::driver::{ChildPayload, Driver};
 use crate::runtime::events::Bus;
 use crate::runtime::inbox::Inbox;
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     finished: AtomicBool,
     pub(crate) events: Bus,
     pub(crate) log: Log,
+    pub(crate) droppers: Droppers,
 }
 
 /// Who is told how a supervisor fares, beside those who hold its handle.
@@ -160,6 +162,7 @@ impl Shared {
             finished: AtomicBool::new(false),
             events,
             log,
+            droppers: Droppers::default(),
         }
     }
 

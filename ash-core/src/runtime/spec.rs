@@ -51,7 +51,7 @@ pub struct SupervisorSpec {
     backoff: Backoff,
     auto_shutdown: AutoShutdown,
     max_children: usize,
-    kill_grace: Duration,
+    pub(crate) kill_grace: Duration,
     pub(crate) partitions: Option<usize>,
     pub(crate) logger: Option<slog::Logger>,
     pub(crate) children: Vec<ChildSpec>,

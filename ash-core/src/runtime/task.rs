@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::Poll;
+use core::time::Duration;
 
 use tokio::time::Sleep;
 
@@ -39,6 +40,8 @@ pub(crate) struct Task {
     timer: Option<Pin<Box<Sleep>>>,
     /// When the timer goes off.
     armed: Timestamp,
+    /// How long it waits for what blocks its thread.
+    grace: Duration,
     /// Goes off when the timer should have; none where the runtime would not gain by it.
     alarm: Option<Alarm>,
 }
@@ -53,7 +56,7 @@ impl Task {
         let log = Log::root(spec.logger.as_ref());
         Meter::describe();
         let shared = Shared::new(spec, path, clock, Bus::root(), log, Upward::Root);
-        let mut task = Self::new(shared, driver);
+        let mut task = Self::new(shared, driver, spec.kill_grace);
         // Panics here and now if the runtime has no timers, not in a task that nobody sees. It is
         // not to go off: whatever is due would be left to it, and it has no alarm.
         task.timer = Some(Box::pin(tokio::time::sleep_until(clock.instant(Timestamp::ZERO))));
@@ -71,13 +74,13 @@ impl Task {
         let log = parent.log.nested(spec.logger.as_ref());
         let upward = Upward::Parent(Arc::clone(parent), incarnation);
         let shared = Shared::new(spec, path, parent.clock, Bus::nested(parent), log, upward);
-        Ok(Self::new(shared, driver))
+        Ok(Self::new(shared, driver, spec.kill_grace))
     }
 
-    fn new(shared: Shared, driver: Driver) -> Self {
+    fn new(shared: Shared, driver: Driver, grace: Duration) -> Self {
         let shared = Arc::new(shared);
         shared.inbox.set_driver(Box::new(driver));
-        Self { shared, driver: None, timer: None, armed: Timestamp::NEVER, alarm: None }
+        Self { shared, driver: None, timer: None, armed: Timestamp::NEVER, grace, alarm: None }
     }
 
     /// Returns what the supervisor's handles hold.
@@ -91,6 +94,9 @@ impl Task {
         loop {
             let messages = self.wait().await;
             if let Some(late) = self.turn(messages).await {
+                // Whoever waits for the end finds that nothing is left of what the factories held,
+                // unless that blocks as it is dropped.
+                self.shared.droppers.through(self.grace).await;
                 return self.finish(late);
             }
         }
@@ -147,7 +153,7 @@ impl Task {
                     driver.process(shared, part);
                     driver.outcome(shared, 0)
                 });
-                collecting.end().drop_elsewhere();
+                self.shared.droppers.drop_elsewhere(collecting.end());
                 let Some(outcome @ Outcome { has_ended: false, .. }) = outcome else {
                     return Some(coming.collect());
                 };
@@ -178,9 +184,11 @@ impl Task {
         let Some(mut driver) = self.driver.take() else {
             return drop_messages(late);
         };
-        if let Some((End { reason, start_error }, unstopped)) = driver.finish(&self.shared, late) {
-            // Whoever waits for the end finds that nothing is left of what the factories held: it
-            // went with the children. All that is left is memory, which may be much.
+        let collecting = Collecting::begin();
+        let end = driver.finish(&self.shared, late);
+        self.shared.droppers.drop_elsewhere(collecting.end());
+        if let Some((End { reason, start_error }, unstopped)) = end {
+            // All that is left is memory, which may be much.
             debug_assert!(driver.machine().is_empty(), "no child outlives it");
             self.shared.end(reason, start_error, unstopped);
         }

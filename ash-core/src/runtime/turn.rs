@@ -40,7 +40,7 @@ impl Shared {
                     drop_unread(unread);
                 }
                 let woken = self.end_turn(driver, outcome, messages);
-                discarded.drop_unless(woken.is_somebody());
+                self.droppers.drop_unless(woken.is_somebody(), discarded);
                 Some(woken)
             }
             Pushed::Closed => None,
@@ -58,7 +58,7 @@ impl Shared {
             driver.process(shared, messages.drain(..));
             driver.outcome(shared, 0)
         });
-        collecting.end().drop_elsewhere();
+        self.droppers.drop_elsewhere(collecting.end());
         self.end_turn_outlined(driver, outcome, messages)
     }
 
@@ -80,7 +80,7 @@ impl Shared {
             answer = Some(question(driver.machine(), shared.clock.now()));
             driver.outcome(shared, 0)
         });
-        collecting.end().drop_elsewhere();
+        self.droppers.drop_elsewhere(collecting.end());
         Ok((answer, self.end_turn_outlined(driver, outcome, messages)))
     }
 
@@ -125,7 +125,7 @@ impl Shared {
                 driver.process(shared, messages.drain(..));
                 driver.outcome(shared, 0)
             });
-            collecting.end().drop_elsewhere();
+            self.droppers.drop_elsewhere(collecting.end());
             let Some(Outcome { next, has_ended: false, woken: also }) = outcome else {
                 return self.hand_to_task(driver);
             };

@@ -15,8 +15,8 @@ use metrics::{
 };
 
 use crate::support::{
-    Door, Record, Script, Step, blocks_last, crashing, down, idle, intensity, lives, millis,
-    no_task_is_left, scripted, seconds, settle, soon, temporary, up,
+    Door, Record, Script, Step, crashing, down, idle, intensity, lives, millis, no_task_is_left,
+    scripted, seconds, settle, soon, temporary, up,
 };
 
 /// A recorder that keeps everything.
@@ -333,6 +333,33 @@ fn stop_10_no_child_is_active_when_the_runtime_is_gone() {
     assert_eq!(kept.get("active_children supervisor=app"), Some(0));
 }
 
+/// A recorder that blocks in the midst of a turn, before it takes a gauge.
+struct BlocksAtGauges {
+    kept: Kept,
+    door: Arc<Door>,
+}
+
+impl Recorder for BlocksAtGauges {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.kept.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        self.door.block();
+        self.kept.register_gauge(key, metadata)
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        self.kept.register_histogram(key, metadata)
+    }
+}
+
 #[test]
 fn stop_10_no_child_is_active_when_the_runtime_has_gone_in_the_midst_of_a_turn() {
     let kept = Kept::default();
@@ -340,25 +367,25 @@ fn stop_10_no_child_is_active_when_the_runtime_has_gone_in_the_midst_of_a_turn()
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (record, door) = (Record::default(), Arc::new(Door::default()));
     let handle = runtime.block_on(async {
-        let handle = up(SupervisorSpec::new("app").with_child(idle("a", &record))).await;
-        handle.start_child_spec(blocks_last("b", (), &door)).await.unwrap();
-        handle.stop_child("b").await.unwrap();
+        let app = SupervisorSpec::new("app").with_child(idle("a", &record));
+        let handle = up(app.with_child(idle("b", &record))).await;
         settle().await;
         handle
     });
     let turn = {
-        let (kept, guest) = (kept.clone(), runtime.handle().clone());
+        let blocks = BlocksAtGauges { kept: kept.clone(), door: Arc::clone(&door) };
+        let guest = runtime.handle().clone();
         std::thread::spawn(move || {
-            let _recording = set_default_local_recorder(&kept);
-            guest.block_on(handle.terminate_child("b"))
+            let _recording = set_default_local_recorder(&blocks);
+            guest.block_on(handle.stop_child("b"))
         })
     };
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
     other.block_on(door.reached());
     drop(runtime);
-    assert_eq!(kept.get("active_children supervisor=app"), Some(1), "its driver is at work");
+    assert_eq!(kept.get("active_children supervisor=app"), Some(2), "its driver is at work");
     door.open();
-    turn.join().unwrap().unwrap();
+    turn.join().unwrap().unwrap_err();
     assert_eq!(kept.get("active_children supervisor=app"), Some(0));
 }
 

@@ -16,7 +16,7 @@ use crate::server::gate::Guard;
 use crate::server::listing;
 use crate::server::reads::{self, Reply};
 
-/// How many bytes of events are sent at a time.
+/// How many bytes of events are sent at a time, if the peer has room for as many.
 const EVENT_BATCH: usize = 32 * 1024;
 
 /// Ends a request, however its handler ends.
@@ -205,6 +205,8 @@ async fn pass_on(request: &mut SubscriptionGuard, source: Source) {
         return;
     };
     let mut is_over = false;
+    // With one more event, of the size of a frame, it still fits into an empty queue.
+    let enough = EVENT_BATCH.min(connection.outbound.limit() / 2);
     while !is_over {
         // What is ready is sent together. If the peer is slow, the rest waits in the supervisor's
         // own buffer, which loses the oldest once it is full.
@@ -220,7 +222,7 @@ async fn pass_on(request: &mut SubscriptionGuard, source: Source) {
                 .encode(&frame)
                 .or_else(|_| connection.encode(&ServerFrame::Lagged { id, lost: 1 }));
             batch.extend(encoded.unwrap_or_default());
-            if is_over || batch.len() >= EVENT_BATCH {
+            if is_over || batch.len() >= enough {
                 break;
             }
         }

@@ -134,6 +134,12 @@ fn stop_7_when_all_is_down_nothing_is_held_of_what_the_factories_held() {
                 for number in 0..50 {
                     handle.start_child_spec(child(number.to_string())).await.unwrap();
                 }
+                // Their factories go without a worker.
+                for id in ["b", "7"] {
+                    handle.stop_child(id).await.unwrap();
+                }
+                let nested = handle.supervisor("nested").await.unwrap();
+                nested.stop_child("a").await.unwrap();
                 handle.shutdown().await.unwrap();
             };
             runtime.block_on(shut_down);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use ash_core::{
@@ -12,7 +13,7 @@ use ash_core::{
 use futures_util::FutureExt;
 
 use crate::support::{
-    BlocksLast, Door, Record, Script, Scripted, Step, blocks_last, down, idle, intensity, millis,
+    BlocksLast, Door, Record, Script, Step, blocks_last, down, idle, intensity, millis,
     no_task_is_left, scripted, settle, soon, up,
 };
 use crate::turns::{Inline, in_time, one_thread};
@@ -234,14 +235,17 @@ async fn start_6_a_worker_that_calls_its_supervisor_and_blocks_strands_nobody() 
     }
 }
 
-/// What a factory holds: as it is dropped, it calls more often than who has the turn sees to.
-struct Calls(SupervisorHandle);
+/// A waker that calls more often, in the midst of a turn, than whoever has the turn processes.
+struct Calls {
+    handle: SupervisorHandle,
+    was_in_turn: AtomicBool,
+}
 
-impl Drop for Calls {
-    fn drop(&mut self) {
-        for _ in 0..20 {
-            assert!(self.0.stop_child("nobody").now_or_never().is_none());
-        }
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        let is_queued = || self.handle.stop_child("nobody").now_or_never().is_none();
+        let queued = (0..20).filter(|_| is_queued()).count();
+        self.was_in_turn.store(queued == 20, Ordering::SeqCst);
     }
 }
 
@@ -250,31 +254,23 @@ async fn start_6_a_worker_that_leaves_the_turn_to_the_supervisors_task_and_block
     for _ in 0..20 {
         let (record, door) = (Record::default(), Arc::new(Door::default()));
         let handle = up(SupervisorSpec::new("app")).await;
-        let holds = {
-            let (record, calls) = (record.clone(), Calls(handle.clone()));
-            ChildSpec::worker_with("holds", move |context| {
-                let _ = &calls;
-                Scripted::new("holds", Script::default(), &record, context)
-            })
+        // Its start is reported in a turn that answers the call for it, and so wakes this.
+        let told = Arc::new(tokio::sync::Notify::new());
+        let script = Script {
+            initialize: Step::OkWhen(Arc::clone(&told)),
+            ..Script::run(Step::Block(Arc::clone(&door)))
         };
-        handle.start_child_spec(holds).await.unwrap();
-        handle.stop_child("holds").await.unwrap();
-        let blocks = {
-            let door = Arc::clone(&door);
-            ChildSpec::task("blocks", move |context| {
-                let door = Arc::clone(&door);
-                async move {
-                    let _ = context.supervisor().terminate_child("holds").now_or_never();
-                    door.block();
-                    Ok::<_, std::io::Error>(())
-                }
-            })
-        };
-        let blocks = blocks.restart(RestartPolicy::Temporary);
-        handle.start_child_spec(blocks).await.unwrap();
+        let blocks = scripted("blocks", &record, script);
+        let calls = Arc::new(Calls { handle: handle.clone(), was_in_turn: AtomicBool::default() });
+        let waker = Waker::from(Arc::clone(&calls));
+        let mut call = Box::pin(handle.start_child_spec(blocks.shutdown(Shutdown::BrutalKill)));
+        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        told.notify_one();
         soon(door.reached()).await;
         assert_eq!(soon(handle.count_children()).await.unwrap().specs, 1);
+        assert!(calls.was_in_turn.load(Ordering::SeqCst));
         door.open();
+        soon(call).await.unwrap();
         soon(down(&handle)).await;
     }
 }
