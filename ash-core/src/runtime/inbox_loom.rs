@@ -159,13 +159,13 @@ fn what_is_deferred_after_a_turn_is_processed_though_its_time_was_not_looked_up(
 }
 
 #[test]
-fn of_ends_that_may_wait_for_one_more_the_last_to_come_takes_all_in() {
+fn of_exits_that_may_be_deferred_the_last_to_come_processes_all() {
     fn end(serial: u64) -> Message {
         let child = crate::machine::ChildKey { serial, slot: 0 };
         let exit = crate::ExitReason::Shutdown.into();
         Message::fact(crate::machine::Incarnation { child, number: 1 }, Fact::Exited(exit))
     }
-    fn push_or_take_turn(work: &Work, end: Message) {
+    fn deliver(work: &Work, end: Message) {
         let mut end = Some(end);
         if let Pushed::Turn(mut taken) = work.inbox.push_or_take_turn(&mut end, true) {
             taken.messages.extend(end);

@@ -249,6 +249,14 @@ fn median(rounds: &[Vec<f64>]) -> Vec<f64> {
     columns.map(of).collect()
 }
 
+/// Returns what the processor calls itself.
+fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": "));
+    model.map_or_else(|| "an unknown processor".into(), |(_, model)| model.to_owned())
+}
+
 fn table(rounds: usize) -> Result<(), AnyError> {
     let place = std::env::temp_dir().join(format!("ash-bench-{}", std::process::id()));
     std::fs::create_dir(&place)?;
@@ -266,7 +274,7 @@ fn fill(place: &Path, rounds: usize) -> Result<(), AnyError> {
     let whole = |value: f64| format!("{value:.0}").parse::<usize>();
     bench.sizes = Sizes { there: whole(sizes[0])?, back: whole(sizes[1])? };
     let cores = if is_pinned { "server and client on a core each" } else { "cores not chosen" };
-    println!("{cores}");
+    println!("{}: {cores}", processor());
     println!(
         "which_children of {CHILDREN}: {} bytes there, {} back; medians of {rounds} rounds",
         bench.sizes.there, bench.sizes.back
