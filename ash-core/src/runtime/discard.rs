@@ -10,9 +10,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use crate::contain::contain;
 
@@ -107,7 +107,7 @@ impl Drop for Pile {
 
 /// The tasks in which a supervisor has what it discards dropped, if it ever needs one.
 #[derive(Default)]
-pub(crate) struct Droppers(OnceLock<Mutex<JoinSet<()>>>);
+pub(crate) struct Droppers(Mutex<Vec<JoinHandle<()>>>);
 
 impl Droppers {
     /// Drops this here, or in a task of its own if others wait for this thread.
@@ -128,20 +128,28 @@ impl Droppers {
 
     #[cold]
     fn send(&self, discarded: Discarded) {
-        let droppers = self.0.get_or_init(Mutex::default);
-        let mut droppers = droppers.lock().unwrap_or_else(PoisonError::into_inner);
-        while droppers.try_join_next().is_some() {}
-        // A runtime that shuts down drops it here.
-        droppers.spawn(async move { drop(discarded) });
+        // Not under the lock: a runtime that shuts down drops it here.
+        let dropper = tokio::spawn(async move { drop(discarded) });
+        let mut droppers = self.lock();
+        droppers.retain(|dropper| !dropper.is_finished());
+        droppers.push(dropper);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until all of it has been dropped, but no longer than this.
     pub(crate) async fn through(&self, grace: Duration) {
-        let Some(droppers) = self.0.get() else { return };
-        let mut droppers =
-            core::mem::take(&mut *droppers.lock().unwrap_or_else(PoisonError::into_inner));
-        let all = async { while droppers.join_next().await.is_some() {} };
+        let droppers = core::mem::take(&mut *self.lock());
+        if droppers.is_empty() {
+            return;
+        }
+        let all = async {
+            for dropper in droppers {
+                let _ = dropper.await;
+            }
+        };
         let _ = tokio::time::timeout(grace, all).await;
-        droppers.detach_all();
     }
 }
