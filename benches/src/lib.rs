@@ -14,6 +14,7 @@ pub mod growth;
 pub mod measure;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod options;
 pub mod ours;
 pub mod stateful;
 pub mod system;

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use benches::bare;
 use benches::measure::{Budget, Figure, percentile, show};
+use benches::options::Options;
 use benches::ours::Ours;
 use benches::stateful::Stateful;
 use benches::system::{Answer, measure};
@@ -27,21 +28,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{}", answer.lines());
             Ok(())
         }
-        options => table(
-            number(options, "--children")?.unwrap_or(100_000),
-            number(options, "--pairs")?.unwrap_or(5),
-            value(options, "--json"),
-        ),
+        options => {
+            let options = Options::read(options, &["--children", "--pairs", "--json"])?;
+            let children = options.number("--children", 100_000)?;
+            table(children, options.number("--pairs", 5)?, options.value("--json"))
+        }
     }
-}
-
-fn value<'a>(options: &'a [String], name: &str) -> Option<&'a str> {
-    let at = options.iter().position(|option| option == name)?;
-    options.get(at + 1).map(String::as_str)
-}
-
-fn number(options: &[String], name: &str) -> Result<Option<usize>, std::num::ParseIntError> {
-    value(options, name).map(str::parse).transpose()
 }
 
 fn table(

@@ -16,6 +16,7 @@ use ash_core::{
     SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
 use benches::measure::{Count, id, nanos_each, now, percentile, runtime};
+use benches::options::Options;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -69,17 +70,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{nanos} {cores}");
             Ok(())
         }
-        options => table(
-            number(options, "--count")?.unwrap_or(200_000),
-            number(options, "--callers")?.unwrap_or(64),
-            number(options, "--rounds")?.unwrap_or(5),
-        ),
+        options => {
+            let options = Options::read(options, &["--count", "--callers", "--rounds"])?;
+            let count = options.number("--count", 200_000)?;
+            table(count, options.number("--callers", 64)?, options.number("--rounds", 5)?)
+        }
     }
-}
-
-fn number(options: &[String], name: &str) -> Result<Option<usize>, std::num::ParseIntError> {
-    let at = options.iter().position(|option| option == name);
-    at.and_then(|at| options.get(at + 1)).map(|value| value.parse()).transpose()
 }
 
 fn table(count: usize, callers: usize, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {

@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use benches::measure::{Figure, now, show};
+use benches::options;
 use peers::outcome::{Outcome, run};
 use peers::table::{Cell, Measured, json, text};
 use peers::versions::locked;
@@ -27,26 +28,16 @@ struct Options {
 }
 
 fn options() -> Result<Options, AnyError> {
-    let mut options = Options {
-        children: 100_000,
-        pairs: 5,
-        limit: Duration::from_secs(300),
-        only: None,
-        json: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or("each option has a value")?;
-        match name.as_str() {
-            "--children" => options.children = value.parse()?,
-            "--pairs" => options.pairs = value.parse()?,
-            "--limit" => options.limit = Duration::from_secs(value.parse()?),
-            "--only" => options.only = Some(value.split(',').map(str::to_owned).collect()),
-            "--json" => options.json = Some(value.into()),
-            _ => return Err(format!("no option {name}").into()),
-        }
-    }
-    Ok(options)
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let known = ["--children", "--pairs", "--limit", "--only", "--json"];
+    let given = options::Options::read(&arguments, &known)?;
+    Ok(Options {
+        children: given.number("--children", 100_000)?,
+        pairs: given.number("--pairs", 5)?,
+        limit: Duration::from_secs(given.number("--limit", 300)?.try_into()?),
+        only: given.value("--only").map(|names| names.split(',').map(str::to_owned).collect()),
+        json: given.value("--json").map(PathBuf::from),
+    })
 }
 
 /// A system, and the program that measures it.
