@@ -16,7 +16,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -55,18 +55,11 @@ where
             let fact = conclude(end, guard.cell.has_started(), dropped);
             drop(worker);
             span.close();
-            let (stays, woken) = guard.report_end(fact);
-            if stays == Stays::No {
+            let (known, woken) = guard.report_end(fact);
+            let Some(known) = known else { return };
+            // One future, so that it lies where those above have lain.
+            if !guard.go_on(known, woken).await {
                 return;
-            }
-            if woken.is_somebody() {
-                yield_once().await;
-            }
-            // Uses up budget, so that a worker that fails over and over still yields.
-            tokio::task::consume_budget().await;
-            match poll_fn(|context| guard.cell.poll_next(context)).await {
-                Some(next) => guard.cell = next,
-                None => return,
             }
         }
     }
@@ -281,21 +274,42 @@ impl<F: Send + 'static, W> Guard<F, W> {
         Self { maker: Some(maker), cell }
     }
 
-    /// Tells the supervisor how the incarnation ended. If that was the last, nothing of what the
-    /// factory holds is held here by then.
+    /// Tells the supervisor how the incarnation ended. Nothing of what the factory holds is held
+    /// here by then. Returns the way back to the factory if the task stays for the next incarnation.
     #[inline]
-    fn report_end(&mut self, fact: Fact) -> (Stays, Woken) {
+    fn report_end(&mut self, fact: Fact) -> (Option<Weak<Maker<F, W>>>, Woken) {
         let stays = self.cell.expects_next(&fact);
-        if stays == Stays::No {
-            let _ = contain(|| drop(self.maker.take()));
+        let maker = self.maker.take();
+        let known = maker.as_ref().filter(|_| stays == Stays::Yes).map(Arc::downgrade);
+        let _ = contain(|| drop(maker));
+        (known, self.cell.report_end(fact, stays))
+    }
+
+    /// Waits for the next incarnation, and takes it up. Returns whether there is one.
+    async fn go_on(&mut self, known: Weak<Maker<F, W>>, woken: Woken) -> bool {
+        if woken.is_somebody() {
+            yield_once().await;
         }
-        (stays, self.cell.report_end(fact, stays))
+        // Uses up budget, so that a worker that fails over and over still yields.
+        tokio::task::consume_budget().await;
+        let Some(next) = poll_fn(|context| self.cell.poll_next(context)).await else {
+            return false;
+        };
+        self.cell = next;
+        self.maker = known.upgrade();
+        if self.maker.is_none() {
+            // The supervisor has it stopped for good, and has given the factory up.
+            let killed = self.cell.is_killed();
+            let cause = if killed { StartCause::Killed } else { StartCause::Stopped };
+            let _ = self.report_end(Fact::StartFailed(cause.into()));
+        }
+        self.maker.is_some()
     }
 }
 
 impl<F: Fn(ChildContext) -> W + Send + 'static, W> Guard<F, W> {
     fn make(&self) -> W {
-        let maker = self.maker.as_ref().expect("it is let go of after the last worker");
+        let maker = self.maker.as_ref().expect("it is let go of after each worker");
         maker.make(ChildContext::new(Arc::clone(&self.cell)))
     }
 }

@@ -3,10 +3,12 @@
 
 use std::cmp::Ordering;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ash_core::{
-    ChildContext, ChildSpec, ChildState, ExitReason, Shutdown, SupervisorHandle, SupervisorSpec,
-    Worker, async_trait,
+    ChildContext, ChildSpec, ChildState, EventKind, ExitReason, Shutdown, SupervisorHandle,
+    SupervisorSpec, Worker, async_trait,
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -301,4 +303,47 @@ async fn stop_4_a_worker_that_is_killed_as_it_initialises_goes_no_further_token_
         assert_eq!(record.take(), [""; 0]);
         down(&handle).await;
     }
+}
+
+struct Fails;
+
+#[async_trait]
+impl Worker for Fails {
+    type Error = &'static str;
+
+    async fn run(&mut self) -> Result<(), &'static str> {
+        Err("fails")
+    }
+}
+
+#[tokio::test]
+async fn admin_3_who_is_terminated_as_its_restart_begins_is_not_made_again() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let child = {
+        let made = Arc::clone(&made);
+        ChildSpec::worker("a", move || {
+            made.fetch_add(1, SeqCst);
+            Fails
+        })
+    };
+    let handle = up(SupervisorSpec::new("app")).await;
+    let mut events = handle.events();
+    // Told of the restart, it comes before the task that has reported the exit goes on.
+    let terminate = {
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            loop {
+                let event = events.next().await.unwrap().unwrap();
+                if let EventKind::Restarting { .. } = event.kind {
+                    return handle.terminate_child("a").await;
+                }
+            }
+        })
+    };
+    settle().await;
+    handle.start_child_spec(child).await.unwrap();
+    terminate.await.unwrap().unwrap();
+    assert_eq!(made.load(SeqCst), 1);
+    assert_eq!(handle.count_children().await.unwrap().specs, 0);
+    down(&handle).await;
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 
-use ash_core::{ChildSpec, RestartStrategy, SupervisorHandle, SupervisorSpec};
+use ash_core::{ChildSpec, ExitReason, RestartStrategy, SupervisorHandle, SupervisorSpec};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
@@ -107,6 +107,33 @@ async fn stop_7_shutdown_returns_when_all_is_down_however_many_call_it() {
     handle.shutdown().await.unwrap();
     assert!(handle.shutdown_within(seconds(1)).await.unwrap().is_clean());
     down(&handle).await;
+}
+
+#[test]
+fn stop_7_when_a_tree_has_given_up_nothing_is_held_of_what_the_factories_held() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    for _ in 0..50 {
+        let held = Arc::new(());
+        let weak = Arc::downgrade(&held);
+        let fails = |id: &str, held: Arc<()>| {
+            ChildSpec::task(id, move |_| {
+                let held = Arc::clone(&held);
+                async move {
+                    let _held = held;
+                    Err::<(), _>("fails")
+                }
+            })
+        };
+        let nested = SupervisorSpec::new("nested").with_child(fails("b", Arc::clone(&held)));
+        let spec = SupervisorSpec::new("app").with_child(fails("a", held)).with_supervisor(nested);
+        let give_up = async move {
+            let handle = SupervisorHandle::start(spec);
+            let reason = handle.wait().await;
+            assert!(matches!(reason, ExitReason::IntensityExceeded { .. }), "{reason}");
+            weak.strong_count()
+        };
+        assert_eq!(runtime.block_on(runtime.spawn(give_up)).unwrap(), 0);
+    }
 }
 
 #[test]
