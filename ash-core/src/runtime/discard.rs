@@ -139,17 +139,69 @@ impl Droppers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until all of it has been dropped, but no longer than this.
-    pub(crate) async fn through(&self, grace: Duration) {
-        let droppers = core::mem::take(&mut *self.lock());
-        if droppers.is_empty() {
-            return;
+    /// Takes out those that are at work, to be waited for.
+    pub(crate) fn take(&self) -> Vec<JoinHandle<()>> {
+        core::mem::take(&mut *self.lock())
+    }
+}
+
+/// Waits until these are through, but no longer than so long.
+pub(crate) async fn through(droppers: Vec<JoinHandle<()>>, limit: Duration) {
+    let all = async {
+        for dropper in droppers {
+            let _ = dropper.await;
         }
-        let all = async {
-            for dropper in droppers {
-                let _ = dropper.await;
-            }
-        };
-        let _ = tokio::time::timeout(grace, all).await;
+    };
+    let _ = tokio::time::timeout(limit, all).await;
+}
+
+#[cfg(all(test, not(ash_loom)))]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::*;
+
+    /// Discards this in a turn.
+    fn discarded(value: &Arc<()>) -> Discarded {
+        let collecting = Collecting::begin();
+        discard(Arc::clone(value));
+        collecting.end()
+    }
+
+    #[test]
+    fn what_a_turn_within_a_turn_discards_is_dropped_after_both() {
+        let value = Arc::new(());
+        let outer = Collecting::begin();
+        drop(discarded(&value));
+        assert_eq!(Arc::strong_count(&value), 2, "the outer turn goes on");
+        discard(Arc::clone(&value));
+        let discarded = outer.end();
+        assert_eq!(Arc::strong_count(&value), 3);
+        drop(discarded);
+        assert_eq!(Arc::strong_count(&value), 1);
+        discard(Arc::clone(&value));
+        assert_eq!(Arc::strong_count(&value), 1, "there is no turn any more");
+    }
+
+    #[tokio::test]
+    async fn what_is_discarded_is_dropped_elsewhere_if_others_wait_for_this_thread() {
+        let (value, droppers) = (Arc::new(()), Droppers::default());
+        droppers.drop_unless(false, discarded(&value));
+        assert_eq!(Arc::strong_count(&value), 1, "here");
+        assert!(droppers.take().is_empty());
+        droppers.drop_unless(true, discarded(&value));
+        assert_eq!(Arc::strong_count(&value), 2, "not here");
+        through(droppers.take(), Duration::from_secs(9)).await;
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_those_who_have_dropped_what_they_were_to() {
+        let (value, droppers) = (Arc::new(()), Droppers::default());
+        for _ in 0..10 {
+            droppers.drop_elsewhere(discarded(&value));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(droppers.take().len(), 1);
     }
 }

@@ -10,7 +10,7 @@ use core::pin::Pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::contain::contain;
 use crate::error::StartError;
@@ -18,7 +18,7 @@ use crate::exit::ExitReason;
 use crate::machine::{Incarnation, Timestamp};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::clock::Clock;
-use crate::runtime::discard::Collecting;
+use crate::runtime::discard::{Collecting, through};
 use crate::runtime::driver::{Driver, End, Outcome};
 use crate::runtime::events::Bus;
 use crate::runtime::inbox::{AfterTurn, Taken};
@@ -94,9 +94,7 @@ impl Task {
         loop {
             let messages = self.wait().await;
             if let Some(late) = self.turn(messages).await {
-                // Whoever waits for the end finds that nothing is left of what the factories held,
-                // unless that blocks as it is dropped.
-                self.shared.droppers.through(self.grace).await;
+                self.wait_for_droppers().await;
                 return self.finish(late);
             }
         }
@@ -136,10 +134,28 @@ impl Task {
             Some(timer) => timer.as_mut().reset(at),
             None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
         }
+        self.set_alarm(at).await;
+    }
+
+    /// Has the alarm go off when a timer should have.
+    async fn set_alarm(&mut self, at: Instant) {
         if let Some(alarm) = &mut self.alarm {
             let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
             alarm.set(at.into_std(), waker);
         }
+    }
+
+    /// Waits until what the supervisor has discarded is dropped, so that whoever waits for the end
+    /// finds that nothing is left of what the factories held. For what blocks it does not wait.
+    async fn wait_for_droppers(&mut self) {
+        let droppers = self.shared.droppers.take();
+        if droppers.is_empty() {
+            return;
+        }
+        let until = self.shared.clock.now() + self.grace;
+        // What blocks may have this supervisor's thread, which looked after the timers.
+        self.set_alarm(self.shared.clock.instant(until)).await;
+        through(droppers, self.grace).await;
     }
 
     /// Works until nothing is left. When the supervisor has ended, returns what came too late.

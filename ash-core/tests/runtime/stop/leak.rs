@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use ash_core::{ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorError, SupervisorSpec};
+use ash_core::{
+    AutoShutdown, ChildSpec, ChildState, RestartPolicy, Shutdown, SupervisorError, SupervisorSpec,
+};
 
 use super::blocking;
 use crate::support::{
-    Door, Record, Script, Step, Watch, down, ends_with, idle, lives, millis, no_task_is_left,
-    scripted, seconds, soon, up,
+    BlocksLast, Door, Record, Script, Step, Watch, down, ends_with, idle, lives, millis,
+    no_task_is_left, scripted, seconds, soon, up,
 };
 
 /// How long a worker gets for what it is asked: time enough to come to where it blocks, and next
@@ -135,6 +137,45 @@ async fn stop_5_a_hook_that_blocks_after_a_timer_woke_it_is_left_behind() {
         handle.shutdown().await.unwrap();
         let seen = watch.until("app ended: shutdown").await;
         assert!(seen.contains(&"app/blocks#1 leaked".to_owned()), "{seen:?}");
+        door.open();
+        no_task_is_left().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_5_a_factory_that_blocks_as_it_is_dropped_after_a_timer_is_left_behind() {
+    /// A worker whose factory holds nothing that somebody would have to be woken to drop.
+    struct Ends;
+    #[ash_core::async_trait]
+    impl ash_core::Worker for Ends {
+        type Error = String;
+        async fn run(&mut self) -> Result<(), String> {
+            tokio::time::sleep(millis(5)).await;
+            Ok(())
+        }
+    }
+    for _ in 0..3 {
+        let (door, alive) = (Arc::new(Door::default()), Arc::new(()));
+        let sub = SupervisorSpec::new("sub").with_kill_grace(millis(10));
+        let spec = SupervisorSpec::new("app")
+            .with_auto_shutdown(AutoShutdown::AnySignificant)
+            .with_supervisor(sub);
+        let handle = up(spec).await;
+        let sub = handle.supervisor("sub").await.unwrap();
+        let held = (BlocksLast::new(&door), Arc::clone(&alive));
+        let held = ChildSpec::task("held", move |_| {
+            let _ = &held;
+            std::future::pending::<Result<(), String>>()
+        });
+        sub.start_child_spec(held).await.unwrap();
+        sub.stop_child("held").await.unwrap();
+        // The thread that looked after the timers has the last word, and then drops the factory.
+        let ends = ChildSpec::worker("ends", || Ends).restart(RestartPolicy::Temporary);
+        let ends = ends.significant(true);
+        handle.start_child_spec(ends).await.unwrap();
+        // No `soon` here: its own timer would have the runtime look at its timers.
+        handle.wait().await;
+        assert_eq!(Arc::strong_count(&alive), 2, "nobody waits until the door is open");
         door.open();
         no_task_is_left().await;
     }
