@@ -3,7 +3,7 @@
 use ash_core::ChildState;
 use ash_core::machine::Fact;
 
-use crate::harness::{ChildExt, OneForOne, Rig, app, error, failed, permanent};
+use crate::harness::{ChildExt, OneForOne, Rig, app, error, failed, ms, permanent};
 
 #[test]
 fn start_9_an_exit_right_after_the_start_is_not_lost() {
@@ -73,4 +73,34 @@ fn start_9_a_fact_that_is_told_twice_counts_once() {
     rig.start_failed("a", failed());
     rig.expect([]);
     assert_eq!(rig.state("a"), Some(ChildState::Stopped));
+}
+
+#[test]
+fn start_9_a_deadline_of_an_old_incarnation_is_none_of_the_new_one() {
+    let mut rig = Rig::up(app(OneForOne), ["a", "b", "c"].map(|id| permanent(id).timeout(100)));
+    for (caller, id) in ["a", "b", "c"].into_iter().enumerate() {
+        rig.restart(u32::try_from(caller).unwrap(), id);
+    }
+    // Its deadline was that of the others, who still have it.
+    rig.stopped("b");
+    rig.started("b");
+    rig.pass(50);
+    rig.stop(3, "b");
+    rig.skip();
+    rig.pass(50);
+    rig.expect(["kill a#1", "kill c#1"]);
+    rig.pass(50);
+    rig.expect(["kill b#2"]);
+}
+
+#[test]
+fn start_9_one_that_had_started_before_it_was_asked_to_stop_has_been_up() {
+    let mut rig = Rig::up(app(OneForOne), []);
+    rig.start_child(1, permanent("a"));
+    rig.stop(2, "a");
+    rig.skip();
+    rig.started("a");
+    rig.pass(30);
+    assert_eq!(rig.info("a").uptime, ms(30));
+    rig.expect(["note a#1 started"]);
 }
