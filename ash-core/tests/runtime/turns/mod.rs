@@ -4,6 +4,7 @@
 mod blocking;
 mod ends;
 mod lives;
+mod midst;
 mod wakers;
 
 use std::pin::Pin;
