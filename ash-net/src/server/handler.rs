@@ -23,13 +23,15 @@ const EVENT_BATCH: usize = 32 * 1024;
 struct RequestGuard {
     connection: Arc<Connection>,
     id: u64,
+    /// It has been answered: by its id alone it could be taken for a later one.
+    is_over: bool,
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let _ = self.connection.answer(self.id, Err(Failure::Panicked));
-        } else {
+        } else if !self.is_over {
             self.connection.end(self.id);
         }
     }
@@ -37,7 +39,7 @@ impl Drop for RequestGuard {
 
 /// Answers a call.
 pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, call: Call) {
-    let request = RequestGuard { connection, id };
+    let mut request = RequestGuard { connection, id, is_over: false };
     let connection = &request.connection;
     let is_shutdown = matches!(call, Call::Shutdown);
     let result = match resolve(connection, &path).await {
@@ -51,11 +53,12 @@ pub(super) async fn handle(connection: Arc<Connection>, id: u64, path: String, c
     if is_shutdown {
         connection.on_shutdown_over(id);
     }
+    request.is_over = true;
 }
 
 /// Sends an answer that is not short.
 pub(super) async fn answer_long(connection: Arc<Connection>, id: u64, reply: Reply) {
-    let request = RequestGuard { connection, id };
+    let mut request = RequestGuard { connection, id, is_over: false };
     let connection = &request.connection;
     match reply {
         Reply::Outcome(long) => listing::send_long(connection, id, long).await,
@@ -65,6 +68,7 @@ pub(super) async fn answer_long(connection: Arc<Connection>, id: u64, reply: Rep
             }
         }
     }
+    request.is_over = true;
 }
 
 /// Finds the supervisor that a request is for.
@@ -249,5 +253,65 @@ async fn ready_or_first(events: &mut Events, waits: bool) -> Option<Option<Resul
 impl From<SupervisorError> for Failure {
     fn from(error: SupervisorError) -> Self {
         Self::Supervisor(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::outbound;
+    use crate::protocol::RequestVerdict;
+    use crate::server::config::Config;
+    use ash_core::SupervisorSpec;
+    use std::io;
+    use std::task::Context;
+    use std::time::Duration;
+    use tokio::io::AsyncWrite;
+
+    /// The writing side of a peer that reads the answer to a request, and at once sends another one
+    /// with the same id.
+    struct Eager(Arc<Connection>);
+
+    impl AsyncWrite for Eager {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            assert_eq!(self.0.begin(1), RequestVerdict::Taken);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_ends_leaves_the_next_request_with_its_id_alone() {
+        let supervisor = SupervisorHandle::start(SupervisorSpec::new("app"));
+        supervisor.ready().await.unwrap();
+        let config = Arc::new(Config::new(supervisor.clone()));
+        let connection =
+            Arc::new(Connection::new(config, supervisor.clone(), Access::Admin, 1_024));
+        let peer = Box::new(Eager(Arc::clone(&connection)));
+        let _writing = outbound::write(Arc::clone(&connection.outbound), peer, Duration::MAX);
+        let shared = || Arc::clone(&connection);
+
+        assert_eq!(connection.begin(1), RequestVerdict::Taken);
+        handle(shared(), 1, String::new(), Call::StopChild("nobody".into())).await;
+        assert!(connection.is_wanted(1), "a short answer");
+
+        let page = |more| Reply::Outcome(Ok(Answer::Children { children: Vec::new(), more }));
+        answer_long(shared(), 1, page(false)).await;
+        assert!(connection.is_wanted(1), "the last page");
+        connection.cancel(1);
+        answer_long(shared(), 1, page(true)).await;
+        assert_eq!(connection.begin(1), RequestVerdict::Taken, "it ends though more would follow");
     }
 }

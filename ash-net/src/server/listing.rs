@@ -117,7 +117,7 @@ pub(super) async fn send_long(connection: &Arc<Connection>, id: u64, result: Out
         whole => Ok(send_whole(connection, id, whole).await),
     };
     if let Err(failure) = sent {
-        let _ = connection.answer(id, Err(failure));
+        send_whole(connection, id, Err(failure)).await;
     }
 }
 
@@ -152,8 +152,8 @@ async fn send_page<T: Clone>(
         };
         let permit = Arc::clone(&connection.bulk).acquire_owned().await;
         // A client that has the last part may send another request at once.
-        let is_wanted = if is_last { connection.end(id) } else { connection.is_wanted(id) };
-        if !is_wanted {
+        let goes_on = !is_last && connection.is_wanted(id);
+        if !goes_on && !connection.end(id) {
             return Ok(false);
         }
         if connection.send(&bytes, permit.ok()).is_err() {
