@@ -368,3 +368,7 @@ impl Drop for CancelOnDrop<'_> {
 #[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "waking_tests.rs"]
+mod waking_tests;

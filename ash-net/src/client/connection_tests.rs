@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
-fn connect() -> (Arc<Connection>, DuplexStream) {
+pub(super) fn connect() -> (Arc<Connection>, DuplexStream) {
     connect_within(&Limits::default())
 }
 
