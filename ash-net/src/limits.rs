@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::protocol::HEADER;
+
 /// What one peer may cost the other. Every field can be set; the defaults suit most.
 ///
 /// A server uses all but `answers` and `events`. A client uses `frame`, `outbound`, `handshake`,
@@ -60,7 +62,7 @@ pub struct Limits {
 impl Limits {
     /// Returns how much may wait to be sent on a connection with frames of this size, in bytes.
     pub(crate) fn outbound_for(&self, frame: usize) -> usize {
-        self.outbound.max(frame.saturating_mul(2))
+        self.outbound.max(frame.saturating_add(HEADER).saturating_mul(2))
     }
 }
 

@@ -263,7 +263,7 @@ mod tests {
     use crate::outbound;
     use crate::protocol::RequestVerdict;
     use crate::server::config::Config;
-    use ash_core::SupervisorSpec;
+    use ash_core::{ChildSpec, SupervisorSpec};
     use std::io;
     use std::task::Context;
     use std::time::Duration;
@@ -292,13 +292,17 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_handler_that_ends_leaves_the_next_request_with_its_id_alone() {
+    async fn up() -> SupervisorHandle {
         let supervisor = SupervisorHandle::start(SupervisorSpec::new("app"));
         supervisor.ready().await.unwrap();
+        supervisor
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_ends_leaves_the_next_request_with_its_id_alone() {
+        let supervisor = up().await;
         let config = Arc::new(Config::new(supervisor.clone()));
-        let connection =
-            Arc::new(Connection::new(config, supervisor.clone(), Access::Admin, 1_024));
+        let connection = Arc::new(Connection::new(config, supervisor, Access::Admin, 1_024));
         let peer = Box::new(Eager(Arc::clone(&connection)));
         let _writing = outbound::write(Arc::clone(&connection.outbound), peer, Duration::MAX);
         let shared = || Arc::clone(&connection);
@@ -313,5 +317,39 @@ mod tests {
         connection.cancel(1);
         answer_long(shared(), 1, page(true)).await;
         assert_eq!(connection.begin(1), RequestVerdict::Taken, "it ends though more would follow");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_come_together_find_room_in_the_queue_however_small_that_is() {
+        let supervisor = up().await;
+        let frames = 64..256;
+        let streams: Vec<_> = frames.clone().map(|_| supervisor.events()).collect();
+        for length in 1..120 {
+            let idle = |_| std::future::pending::<Result<(), io::Error>>();
+            let child = ChildSpec::task("x".repeat(length), idle);
+            supervisor.start_child_spec(child).await.unwrap();
+        }
+        supervisor.shutdown_within(Duration::ZERO).await.unwrap();
+        let mut config = Config::new(supervisor.clone());
+        config.limits.outbound = 0;
+        let config = Arc::new(config);
+        let mut too_small = Vec::new();
+        for (frame, events) in frames.zip(streams) {
+            let supervisor = supervisor.clone();
+            let connection =
+                Arc::new(Connection::new(Arc::clone(&config), supervisor, Access::Admin, frame));
+            let outbound = Arc::clone(&connection.outbound);
+            let sink = Box::new(tokio::io::sink());
+            tokio::spawn(outbound::write(Arc::clone(&outbound), sink, Duration::MAX));
+            assert_eq!(connection.begin(1), RequestVerdict::Taken);
+            let end = connection.hold_subscription(1);
+            let passing = subscribe(connection, 1, Source::Begun(events), end);
+            tokio::time::timeout(Duration::from_secs(9), passing).await.expect("it ends");
+            let broken = std::pin::pin!(outbound.broken());
+            if futures_util::poll!(broken).is_ready() {
+                too_small.push(frame);
+            }
+        }
+        assert_eq!(too_small, [0usize; 0], "how large frames may be there");
     }
 }
