@@ -171,3 +171,31 @@ async fn a_writer_that_goes_while_somebody_sends_leaves_the_last_words_to_that_o
     theirs.read_to_string(&mut read).await.unwrap();
     assert_eq!(read, "last words");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_buffer_holds_back_is_flushed() {
+    let (ours, mut theirs) = tokio::io::duplex(64);
+    let outbound = Arc::new(Outbound::new(1_000));
+    let writer = Box::new(tokio::io::BufWriter::new(ours));
+    let _writing = write(Arc::clone(&outbound), writer, STALL);
+    outbound.push(b"one", None).unwrap();
+    assert_eq!(received(&mut theirs).await, "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_finds_somebody_else_sending_waits_for_its_turn() {
+    let (ours, mut theirs) = tokio::io::duplex(64);
+    let outbound = Arc::new(Outbound::new(1_000));
+    let mut writing = Box::pin(write(Arc::clone(&outbound), Box::new(ours), STALL));
+    outbound.set_in_flight(2);
+    outbound.push(b"one ", None).unwrap();
+    // It lets the others append first.
+    assert!(futures_util::poll!(&mut writing).is_pending());
+    let sender = outbound.queue().lend().unwrap();
+    assert!(futures_util::poll!(&mut writing).is_pending(), "it has not ended");
+    outbound.hand_back(sender);
+    outbound.push(b"two", None).unwrap();
+    while received(&mut theirs).await != "one two" {
+        assert!(futures_util::poll!(&mut writing).is_pending());
+    }
+}

@@ -370,5 +370,9 @@ impl Drop for CancelOnDrop<'_> {
 mod tests;
 
 #[cfg(test)]
+#[path = "goodbye_tests.rs"]
+mod goodbye_tests;
+
+#[cfg(test)]
 #[path = "waking_tests.rs"]
 mod waking_tests;

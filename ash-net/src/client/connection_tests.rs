@@ -16,12 +16,23 @@ pub(super) fn connect() -> (Arc<Connection>, DuplexStream) {
 }
 
 fn connect_within(limits: &Limits) -> (Arc<Connection>, DuplexStream) {
+    connect_with(limits, &[])
+}
+
+/// Connects to a server that has sent these bytes with the last of its handshake.
+pub(super) fn connect_after(early: &[u8]) -> (Arc<Connection>, DuplexStream) {
+    connect_with(&Limits::default(), early)
+}
+
+fn connect_with(limits: &Limits, early: &[u8]) -> (Arc<Connection>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(ours);
     let stream = Stream { reader: Box::new(reader), writer: Box::new(writer), binding: Vec::new() };
     let frame = 1_024;
     let welcomed = Welcomed { access: Access::Admin, path: "app".into(), frame };
-    let established = Established { stream, decoder: FrameDecoder::new(frame), welcomed };
+    let mut decoder = FrameDecoder::new(frame);
+    decoder.space().extend_from_slice(early);
+    let established = Established { stream, decoder, welcomed };
     let (connection, mut reading) = Connection::new(established, limits);
     let shared = Arc::clone(&connection);
     tokio::spawn(
@@ -30,18 +41,18 @@ fn connect_within(limits: &Limits) -> (Arc<Connection>, DuplexStream) {
     (connection, theirs)
 }
 
-fn subscription() -> Arc<Subscription> {
+pub(super) fn subscription() -> Arc<Subscription> {
     Arc::new(Subscription::new("".into(), usize::MAX))
 }
 
-async fn frames(peer: &mut DuplexStream) -> Vec<ClientFrame> {
+pub(super) async fn frames(peer: &mut DuplexStream) -> Vec<ClientFrame> {
     let mut decoder = FrameDecoder::new(1_024);
     peer.read_buf(decoder.space()).await.unwrap();
     std::iter::from_fn(|| decoder.next().unwrap().map(|body| decode(body).unwrap())).collect()
 }
 
 /// Takes one request, and nothing else. Returns its id.
-async fn requested(peer: &mut DuplexStream) -> u64 {
+pub(super) async fn requested(peer: &mut DuplexStream) -> u64 {
     let said = frames(peer).await;
     let [ClientFrame::Request { id, .. }] = said[..] else {
         panic!("{said:?}");
@@ -50,7 +61,7 @@ async fn requested(peer: &mut DuplexStream) -> u64 {
 }
 
 /// What a server says.
-fn said(frame: &ServerFrame) -> Vec<u8> {
+pub(super) fn said(frame: &ServerFrame) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(frame, &mut bytes, 1_024).unwrap();
     bytes
@@ -135,7 +146,7 @@ async fn a_subscriber_makes_no_crowd() {
     assert_eq!(frames(&mut server).await.len(), 2);
 }
 
-fn failed(id: u64, failure: Failure) -> Vec<u8> {
+pub(super) fn failed(id: u64, failure: Failure) -> Vec<u8> {
     said(&ServerFrame::Response { id, result: Err(failure) })
 }
 
@@ -151,6 +162,7 @@ async fn a_subscription_that_comes_after_the_server_s_farewell_waits_for_the_nex
     }
     assert!(!subscription.is_over(), "the supervisor has not ended");
     assert_eq!(connection.waiting().subscriptions, 0);
+    assert!(!connection.is_open(), "others need not ask, too");
 }
 
 /// A server that is alive, answers nothing but pings, and does not close.

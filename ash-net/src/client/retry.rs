@@ -32,3 +32,35 @@ impl RetryDelay {
         self.next = (self.next * 2).min(self.longest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    async fn pause(delay: &mut RetryDelay) -> Duration {
+        let begun = Instant::now();
+        delay.wait().await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_the_longest_and_no_two_clients_make_the_same() {
+        // A paused clock counts in milliseconds.
+        let rounding = Duration::from_millis(1);
+        let longest = 3 * FIRST;
+        let mut delay = RetryDelay::new(longest);
+        for whole in [FIRST, 2 * FIRST, longest, longest] {
+            let pause = pause(&mut delay).await;
+            assert!(whole / 2 <= pause && pause <= whole + rounding, "{pause:?} of {whole:?}");
+        }
+        delay.reset();
+        let mut pauses = Vec::new();
+        for _ in 0..64 {
+            pauses.push(pause(&mut delay).await);
+            delay.reset();
+        }
+        assert!(pauses.iter().all(|&pause| pause <= FIRST + rounding));
+        assert!(pauses.iter().any(|&pause| pause != pauses[0]), "they are jittered");
+    }
+}

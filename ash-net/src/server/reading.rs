@@ -425,4 +425,25 @@ mod tests {
         assert_eq!(answers, [(2, false), (3, true)]);
         running.await.unwrap();
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_back_is_answered_though_the_server_drains() {
+        let request = |id, path: &str, call| ClientFrame::Request { id, path: path.into(), call };
+        let mut said = Vec::new();
+        for frame in [request(1, "web", Call::Events), request(2, "", Call::Uptime)] {
+            encode(&frame, &mut said, 1_024).unwrap();
+        }
+        let (mut theirs, stop, running) = serve(Limits::default(), &said).await;
+        stop.cancel();
+        let (mut decoder, mut answers) = (FrameDecoder::new(1_024), Vec::new());
+        while theirs.read_buf(decoder.space()).await.unwrap() > 0 {
+            while let Some(body) = decoder.next().unwrap() {
+                if let Some(ServerFrame::Response { id, result }) = decode(body) {
+                    answers.push((id, result.is_ok()));
+                }
+            }
+        }
+        assert_eq!(answers.last(), Some(&(2, true)), "{answers:?}");
+        running.await.unwrap();
+    }
 }
