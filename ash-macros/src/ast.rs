@@ -183,14 +183,21 @@ pub(crate) fn without_parens(mut expr: Expr) -> Expr {
     expr
 }
 
+/// Strips invisible groups and parentheses.
+pub(crate) fn bare(mut expr: &Expr) -> &Expr {
+    while let Expr::Paren(paren) = visible(expr) {
+        expr = &paren.expr;
+    }
+    visible(expr)
+}
+
 /// Returns the string literal that an expression is, if it is one.
 pub(crate) fn literal(expr: &Expr) -> Option<&LitStr> {
-    match visible(expr) {
+    match bare(expr) {
         Expr::Lit(lit) => match &lit.lit {
             Lit::Str(text) => Some(text),
             _ => None,
         },
-        Expr::Paren(paren) => literal(&paren.expr),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use syn::{Expr, parse_quote};
 
 use crate::ast::{
     Backoff, ChildOption, Choice, Factory, Flavor, Intensity, Nested, OptionValue, Parameters,
-    Setting, Shape, Stop, Supervisor, Time, Worker, without_parens,
+    Setting, Shape, Stop, Supervisor, Time, Worker, bare, without_parens,
 };
 use crate::roots::Roots;
 
@@ -168,21 +168,22 @@ impl Expander {
     /// place of `|| Worker::new()`; its location is kept for the compiler's errors. Parameters that
     /// a task leaves out are added.
     fn factory(&self, shape: Shape, expr: &Expr) -> TokenStream {
-        let mut expr = without_parens(expr.clone());
-        if let Expr::Closure(closure) = &mut expr {
-            for bar in [&mut closure.inputs_begin, &mut closure.inputs_end] {
-                bar.span = bar.span.resolved_at(Span::call_site());
-            }
-            let parameters = match (shape, self.flavor) {
-                (Shape::Task, Flavor::Plain) => 1,
-                (Shape::Task, Flavor::Stateful) => 2,
-                (Shape::Unknown | Shape::Worker(_), _) => 0,
-            };
-            while closure.inputs.len() < parameters {
-                closure.inputs.push(parse_quote!(_));
-            }
+        let Expr::Closure(closure) = bare(expr) else {
+            return argument(Some(expr));
+        };
+        let mut closure = closure.clone();
+        for bar in [&mut closure.inputs_begin, &mut closure.inputs_end] {
+            bar.span = bar.span.resolved_at(Span::call_site());
         }
-        expr.to_token_stream()
+        let parameters = match (shape, self.flavor) {
+            (Shape::Task, Flavor::Plain) => 1,
+            (Shape::Task, Flavor::Stateful) => 2,
+            (Shape::Unknown | Shape::Worker(_), _) => 0,
+        };
+        while closure.inputs.len() < parameters {
+            closure.inputs.push(parse_quote!(_));
+        }
+        closure.to_token_stream()
     }
 
     fn nested(&self, nested: &Nested) -> TokenStream {

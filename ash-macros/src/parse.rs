@@ -7,7 +7,7 @@ use syn::{Error, Expr, Path, Stmt, braced, bracketed, parenthesized, token};
 
 use crate::ast::{
     ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Parameters, Setting, Shape,
-    Supervisor, Worker, visible,
+    Supervisor, Worker, bare,
 };
 use crate::errors::Errors;
 use crate::scan::{Comma, at_key, comma, key, skip_past_comma, skip_to_key_or_end};
@@ -152,11 +152,7 @@ impl Reader<'_> {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "syn's enum, of which one variant matters")]
     fn factory(&mut self, expr: Expr) -> Factory {
-        let mut closure = visible(&expr);
-        while let Expr::Paren(paren) = closure {
-            closure = visible(&paren.expr);
-        }
-        let shape = match closure {
+        let shape = match bare(&expr) {
             Expr::Closure(closure) => {
                 let parameters = match (closure.inputs.len(), self.flavor) {
                     (0, _) => Parameters::None,
@@ -320,7 +316,7 @@ const fn parameters_of(flavor: Flavor) -> &'static str {
 /// Returns whether a closure's body is an `async` block, possibly after other statements.
 #[expect(clippy::wildcard_enum_match_arm, reason = "syn's enum, of which two variants matter")]
 fn is_async(body: &Expr) -> bool {
-    match body {
+    match bare(body) {
         Expr::Async(_) => true,
         Expr::Block(block) => match block.block.stmts.last() {
             Some(Stmt::Expr(expr, None)) => is_async(expr),

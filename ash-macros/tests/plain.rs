@@ -8,7 +8,7 @@ use std::time::Duration;
 use ash_core::{
     BoxError, ChildContext, ChildInfo, SupervisorHandle, SupervisorSpec, Worker, async_trait,
 };
-use ash_macros::supervision_tree;
+use ash_macros::{stateful_supervision_tree, supervision_tree};
 
 struct Idle;
 
@@ -172,6 +172,28 @@ async fn macros_of_users_can_wrap_the_tree() {
     let (_, ids) =
         children(one_worker!("app", "a", |_child| Idle::new(), policy, OneForAll, 5s)).await;
     assert_eq!(ids, ["a", "nested"]);
+}
+
+/// Tasks too: their bodies show what they are, and parameters that they leave out are added.
+#[tokio::test(start_paused = true)]
+async fn macros_of_users_can_pass_on_tasks() {
+    macro_rules! tasks {
+        ($tree:ident, $task:expr, $body:expr) => {
+            $tree! {
+                name: "app",
+                workers: [("a", $task, Permanent), ("b", |_| $body, Permanent)],
+            }
+        };
+    }
+    let plain = tasks!(supervision_tree, || async { idle().await }, async { idle().await });
+    assert_eq!(children(plain).await.1, ["a", "b"]);
+    let stateful =
+        tasks!(stateful_supervision_tree, |_| async { idle().await }, { async { idle().await } });
+    assert_eq!(children(stateful.into()).await.1, ["a", "b"]);
+}
+
+async fn idle() -> Result<(), BoxError> {
+    std::future::pending().await
 }
 
 fn helper(name: &str) -> SupervisorSpec {
