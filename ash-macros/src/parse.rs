@@ -7,7 +7,7 @@ use syn::{Error, Expr, Path, Stmt, braced, bracketed, parenthesized, token};
 
 use crate::ast::{
     ChildOption, Choice, Factory, Flavor, Nested, OptionValue, Parameters, Setting, Shape,
-    Supervisor, Worker, bare,
+    Supervisor, Worker, bare, literal,
 };
 use crate::errors::Errors;
 use crate::scan::{Comma, at_key, comma, key, skip_past_comma, skip_to_key_or_end};
@@ -221,6 +221,10 @@ impl Reader<'_> {
         let spec = content.parse()?;
         if content.is_empty() {
             return Ok(Nested::Expr(spec));
+        }
+        if literal(&spec).is_some() {
+            let message = format!("{SUPERVISOR}; workers belong in `workers`");
+            return Err(Error::new(tuple.span, message));
         }
         comma(&content)?;
         let (policy, options) = self.policy_and_options(&tuple, Place::Supervisor)?;

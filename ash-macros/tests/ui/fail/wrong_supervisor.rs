@@ -12,6 +12,7 @@ fn main() {
             other another,
             { name: "b", liveness: 10s },
             (other, Transient, strategy: OneForAll),
+            ("worker", || Worker::new(), Transient, liveness: 10s),
         ],
         workers: {},
     };
