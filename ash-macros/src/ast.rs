@@ -5,7 +5,8 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "syn's enums, of which few variants matter")]
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens as _, quote_spanned};
 use syn::{Expr, Lit, LitStr, Path};
 
 use crate::words::Key;
@@ -148,6 +149,22 @@ pub(crate) enum Time {
         span: Span,
     },
     Expr(Expr),
+}
+
+impl Time {
+    /// Returns the expression of type `Duration`.
+    pub(crate) fn duration(&self) -> TokenStream {
+        match self {
+            Self::Literal { constructor, amount, span } => {
+                let constructor = Ident::new(constructor, Span::call_site());
+                let amount = Literal::u64_unsuffixed(*amount);
+                quote_spanned!(span.resolved_at(Span::call_site())=>
+                    ::core::time::Duration::#constructor(#amount)
+                )
+            }
+            Self::Expr(expr) => expr.to_token_stream(),
+        }
+    }
 }
 
 /// How long restarts wait.

@@ -3,7 +3,7 @@
 //! All names are absolute paths, and the two variables of a stateful tree have the hygiene of
 //! `macro_rules`, so they cannot collide with users' names.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Expr, parse_quote};
@@ -104,7 +104,7 @@ impl Expander {
                 quote!(.with_max_children(#max_children))
             }
             Setting::KillGrace(time) => {
-                let grace = duration(time);
+                let grace = time.duration();
                 quote!(.with_kill_grace(#grace))
             }
             Setting::Logger(expr) => {
@@ -221,10 +221,10 @@ impl Expander {
             OptionValue::Shutdown(Stop::Choice(choice)) => self.choice(choice),
             OptionValue::Shutdown(Stop::Timeout(time)) => {
                 let core = &self.core;
-                let timeout = duration(time);
+                let timeout = time.duration();
                 quote!(#core::Shutdown::Timeout(#timeout))
             }
-            OptionValue::InitTimeout(time) | OptionValue::Liveness(time) => duration(time),
+            OptionValue::InitTimeout(time) | OptionValue::Liveness(time) => time.duration(),
             OptionValue::Backoff(backoff) => self.backoff(backoff),
             OptionValue::Significant(expr) => argument(Some(expr)),
         };
@@ -246,7 +246,7 @@ impl Expander {
         let core = &self.core;
         match backoff {
             Backoff::Known { constructor, delays, jitter } => {
-                let delays = delays.iter().map(duration);
+                let delays = delays.iter().map(Time::duration);
                 let jitter = jitter.iter().map(|jitter| argument(Some(jitter)));
                 quote!(#core::Backoff::#constructor(#(#delays),*) #(.with_jitter(#jitter))*)
             }
@@ -267,19 +267,6 @@ fn respanned(path: &TokenStream, span: Span) -> TokenStream {
         token
     };
     path.clone().into_iter().map(at_span).collect()
-}
-
-fn duration(time: &Time) -> TokenStream {
-    match time {
-        Time::Literal { constructor, amount, span } => {
-            let constructor = Ident::new(constructor, Span::call_site());
-            let amount = Literal::u64_unsuffixed(*amount);
-            quote_spanned!(span.resolved_at(Span::call_site())=>
-                ::core::time::Duration::#constructor(#amount)
-            )
-        }
-        Time::Expr(expr) => expr.to_token_stream(),
-    }
 }
 
 /// Returns whether a supervisor holds an inline one, which needs its context.
@@ -380,6 +367,11 @@ mod tests {
                     ("c", || C, policy(), shutdown: 250ms, backoff: none),
                     ("d", || D, Temporary, shutdown: Timeout(grace), backoff: constant(1us)),
                     ("e", || E, Temporary, backoff: Backoff::none(), shutdown: Shutdown::BrutalKill,),
+                    (
+                        "f", || F, Temporary,
+                        backoff: Backoff::exponential(1s, max).with_jitter(0.1),
+                        shutdown: Shutdown::Timeout(10s),
+                    ),
                 ]
             },
             quote! {
@@ -409,6 +401,13 @@ mod tests {
                         .restart(::core_root::RestartPolicy::Temporary)
                         .backoff(Backoff::none())
                         .shutdown(Shutdown::BrutalKill))
+                    .with_child(::core_root::ChildSpec::worker("f", || F)
+                        .restart(::core_root::RestartPolicy::Temporary)
+                        .backoff(Backoff::exponential(
+                            ::core::time::Duration::from_secs(1),
+                            max
+                        ).with_jitter(0.1))
+                        .shutdown(Shutdown::Timeout(::core::time::Duration::from_secs(10))))
             },
         );
     }

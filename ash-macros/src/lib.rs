@@ -141,8 +141,9 @@ use crate::roots::Roots;
 /// - A duration is a whole number with a unit, `ns`, `us`, `ms`, `s`, `m` or `h`, or an expression
 ///   of type `Duration`.
 /// - A policy is `Permanent`, `Transient` or `Temporary`.
-/// - The words above can also be paths, such as `RestartPolicy::Permanent`. Any other expression of
-///   the type must be in `( )`, because a lone name is taken for a misspelt word.
+/// - The words above can also be paths, such as `RestartPolicy::Permanent` or
+///   `Shutdown::Timeout(10s)`. Any other expression of the type must be in `( )`, because a lone
+///   name is taken for a misspelt word.
 /// - A backoff can have `jitter: fraction` as its last argument.
 ///
 /// ```

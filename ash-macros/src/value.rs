@@ -56,7 +56,7 @@ pub(crate) fn stop(input: ParseStream<'_>) -> Result<Stop> {
                 _ => Err(Error::new_spanned(call, "`Timeout` takes one duration: `Timeout(10s)`")),
             }
         }
-        _ => choose(expr, SHUTDOWN).map(Stop::Choice),
+        _ => choose(with_durations(expr), SHUTDOWN).map(Stop::Choice),
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn backoff(input: ParseStream<'_>) -> Result<Backoff> {
     match (unknown, visible(&expr)) {
         (Some(word), _) => Err(Error::new(word.span(), BACKOFF.unknown(&word.to_string()))),
         (None, Expr::Lit(_)) => Err(Error::new_spanned(&expr, BACKOFF.expected())),
-        (None, _) => Ok(Backoff::Expr(without_parens(expr))),
+        (None, _) => Ok(Backoff::Expr(with_durations(without_parens(expr)))),
     }
 }
 
@@ -148,6 +148,24 @@ fn to_time(expr: Expr) -> Result<Time> {
         Expr::Lit(literal) => literal_time(&literal.lit),
         _ => Ok(Time::Expr(expr)),
     }
+}
+
+/// Turns literal durations into expressions where they are arguments, as in
+/// `Shutdown::Timeout(10s)` and `Backoff::constant(1s).with_jitter(0.1)`.
+fn with_durations(mut expr: Expr) -> Expr {
+    let mut inner = &mut expr;
+    while let Expr::MethodCall(call) = inner {
+        inner = &mut call.receiver;
+    }
+    if let Expr::Call(call) = inner {
+        for argument in &mut call.args {
+            let Expr::Lit(literal) = visible(argument) else { continue };
+            if let Ok(time) = literal_time(&literal.lit) {
+                *argument = Expr::Verbatim(time.duration());
+            }
+        }
+    }
+    expr
 }
 
 fn literal_time(literal: &Lit) -> Result<Time> {
