@@ -51,7 +51,10 @@ impl WorkerContext {
     ///
     /// A file can be open in one context at a time, over all processes. It is read as a whole: a
     /// context holds all its values in memory. This call reads and writes the file on the caller's
-    /// thread; dropping the context writes what is left and blocks until that is done.
+    /// thread; dropping the context writes what is left and blocks until that is done. If that fails
+    /// what is left is lost: only a flush before the drop can tell its caller. The log tells, through
+    /// the logger that `slog-scope` had at this call: when writes begin to fail, at warn, and when a
+    /// drop has lost changes, at error.
     ///
     /// # Errors
     ///

@@ -6,13 +6,16 @@
 //! that the context went through: if the writer of one change could see another, the file never
 //! holds the former without the latter.
 
+use std::error::Error;
 use std::io;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
+use slog::Logger;
 use tokio::sync::oneshot;
 
 use crate::persist::error::PersistError;
@@ -63,8 +66,10 @@ impl Store {
     pub(crate) fn start(file: StoreFile) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
+        // Taken once, as a supervisor does.
+        let log = slog_scope::logger();
         let thread = thread::Builder::new().name("ash-context-store".to_owned());
-        let thread = thread.spawn(move || its.run(file))?;
+        let thread = thread.spawn(move || its.run(file, &log))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -128,11 +133,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, mut file: StoreFile) {
+    fn run(&self, mut file: StoreFile, log: &Logger) {
         let mut pause = GATHER;
+        let mut was_stored = true;
         loop {
             let Batch { changes, flushes, is_last } = self.next_batch(pause);
             let outcome = file.commit(&changes);
+            if let Err(error) = &outcome
+                && (was_stored || is_last)
+            {
+                tell(log, error, is_last, changes.len());
+            }
+            was_stored = outcome.is_ok();
             pause = if outcome.is_ok() { GATHER } else { (pause * 2).min(MAX_PAUSE) };
             self.settle(changes, &outcome);
             for flush in flushes {
@@ -175,4 +187,23 @@ impl Shared {
             state.changes.extend(newer);
         }
     }
+}
+
+/// Logs that changes are not stored, for a while or for good. Nobody may be waiting for a flush.
+fn tell(log: &Logger, error: &PersistError, is_last: bool, keys: usize) {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        reason = format!("{reason}: {inner}");
+        source = inner.source();
+    }
+    // A drain that panics gets no further.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let log = log.new(slog::o!("keys" => keys, "reason" => reason));
+        if is_last {
+            slog::error!(log, "the last changes of a context are lost");
+        } else {
+            slog::warn!(log, "changes of a context wait to be stored");
+        }
+    }));
 }

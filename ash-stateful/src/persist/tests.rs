@@ -304,3 +304,42 @@ async fn a_value_that_could_not_be_read_back_is_refused_by_name() {
     assert_eq!(ctx.get("deep"), Some(nested(3)));
     assert_eq!(ctx.len(), 3);
 }
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl slog::Drain for Lines {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        let line = format!("{} {}", record.level().as_str(), record.msg());
+        self.0.lock().unwrap().push(line);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_and_is_not_stored_is_logged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let room = Arc::new(AtomicU64::new(PLENTY));
+    let lines = Lines::default();
+    let log = slog::Logger::root(lines.clone(), slog::o!());
+    let ctx = slog_scope::scope(&log, || open_with_room(&path, &room)).unwrap();
+    ctx.set("key", json!(1));
+    ctx.flush().await.unwrap();
+    assert!(lines.0.lock().unwrap().is_empty());
+
+    room.store(0, Ordering::SeqCst);
+    ctx.set("key", json!(2));
+    for _ in 0..3 {
+        ctx.flush().await.unwrap_err();
+    }
+    let waits = "WARNING changes of a context wait to be stored";
+    assert_eq!(*lines.0.lock().unwrap(), [waits], "once");
+    drop(ctx);
+    let lost = "ERROR the last changes of a context are lost";
+    assert_eq!(*lines.0.lock().unwrap(), [waits, lost]);
+}
