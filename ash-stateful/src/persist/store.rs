@@ -111,7 +111,10 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.shared.state().is_closing = true;
         self.shared.work.notify_one();
-        if let Some(thread) = self.thread.take() {
+        // On the thread itself, where a waker of a flush can drop the context, there is nothing to
+        // wait for: it writes what is left when it goes on.
+        let is_own = |thread: &JoinHandle<()>| thread.thread().id() == thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|thread| !is_own(thread)) {
             // It panics only on a broken invariant, and the panic hook has reported that.
             let _ = thread.join();
         }

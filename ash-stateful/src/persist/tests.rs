@@ -3,8 +3,10 @@
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
@@ -303,6 +305,45 @@ async fn a_value_that_could_not_be_read_back_is_refused_by_name() {
     assert_eq!(ctx.get("fits"), Some(nested(127)));
     assert_eq!(ctx.get("deep"), Some(nested(3)));
     assert_eq!(ctx.len(), 3);
+}
+
+/// A waker that drops the future it is for, as an executor does that is gone.
+#[derive(Default)]
+struct Gone(Mutex<Option<(Arc<WorkerContext>, Pin<Box<dyn Future<Output = ()> + Send>>)>>);
+
+impl Wake for Gone {
+    fn wake(self: Arc<Self>) {
+        let (ctx, flush) = self.0.lock().unwrap().take().unwrap();
+        ctx.set("late", json!(2));
+        drop((ctx, flush));
+    }
+}
+
+#[test]
+fn the_last_who_holds_a_context_may_be_dropped_by_its_own_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.ctx");
+    let (ctx, trap) = open_with_trap(&path);
+    let (release, released) = mpsc::channel();
+    *trap.lock().unwrap() = Some(Box::new(move || {
+        released.recv().unwrap();
+        Ok(())
+    }));
+    ctx.set("first", json!(1));
+    let its = Arc::clone(&ctx);
+    let mut flush: Pin<Box<dyn Future<Output = ()> + Send>> =
+        Box::pin(async move { its.flush().await.unwrap() });
+    let gone = Arc::new(Gone::default());
+    let waker = Waker::from(Arc::clone(&gone));
+    assert!(flush.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    *gone.0.lock().unwrap() = Some((ctx, flush));
+
+    release.send(()).unwrap();
+    while Arc::strong_count(&trap) > 1 {
+        std::thread::yield_now(); // until the thread has closed the file
+    }
+    let ctx = WorkerContext::persistent(&path).unwrap();
+    assert_eq!(ctx.snapshot(), json!({ "first": 1, "late": 2 }));
 }
 
 /// Collects what is logged.
