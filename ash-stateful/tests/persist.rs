@@ -487,6 +487,16 @@ fn what_a_crash_left_of_a_store_that_was_being_made_is_not_in_the_way() {
     assert_eq!(ctx.get("winner"), Some(json!("ann")));
 }
 
+#[test]
+fn a_name_may_be_as_long_as_the_system_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    for len in [190, 200, 201, 255] {
+        let path = directory.path().join("n".repeat(len));
+        WorkerContext::persistent(&path).unwrap().set("key", json!(1));
+        assert_eq!(WorkerContext::persistent(&path).unwrap().get("key"), Some(json!(1)));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_new_store_is_its_owners_alone_and_leaves_nothing_beside_it() {

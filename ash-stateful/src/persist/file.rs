@@ -249,7 +249,8 @@ fn is_within(value: &Value, levels: usize) -> bool {
 fn create(path: &Path) -> Result<(), PersistError> {
     let io = |error| PersistError::io(path, error);
     let name = path.file_name().ok_or_else(|| io(io::ErrorKind::IsADirectory.into()))?;
-    let mut prefix = name.to_owned();
+    // A long name leaves no room for what makes it unique: systems take 255 bytes.
+    let mut prefix = if name.len() > 200 { "context".into() } else { name.to_owned() };
     prefix.push(".");
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let new = tempfile::Builder::new().prefix(&prefix).suffix(".new").tempfile_in(directory);
