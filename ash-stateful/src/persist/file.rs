@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl StoreFile {
         if !path.try_exists().map_err(|error| PersistError::io(&path, error))? {
             create(&path)?;
         }
-        let (database, values) = open_database(&path, &open_disk, read_all)?;
+        let (database, values) = open_database(&path, &open_disk, None, read_all)?;
         Ok((Self { path, open_disk, database: Some(database) }, values))
     }
 
@@ -85,25 +85,47 @@ impl StoreFile {
         let changes = encode(changes)?;
         let database = match self.database.take() {
             Some(database) => database,
-            None => self.reopen()?,
+            None => self.reopen(None)?,
         };
+        let before = self.len();
         let written = contain(&self.path, || write(&self.path, &database, &changes));
         if written.is_ok() {
             self.database = Some(database);
         } else {
+            let cut = Cut { from: self.len(), to: before };
             // Reopened at once, so that the file is unlocked for as short a time as possible.
             let _ = contain(&self.path, || {
                 drop(database);
                 Ok(())
             });
-            self.database = self.reopen().ok();
+            self.database = self.reopen(Some(cut)).or_else(|_| self.reopen(None)).ok();
         }
         written
     }
 
-    fn reopen(&self) -> Result<Database, PersistError> {
-        let reopened = open_database(&self.path, &self.open_disk, |_, _| Ok(()));
+    fn reopen(&self, cut: Option<Cut>) -> Result<Database, PersistError> {
+        let reopened = open_database(&self.path, &self.open_disk, cut, |_, _| Ok(()));
         reopened.map(|(database, ())| database)
+    }
+
+    /// Returns the size of the file; zero if it is gone.
+    fn len(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+}
+
+/// Cuts off what a failed commit has added to the file, which may be what fills the disk. What was
+/// durable before is not there. A file that is not as long as the commit had left it is not cut:
+/// somebody else has written it since.
+struct Cut {
+    from: u64,
+    to: u64,
+}
+
+impl Cut {
+    fn apply(&self, disk: &StagedDisk) -> io::Result<()> {
+        let is_longer = (1..self.from).contains(&self.to);
+        if is_longer && disk.len()? == self.from { disk.set_len(self.to) } else { Ok(()) }
     }
 }
 
@@ -116,14 +138,17 @@ fn backend(file: File) -> io::Result<FileBackend> {
     FileBackend::new(file).map_err(io::Error::other)
 }
 
-/// Opens the database of an existing file and reads it; the file is written only if all is well.
+/// Opens the database of an existing file and reads it; the file is written, and cut, only if all
+/// is well.
 fn open_database<T>(
     path: &Path,
     open_disk: &OpenDisk,
+    cut: Option<Cut>,
     read: impl FnOnce(&Path, &Database) -> Result<T, PersistError>,
 ) -> Result<(Database, T), PersistError> {
     let io = |error| PersistError::io(path, error);
     let staged = StagedDisk::new(open_disk(path).map_err(io)?).map_err(io)?;
+    cut.map_or(Ok(()), |cut| cut.apply(&staged)).map_err(io)?;
     let disk = staged.clone();
     let opened = contain(path, move || {
         let database = Builder::new()

@@ -1,5 +1,7 @@
 //! Stores on disks that fail.
 
+mod sparse;
+
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
