@@ -309,9 +309,11 @@ async fn a_value_that_could_not_be_read_back_is_refused_by_name() {
     assert_eq!(ctx.len(), 3);
 }
 
+type Flush = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A waker that drops the future it is for, as an executor does that is gone.
 #[derive(Default)]
-struct Gone(Mutex<Option<(Arc<WorkerContext>, Pin<Box<dyn Future<Output = ()> + Send>>)>>);
+struct Gone(Mutex<Option<(Arc<WorkerContext>, Flush)>>);
 
 impl Wake for Gone {
     fn wake(self: Arc<Self>) {
@@ -333,8 +335,7 @@ fn the_last_who_holds_a_context_may_be_dropped_by_its_own_thread() {
     }));
     ctx.set("first", json!(1));
     let its = Arc::clone(&ctx);
-    let mut flush: Pin<Box<dyn Future<Output = ()> + Send>> =
-        Box::pin(async move { its.flush().await.unwrap() });
+    let mut flush: Flush = Box::pin(async move { its.flush().await.unwrap() });
     let gone = Arc::new(Gone::default());
     let waker = Waker::from(Arc::clone(&gone));
     assert!(flush.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
