@@ -138,18 +138,18 @@ impl Connection {
             let watched = caller.deadline;
             (self.enter(&mut waiting, Waiter::Call(caller))?, watched)
         };
-        let _cancel = CancelOnDrop { connection: self, id };
+        let cancel = CancelOnDrop { connection: self, id };
         self.request(id, path, call)?;
-        let lost = RemoteError::Disconnected { maybe_executed: true };
-        match deadline {
+        let answered = match deadline {
             Some(deadline) if watched.is_none() => {
-                match self.clock.timeout_at(deadline, answer).await {
-                    Ok(answer) => answer.unwrap_or(Err(lost)),
-                    Err(_) => Err(RemoteError::TimedOut),
-                }
+                let answered = self.clock.timeout_at(deadline, answer).await;
+                answered.map_err(|_| RemoteError::TimedOut)?
             }
-            Some(_) | None => answer.await.unwrap_or(Err(lost)),
-        }
+            Some(_) | None => answer.await,
+        };
+        // Whoever has answered has removed the waiter.
+        cancel.disarm();
+        answered.unwrap_or(Err(RemoteError::Disconnected { maybe_executed: true }))
     }
 
     /// Asks for events, unless that has been done on this connection or a later one.
@@ -357,6 +357,13 @@ fn explain(failure: Failure, template: Option<String>) -> RemoteError {
 struct CancelOnDrop<'a> {
     connection: &'a Connection,
     id: u64,
+}
+
+impl CancelOnDrop<'_> {
+    /// There is nothing to cancel any more.
+    fn disarm(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for CancelOnDrop<'_> {

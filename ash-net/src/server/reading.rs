@@ -159,6 +159,8 @@ impl Reading {
         let frames = self.take_frames(decoder)?;
         // The supervisor has replied to most of the calls meanwhile.
         self.take_replies();
+        // Whoever waits for these need not wait for what follows.
+        self.replies.flush();
         self.vigil.on_bytes(Instant::now(), frames, decoder.is_partial());
         Ok(true)
     }
