@@ -78,7 +78,8 @@ doc:
 ## another process beside tarpc and a raw echo. Takes long, and wants a machine of its own.
 PEERS := --quiet --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 bench: peers
-	$(CARGO) run --quiet --release -p benches --bin figures -- --json target/figures.json
+	$(CARGO) run --quiet --release -p benches --bin figures > target/figures.txt
+	cat target/figures.txt
 	$(CARGO) run $(PEERS) --bin compare -- --json target/compare.json
 	$(CARGO) run --quiet --release -p benches --features net --bin net > target/net.txt
 	cat target/net.txt
@@ -106,7 +107,7 @@ instructions:
 ## `instructions` left in target/.
 PLOTS := target/plots/bin/python
 page: $(PLOTS)
-	$(PLOTS) benches/page.py docs/benchmarks.md target/compare.json target/growth.json target/net.txt target/partitioned.txt target/instructions.json
+	$(PLOTS) benches/page.py docs/benchmarks.md target/figures.txt target/compare.json target/growth.json target/net.txt target/partitioned.txt target/instructions.json
 	for figures in target/compare.json target/growth.json; do \
 		test ! -e $$figures || $(PLOTS) benches/plot.py $$figures docs || exit 1; \
 	done

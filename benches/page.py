@@ -139,7 +139,7 @@ def main():
                 page = put(page, "growth", growth(json.loads(text)))
             case "instructions":
                 page = put(page, "instructions", instructions(json.loads(text)))
-            case "net" | "partitioned":
+            case "figures" | "net" | "partitioned":
                 page = put(page, source.stem, ["```text", *text.rstrip().splitlines(), "```"])
             case other:
                 sys.exit(f"no table is made of {other}")

@@ -246,3 +246,11 @@ impl Count {
         self.0.load(Ordering::Relaxed)
     }
 }
+/// Returns what the processor calls itself.
+#[must_use]
+pub fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": "));
+    model.map_or_else(|| "an unknown processor".into(), |(_, model)| model.to_owned())
+}

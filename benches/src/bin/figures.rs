@@ -7,7 +7,7 @@
 use std::process::Command;
 
 use benches::bare;
-use benches::measure::{Budget, Figure, percentile, show};
+use benches::measure::{Budget, Figure, percentile, processor, show};
 use benches::options::Options;
 use benches::ours::Ours;
 use benches::stateful::Stateful;
@@ -41,7 +41,7 @@ fn table(
     pairs: usize,
     json: Option<&str>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    println!("{children} children, medians of {pairs} pairs, each figure in a fresh process");
+    println!("{}: {children} children, medians of {pairs} pairs", processor());
     println!("{:<12} {:>14} {:>14} {:>7} {:>8}", "figure", "ours", "bare tokio", "ratio", "budget");
     let mut rows = Vec::new();
     for figure in Figure::ALL {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use ash_net::SupervisorServer;
+use benches::measure::processor;
 use benches::net::echo::Sizes;
 use benches::net::{
     CHILDREN, Transport, ash, by_hand, connect_tcp, connect_unix, echo, latency, runtime,
@@ -247,14 +248,6 @@ fn median(rounds: &[Vec<f64>]) -> Vec<f64> {
         values[values.len() / 2]
     };
     columns.map(of).collect()
-}
-
-/// Returns what the processor calls itself.
-fn processor() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find(|line| line.starts_with("model name"));
-    let model = model.and_then(|line| line.split_once(": "));
-    model.map_or_else(|| "an unknown processor".into(), |(_, model)| model.to_owned())
 }
 
 fn table(rounds: usize) -> Result<(), AnyError> {
