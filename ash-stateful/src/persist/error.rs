@@ -46,7 +46,8 @@ pub enum PersistError {
         /// The format of the file.
         found: u64,
     },
-    /// The disk is full, or a quota or a limit of the process is reached.
+    /// The disk is full, or a quota or a limit of the process is reached. Deleting keys needs room,
+    /// too: a change is written beside what it replaces.
     #[error("no space is left for the store {}", .path.display())]
     Full {
         /// The store's file.
