@@ -9,7 +9,7 @@
 //! | `driver.rs` | a supervisor at work: feed the machine, drain it |
 //! | `task.rs` | one task for each supervisor: its timer, its turns that nobody else takes, its end |
 //! | `plan.rs` | how a child is made: a factory, or a spec |
-//! | `child.rs` | the task of a worker, for one incarnation after the other |
+//! | `child.rs`, `guard.rs` | the task of a worker, and how it goes from one incarnation to the next |
 //! | `clock.rs`, `alarm.rs` | the time, and who wakes a supervisor whose runtime has lost sight of it |
 //! | `cell.rs`, `reach.rs` | what such a task shares with its supervisor: the stop order, the heartbeat |
 //! | `shared.rs` | what a supervisor shares with its handles and children |
@@ -32,6 +32,7 @@ mod context;
 pub(crate) mod discard;
 mod driver;
 mod events;
+mod guard;
 mod handle;
 mod inbox;
 mod inbox_state;
