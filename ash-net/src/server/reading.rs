@@ -341,6 +341,19 @@ mod tests {
         (theirs, stop, running)
     }
 
+    /// Reads to the end, and returns which requests were answered, and whether well.
+    async fn answers(theirs: &mut DuplexStream) -> Vec<(u64, bool)> {
+        let (mut decoder, mut answers) = (FrameDecoder::new(1_024), Vec::new());
+        while theirs.read_buf(decoder.space()).await.unwrap() > 0 {
+            while let Some(body) = decoder.next().unwrap() {
+                if let Some(ServerFrame::Response { id, result }) = decode(body) {
+                    answers.push((id, result.is_ok()));
+                }
+            }
+        }
+        answers
+    }
+
     /// A peer that has a call in flight which does not end, and begins a frame that it does not
     /// end. Returns how long it takes the server to let go of it once it drains.
     async fn drain_a_peer_that_stands_still(limits: Limits) -> Duration {
@@ -416,14 +429,7 @@ mod tests {
         }
         let (mut theirs, stop, running) = serve(limits, &said).await;
         stop.cancel();
-        let (mut decoder, mut answers) = (FrameDecoder::new(1_024), Vec::new());
-        while theirs.read_buf(decoder.space()).await.unwrap() > 0 {
-            while let Some(body) = decoder.next().unwrap() {
-                if let Some(ServerFrame::Response { id, result }) = decode(body) {
-                    answers.push((id, result.is_ok()));
-                }
-            }
-        }
+        let answers = answers(&mut theirs).await;
         assert_eq!(answers, [(2, false), (3, true)]);
         running.await.unwrap();
     }
@@ -437,14 +443,7 @@ mod tests {
         }
         let (mut theirs, stop, running) = serve(Limits::default(), &said).await;
         stop.cancel();
-        let (mut decoder, mut answers) = (FrameDecoder::new(1_024), Vec::new());
-        while theirs.read_buf(decoder.space()).await.unwrap() > 0 {
-            while let Some(body) = decoder.next().unwrap() {
-                if let Some(ServerFrame::Response { id, result }) = decode(body) {
-                    answers.push((id, result.is_ok()));
-                }
-            }
-        }
+        let answers = answers(&mut theirs).await;
         assert_eq!(answers.last(), Some(&(2, true)), "{answers:?}");
         running.await.unwrap();
     }
